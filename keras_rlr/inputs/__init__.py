@@ -1,0 +1,1 @@
+"""From whatever users hold images in to batches that a model takes."""

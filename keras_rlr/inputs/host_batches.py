@@ -1,0 +1,150 @@
+import numpy as np
+
+# Keras takes any adapter of this class but exports no public name for it.
+from keras.src.trainers.data_adapters.data_adapter import DataAdapter
+
+from keras_rlr.inputs.images import refuse_unit_range, to_array, to_square_rgb
+
+
+class HostBatches(DataAdapter):
+    """Batches made on the host by NumPy, for the trainer of any backend.
+
+    Subclasses say in `generate` what one pass yields. An error in it reaches the
+    user as it was raised: TensorFlow would wrap it in a traceback of its own, so it
+    is kept in `error` for the caller to raise.
+
+    Args:
+        source: An `ImageSource`.
+        image_size: Side of the images of the batches.
+    """
+
+    def __init__(self, source, image_size):
+        self.source = source
+        self.image_size = image_size
+        self.error = None
+
+    def generate(self):
+        """Yields batches, tuples `(x,)` of NumPy arrays."""
+        raise TypeError(f"{type(self).__name__} must define `generate`.")
+
+    def signature(self):
+        """Shapes and dtypes of `x`, a structure of `(shape, dtype)`."""
+        raise TypeError(f"{type(self).__name__} must define `signature`.")
+
+    def _guarded(self):
+        try:
+            yield from self.generate()
+        except Exception as error:
+            self.error = error
+            raise
+
+    def get_numpy_iterator(self):
+        """Iterator for eager use."""
+        return self._guarded()
+
+    def get_jax_iterator(self):
+        """Iterator for JAX's trainer."""
+        return self._guarded()
+
+    def get_tf_dataset(self):
+        """tf.data.Dataset for TensorFlow's trainer."""
+        import tensorflow as tf
+
+        def spec(entry):
+            shape, dtype = entry
+            return tf.TensorSpec(shape, dtype)
+
+        signature = self.signature()
+        if isinstance(signature, dict):
+            specs = {key: spec(entry) for key, entry in signature.items()}
+        else:
+            specs = spec(signature)
+        dataset = tf.data.Dataset.from_generator(
+            self._guarded, output_signature=(specs,)
+        )
+        # Without this, a strategy would split the data set by element.
+        options = tf.data.Options()
+        options.experimental_distribute.auto_shard_policy = (
+            tf.data.experimental.AutoShardPolicy.OFF
+        )
+        return dataset.with_options(options).prefetch(1)
+
+    def get_torch_dataloader(self):
+        """DataLoader for PyTorch's trainer."""
+        import torch
+
+        outer = self
+
+        class Stream(torch.utils.data.IterableDataset):
+            def __iter__(self):
+                return outer._guarded()
+
+        return torch.utils.data.DataLoader(Stream(), batch_size=None)
+
+    @property
+    def num_batches(self):
+        """Number of batches of one pass, or None."""
+        return self.source.num_batches()
+
+    @property
+    def batch_size(self):
+        """Images a batch."""
+        return self.source.batch_size
+
+    @property
+    def has_partial_batch(self):
+        """Unknown to most sources, so never claimed."""
+        return False
+
+    @property
+    def partial_batch_size(self):
+        """Unknown."""
+        return None
+
+    def on_epoch_begin(self):
+        """Nothing to prepare."""
+
+    def on_epoch_end(self):
+        """Nothing to close."""
+
+
+def stack_images(elements, image_size, first_index):
+    """The images of a batch, (batch, image_size, image_size, 3), float32.
+
+    Args:
+        elements: Dicts with "image".
+        image_size: Side of the result.
+        first_index: Position of the first element in the data set, for messages.
+
+    Raises:
+        ValueError: If an image is malformed, or the ranks differ.
+    """
+    images = [to_array(element["image"]) for element in elements]
+    ranks = {image.ndim for image in images}
+    if len(ranks) > 1 or not ranks <= {2, 3}:
+        raise ValueError(
+            "The images of a data set must have one rank: all (height, width) or all "
+            f"(height, width, channels). Received ranks {sorted(ranks)}."
+        )
+    if ranks == {2}:
+        images = [image[..., None] for image in images]
+    if first_index == 0:
+        refuse_unit_range(images)
+    if len({(image.shape, image.dtype) for image in images}) == 1:
+        last = first_index + len(images) - 1
+        where = f"images {first_index} to {last}" if last > first_index else "image 0"
+        return to_square_rgb(np.stack(images), image_size, where)
+    return np.stack(
+        [
+            to_square_rgb(image, image_size, f"image {first_index + offset}")
+            for offset, image in enumerate(images)
+        ]
+    )
+
+
+def no_images(purpose):
+    """The error for a data set without images."""
+    return ValueError(
+        f"The data set has no images, so there is nothing to {purpose}. Check its path "
+        "or filter; an iterator that was used up must be made anew."
+    )

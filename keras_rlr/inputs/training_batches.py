@@ -1,0 +1,124 @@
+import numpy as np
+
+from keras_rlr.inputs.host_batches import HostBatches, no_images, stack_images
+from keras_rlr.inputs.images import to_array
+
+
+class TrainingBatches(HostBatches):
+    """Batches of normal images for `fit`: {"image", "noise_key", "weight"}.
+
+    The key of an image's noise is a hash of (seed, step, position in the global
+    batch), made here and split with the images, so any number of devices sees the
+    same noise. A batch is padded to a multiple of the devices with images of weight
+    0; the other weights make the mean over the padded batch the mean over the real
+    images.
+
+    Args:
+        source: An `ImageSource`.
+        image_size: Side of the images.
+        seed: Seed of order and noise.
+        first_step: Steps the model was trained before.
+        shuffle: Whether indexed data is shuffled, by (seed, epoch).
+        devices: The size of every batch is a multiple of this.
+        shard: (index, count) of this process among those that train together.
+    """
+
+    def __init__(
+        self,
+        source,
+        image_size,
+        seed,
+        first_step=0,
+        shuffle=True,
+        devices=1,
+        shard=(0, 1),
+    ):
+        super().__init__(source, image_size)
+        self.seed = seed
+        self.shuffle = shuffle
+        self.devices = devices
+        self.shard = shard
+        self.epoch = 0
+        self._first_step = {0: first_step}
+
+    def begin_epoch(self, epoch):
+        """Sets the epoch whose order and steps the next pass has."""
+        if epoch not in self._first_step:
+            known = max((e for e in self._first_step if e < epoch), default=0)
+            self._first_step[epoch] = self._first_step.get(known, 0)
+        self.epoch = epoch
+
+    def generate(self):
+        """Yields the batches of the current epoch."""
+        epoch = self.epoch
+        step = self._first_step[epoch]
+        seen = 0
+        order_seed = (self.seed, epoch) if self.shuffle else None
+        for elements in self.source.batches(order_seed):
+            refuse_anomalous(elements, seen)
+            images = stack_images(elements, self.image_size, seen)
+            seen += len(elements)
+            yield (self._batch(images, step),)
+            step += 1
+        if not seen:
+            raise no_images("train on")
+        self._first_step[epoch + 1] = step
+
+    def _batch(self, images, step):
+        count = len(images)
+        index, shards = self.shard
+        padded = -(-count // (self.devices * shards)) * self.devices * shards
+        weight = np.zeros(padded, "float32")
+        weight[:count] = padded / count
+        positions = np.arange(padded)
+        source = np.minimum(positions, count - 1)
+        mine = slice(index * (padded // shards), (index + 1) * (padded // shards))
+        return {
+            "image": images[source[mine]] if padded != count or shards > 1 else images,
+            "noise_key": noise_keys(self.seed, step, positions[mine]),
+            "weight": weight[mine],
+        }
+
+    def signature(self):
+        """Shapes and dtypes of a batch."""
+        size = self.image_size
+        return {
+            "image": ((None, size, size, 3), "float32"),
+            "noise_key": ((None, 2), "int32"),
+            "weight": ((None,), "float32"),
+        }
+
+
+def noise_keys(seed, step, positions):
+    """int32 keys (len(positions), 2): a hash of seed, step and position."""
+    # SplitMix64 (Steele et al., 2014): a bijection that mixes all 64 bits.
+    with np.errstate(over="ignore"):
+        state = np.uint64(seed) * np.uint64(0x9E3779B97F4A7C15)
+        for part in (np.uint64(step), np.asarray(positions, "uint64")):
+            state = (state ^ part) + np.uint64(0x9E3779B97F4A7C15)
+            state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+            state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+            state = state ^ (state >> np.uint64(31))
+    halves = np.stack([state >> np.uint64(32), state & np.uint64(0xFFFFFFFF)], -1)
+    return halves.astype("uint32").view("int32")
+
+
+def refuse_anomalous(elements, first_index):
+    """Refuses elements with label 1 or a mask that is not empty.
+
+    Raises:
+        ValueError: Naming the first such element.
+    """
+    for offset, element in enumerate(elements):
+        label = element.get("label")
+        mask = element.get("mask")
+        if (label is not None and np.any(to_array(label) != 0)) or (
+            mask is not None and np.any(to_array(mask) != 0)
+        ):
+            name = element.get("path")
+            name = f" ({to_array(name)})" if name is not None else ""
+            raise ValueError(
+                f"Element {first_index + offset}{name} of the training data is "
+                "anomalous (label 1, or a mask that is not empty). The model learns "
+                "from normal images only: filter the others out."
+            )

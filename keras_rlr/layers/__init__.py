@@ -1,0 +1,32 @@
+"""The layers of RLR: ordinary Keras layers that know nothing of images."""
+
+from keras_rlr.layers.anomaly_map import AnomalyMap
+from keras_rlr.layers.anomaly_score import AnomalyScore
+from keras_rlr.layers.feature_aggregation import FeatureAggregation
+from keras_rlr.layers.feature_perturbation import FeaturePerturbation
+from keras_rlr.layers.feature_standardization import FeatureStandardization
+from keras_rlr.layers.feed_forward import FeedForward
+from keras_rlr.layers.grid_attention import GridAttention
+from keras_rlr.layers.initializers import SeededNormal, SeededUniform
+from keras_rlr.layers.local_cross_attention import LocalCrossAttention
+from keras_rlr.layers.masked_learnable_key_attention import MaskedLearnableKeyAttention
+from keras_rlr.layers.reconstruction_block import ReconstructionBlock
+from keras_rlr.layers.reference_weights import ReferenceWeights
+from keras_rlr.layers.sine_position_encoding_2d import SinePositionEncoding2D
+
+__all__ = [
+    "AnomalyMap",
+    "AnomalyScore",
+    "FeatureAggregation",
+    "FeaturePerturbation",
+    "FeatureStandardization",
+    "FeedForward",
+    "GridAttention",
+    "LocalCrossAttention",
+    "MaskedLearnableKeyAttention",
+    "ReconstructionBlock",
+    "ReferenceWeights",
+    "SeededNormal",
+    "SeededUniform",
+    "SinePositionEncoding2D",
+]

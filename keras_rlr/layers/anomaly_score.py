@@ -1,0 +1,79 @@
+import functools
+
+import keras
+import numpy as np
+from keras import ops
+
+
+@functools.lru_cache(maxsize=16)
+def gaussian_matrix(length, sigma, truncate=4.0):
+    """Matrix (length, length) that smooths a line with a Gaussian.
+
+    The line is continued by mirroring it with its border values repeated (scipy's
+    "reflect", NumPy's "symmetric"); the kernel ends `truncate` deviations out.
+    """
+    if sigma == 0:
+        return np.eye(length, dtype="float32")
+    radius = int(truncate * sigma + 0.5)
+    offsets = np.arange(-radius, radius + 1)
+    kernel = np.exp(-0.5 * (offsets / sigma) ** 2)
+    kernel /= kernel.sum()
+    source = (np.arange(length)[:, None] + offsets) % (2 * length)
+    source = np.where(source < length, source, 2 * length - 1 - source)
+    matrix = np.zeros((length, length))
+    np.add.at(matrix, (np.arange(length)[:, None], source), kernel[None])
+    return matrix.astype("float32")
+
+
+@keras.saving.register_keras_serializable(package="keras_rlr")
+class AnomalyScore(keras.layers.Layer):
+    """The maximum of the smoothed anomaly map: one score an image.
+
+    Smoothing is scipy's `gaussian_filter(map, sigma)` with its defaults (truncated
+    at 4 deviations, reflecting borders). Source: the authors' implementation (the
+    paper does not define the image's score).
+
+    Args:
+        sigma: Standard deviation in pixels, at least 0 (0 does not smooth).
+
+    Call arguments:
+        anomaly_map: Tensor (batch, height, width) of static height and width.
+
+    Returns:
+        float32 tensor (batch,).
+
+    Raises:
+        ValueError: If `sigma` is negative.
+
+    Example:
+
+    >>> score = keras_rlr.layers.AnomalyScore(sigma=4.0)
+    >>> score(np.ones((2, 64, 64), "float32")).shape
+    (2,)
+    """
+
+    def __init__(self, sigma=4.0, **kwargs):
+        kwargs["dtype"] = "float32"
+        super().__init__(**kwargs)
+        if not sigma >= 0:
+            raise ValueError(f"`sigma` must be at least 0. Received: {sigma!r}.")
+        self.sigma = float(sigma)
+
+    def smooth(self, anomaly_map):
+        """Returns the smoothed map, (batch, height, width)."""
+        height, width = anomaly_map.shape[1:]
+        rows = ops.convert_to_tensor(gaussian_matrix(height, self.sigma))
+        columns = ops.convert_to_tensor(gaussian_matrix(width, self.sigma).T)
+        return ops.matmul(rows, ops.matmul(anomaly_map, columns))
+
+    def call(self, anomaly_map):
+        """Returns the score of each map."""
+        return ops.max(self.smooth(anomaly_map), axis=(1, 2))
+
+    def compute_output_shape(self, input_shape):
+        """Returns (batch,)."""
+        return (input_shape[0],)
+
+    def get_config(self):
+        """Returns the constructor's arguments."""
+        return {**super().get_config(), "sigma": self.sigma}

@@ -1,0 +1,101 @@
+import keras
+from keras import ops
+
+from keras_rlr.layers.counter_noise import counter_normal, counter_uniform
+from keras_rlr.layers.initializers import derive_seed, resolve_seed
+
+
+@keras.saving.register_keras_serializable(package="keras_rlr")
+class FeaturePerturbation(keras.layers.Layer):
+    """Adds Gaussian noise to feature tokens in training; passes them on otherwise.
+
+    With a standard normal n of the shape of a token f of C channels:
+
+        f + n · scale · ‖f‖₂ / C
+
+    Source: section 3.1 of the paper, with the scale of the authors' implementation.
+    The noise is a pure function of `seed`, the key and the place in the feature map:
+    the same on every backend and for any number of devices.
+
+    Args:
+        scale: Factor of the noise; 4 in the authors' implementation, 0 for none.
+        probability: Share of the tokens that get noise; of N tokens exactly
+            int((1 - probability) · N), drawn anew for each image, stay clean.
+        seed: Seed of the noise, or None to draw one.
+
+    Call arguments:
+        features: Tensor (batch, height, width, C).
+        noise_key: int32 tensor (batch, 2), one key an image, or None to draw keys
+            from the layer's own seed generator.
+        training: Whether to add noise.
+
+    Returns:
+        Tensor of the shape and dtype of `features`.
+
+    Raises:
+        ValueError: If `scale` is negative or `probability` is not in [0, 1].
+
+    Example:
+
+    >>> layer = keras_rlr.layers.FeaturePerturbation(scale=4.0, seed=0)
+    >>> features = np.ones((2, 4, 4, 8), "float32")
+    >>> layer(features, training=True).shape
+    (2, 4, 4, 8)
+    """
+
+    def __init__(self, scale=4.0, probability=1.0, seed=None, **kwargs):
+        super().__init__(**kwargs)
+        if not scale >= 0:
+            raise ValueError(f"`scale` must be at least 0. Received: {scale!r}.")
+        if not 0 <= probability <= 1:
+            raise ValueError(
+                f"`probability` must be in [0, 1]. Received: {probability!r}."
+            )
+        self.scale = float(scale)
+        self.probability = float(probability)
+        self.seed = resolve_seed(seed)
+        self.seed_generator = keras.random.SeedGenerator(derive_seed(self.seed, "keys"))
+
+    def build(self, input_shape, noise_key_shape=None):
+        """Has no weights."""
+        self.built = True
+
+    def call(self, features, noise_key=None, training=False):
+        """Returns the features with noise when `training`."""
+        if not training or not self.scale:
+            return features
+        height, width, channels = features.shape[1:]
+        tokens = height * width
+        if noise_key is None:
+            noise_key = keras.random.randint(
+                (ops.shape(features)[0], 2),
+                0,
+                2**31 - 1,
+                dtype="int32",
+                seed=self.seed_generator,
+            )
+        exact = ops.cast(features, "float32")
+        noise = counter_normal(noise_key, tokens * channels, self.seed)
+        noise = ops.reshape(noise, (-1, height, width, channels))
+        norm = ops.sqrt(ops.sum(ops.square(exact), axis=-1, keepdims=True))
+        noise = noise * norm * (self.scale / channels)
+        clean = int((1.0 - self.probability) * tokens)
+        if clean:
+            draw = counter_uniform(noise_key, tokens, derive_seed(self.seed, "clean"))
+            rank = ops.argsort(ops.argsort(draw, axis=-1), axis=-1)
+            noisy = ops.reshape(rank >= clean, (-1, height, width, 1))
+            noise = ops.where(noisy, noise, 0.0)
+        return ops.cast(exact + noise, features.dtype)
+
+    def compute_output_shape(self, input_shape, noise_key_shape=None):
+        """Returns the shape of the features."""
+        return tuple(input_shape)
+
+    def get_config(self):
+        """Returns the constructor's arguments."""
+        return {
+            **super().get_config(),
+            "scale": self.scale,
+            "probability": self.probability,
+            "seed": self.seed,
+        }

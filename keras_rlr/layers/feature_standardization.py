@@ -1,0 +1,79 @@
+import keras
+import numpy as np
+from keras import ops
+
+
+@keras.saving.register_keras_serializable(package="keras_rlr")
+class FeatureStandardization(keras.layers.Layer):
+    """Shifts and scales every channel to mean 0 and variance 1 over normal tokens.
+
+    Our addition to the method. The two moments are set once from normal training
+    images (`RLR.adapt`), saved with the model and never trained.
+
+    Args:
+        epsilon: Added to the variance, so that a constant channel stays finite.
+
+    Call arguments:
+        features: Tensor (batch, height, width, C).
+
+    Returns:
+        float32 tensor of the same shape.
+
+    Example:
+
+    >>> layer = keras_rlr.layers.FeatureStandardization()
+    >>> layer.build((None, 4, 4, 2))
+    >>> layer.set_moments(np.array([1.0, 2.0]), np.array([4.0, 9.0]))
+    >>> layer(np.full((1, 4, 4, 2), 5.0, "float32"))[0, 0, 0]  # [2, 1]
+    """
+
+    def __init__(self, epsilon=1e-6, **kwargs):
+        kwargs["dtype"] = "float32"
+        super().__init__(**kwargs)
+        self.epsilon = epsilon
+
+    def build(self, input_shape):
+        """Creates the moments: mean 0 and variance 1, not adapted."""
+        shape = (input_shape[-1],)
+        self.mean = self.add_weight(
+            shape=shape, initializer="zeros", trainable=False, name="mean"
+        )
+        self.variance = self.add_weight(
+            shape=shape, initializer="ones", trainable=False, name="variance"
+        )
+        self.adapted = self.add_weight(
+            shape=(), initializer="zeros", trainable=False, name="adapted"
+        )
+
+    def set_moments(self, mean, variance):
+        """Stores the moments, both of shape (C,), and marks the layer as adapted."""
+        self.mean.assign(np.asarray(mean, "float32"))
+        self.variance.assign(np.asarray(variance, "float32"))
+        self.adapted.assign(1.0)
+
+    @property
+    def is_adapted(self):
+        """Whether `set_moments` was ever called, also before saving and loading."""
+        return bool(ops.convert_to_numpy(self.adapted) > 0)
+
+    def mean_squared_norm(self, standardized=True):
+        """Mean squared norm of the tokens the moments were taken from, a scalar.
+
+        Args:
+            standardized: Of the tokens after standardisation, or before it.
+        """
+        if standardized:
+            return ops.sum(self.variance / (self.variance + self.epsilon))
+        return ops.sum(self.variance + ops.square(self.mean))
+
+    def call(self, features):
+        """Returns the standardised features."""
+        return (features - self.mean) * ops.rsqrt(self.variance + self.epsilon)
+
+    def compute_output_shape(self, input_shape):
+        """Returns the shape of the features."""
+        return tuple(input_shape)
+
+    def get_config(self):
+        """Returns the constructor's arguments."""
+        return {**super().get_config(), "epsilon": self.epsilon}

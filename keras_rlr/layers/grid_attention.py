@@ -1,0 +1,117 @@
+import math
+
+import keras
+from keras import ops
+
+from keras_rlr.layers.attention import grid_attention
+from keras_rlr.layers.initializers import SeededUniform, derive_seed, resolve_seed
+from keras_rlr.layers.neighborhood import validate_window
+
+
+@keras.saving.register_keras_serializable(package="keras_rlr")
+class GridAttention(keras.layers.Layer):
+    """Multi-head attention between token grids, whole or limited by a window.
+
+    Query, key, value and output projections with biases; initial values as in the
+    authors' implementation: query, key and value uniform in ±√(1.5 / D) with zero
+    biases, output uniform in ±1/√D with zero bias.
+
+    The attentions of the method are `MaskedLearnableKeyAttention` and
+    `LocalCrossAttention`; this layer with `visible="all"` is the plain self- or
+    cross-attention of the ablations (table 3 of the paper).
+
+    Args:
+        num_heads: Number of heads; divides the width D.
+        window: Odd side of the window, or None when `visible` is "all".
+        visible: "all", "inside" (only the window around a token is attended to)
+            or "outside" (all but that window).
+        seed: Seed of the initial values, or None to draw one.
+
+    Call arguments:
+        query: Tensor (batch, height, width, D).
+        key: Tensor (batch or 1, height, width, D).
+        value: Tensor (batch or 1, height, width, D).
+
+    Returns:
+        Tensor (batch, height, width, D).
+
+    Raises:
+        ValueError: If `num_heads` does not divide D, or the window is even.
+
+    Example:
+
+    >>> attention = keras_rlr.layers.GridAttention(num_heads=2)
+    >>> tokens = np.ones((1, 4, 5, 8), "float32")
+    >>> attention(tokens, tokens, tokens).shape
+    (1, 4, 5, 8)
+    """
+
+    def __init__(self, num_heads=8, window=None, visible="all", seed=None, **kwargs):
+        super().__init__(**kwargs)
+        if visible not in ("all", "inside", "outside"):
+            raise ValueError(
+                "`visible` must be 'all', 'inside' or 'outside'. "
+                f"Received: {visible!r}."
+            )
+        if visible != "all":
+            window = validate_window(window)
+        self.num_heads = int(num_heads)
+        self.window = window
+        self.visible = visible
+        self.seed = resolve_seed(seed)
+
+    def build(self, query_shape, *other_shapes):
+        """Creates the four projections for tokens of width `query_shape[-1]`."""
+        dim = query_shape[-1]
+        if self.num_heads < 1 or dim % self.num_heads:
+            raise ValueError(
+                f"The number of heads must divide the width. Received: num_heads="
+                f"{self.num_heads}, width {dim}."
+            )
+        for name in ("query", "key", "value", "output"):
+            limit = 1.0 / math.sqrt(dim) if name == "output" else math.sqrt(1.5 / dim)
+            projection = keras.layers.Dense(
+                dim,
+                kernel_initializer=SeededUniform(limit, derive_seed(self.seed, name)),
+                name=name,
+                dtype=self.dtype_policy,
+            )
+            projection.build((None, None, dim))
+            setattr(self, f"{name}_projection", projection)
+        self.built = True
+
+    def call(self, query, key, value):
+        """Attends from `query` to `key` and returns the mixed `value`."""
+        height, width, dim = query.shape[1:]
+        attended = grid_attention(
+            self._split_heads(self.query_projection(query)),
+            self._split_heads(self.key_projection(key)),
+            self._split_heads(self.value_projection(value)),
+            grid=(height, width),
+            window=self.window,
+            visible=self.visible,
+        )
+        attended = ops.transpose(attended, (0, 2, 1, 3))
+        attended = ops.reshape(attended, (-1, height, width, dim))
+        return self.output_projection(attended)
+
+    def _split_heads(self, tokens):
+        height, width, dim = tokens.shape[1:]
+        heads = ops.reshape(
+            tokens, (-1, height * width, self.num_heads, dim // self.num_heads)
+        )
+        return ops.transpose(heads, (0, 2, 1, 3))
+
+    def compute_output_shape(self, query_shape, *other_shapes):
+        """Returns the shape of the query."""
+        return tuple(query_shape)
+
+    def get_config(self):
+        """Returns the constructor's arguments."""
+        return {
+            **super().get_config(),
+            "num_heads": self.num_heads,
+            "window": self.window,
+            "visible": self.visible,
+            "seed": self.seed,
+        }

@@ -1,0 +1,58 @@
+import keras
+
+from keras_rlr.layers.grid_attention import GridAttention
+
+
+@keras.saving.register_keras_serializable(package="keras_rlr")
+class LocalCrossAttention(GridAttention):
+    """Local Cross Attention (LCA): a token reads the reference around its place.
+
+    For a token i with the window N(i) around it, clipped at the borders:
+
+        LCA(Y, R)_i = Σ_{j ∈ N(i)} softmax_j(q(Y_i) · k(R_j) / √d) v(R_j)
+
+    followed by the output projection, with `num_heads` heads of d = D / num_heads.
+    Everything it returns comes from the learned reference. Source: section 3.2 of
+    the paper; R is the *embedded* reference, as in the authors' implementation.
+
+    Args:
+        window: Odd side of the visible window, in tokens; may exceed the grid.
+        num_heads: Number of heads; divides D.
+        seed: Seed of the initial values, or None to draw one.
+
+    Call arguments:
+        query: Tensor (batch, height, width, D), the tokens Y.
+        reference: Tensor (batch or 1, height, width, D), the embedded reference R.
+
+    Returns:
+        Tensor (batch, height, width, D) in the compute dtype.
+
+    Raises:
+        ValueError: If the window is even, or `num_heads` does not divide D.
+
+    Example:
+
+    >>> attention = keras_rlr.layers.LocalCrossAttention(window=3)
+    >>> tokens = np.random.normal(size=(2, 6, 5, 16)).astype("float32")
+    >>> attention(tokens, tokens[:1]).shape
+    (2, 6, 5, 16)
+    """
+
+    def __init__(self, window, num_heads=8, seed=None, **kwargs):
+        super().__init__(
+            num_heads=num_heads, window=window, visible="inside", seed=seed, **kwargs
+        )
+
+    def build(self, query_shape, reference_shape=None):
+        """Creates the projections."""
+        super().build(query_shape)
+
+    def call(self, query, reference):
+        """Attends to the reference tokens around each token."""
+        return super().call(query, reference, reference)
+
+    def get_config(self):
+        """Returns the constructor's arguments."""
+        config = super().get_config()
+        del config["visible"]
+        return config

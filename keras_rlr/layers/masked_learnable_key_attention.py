@@ -1,0 +1,68 @@
+import keras
+
+from keras_rlr.layers.grid_attention import GridAttention
+from keras_rlr.layers.neighborhood import window_hides_grid
+
+
+@keras.saving.register_keras_serializable(package="keras_rlr")
+class MaskedLearnableKeyAttention(GridAttention):
+    """Masked Learnable Key Attention (MLKA): values from the image, keys learned.
+
+    For a token i with the window N(i) around it, clipped at the borders:
+
+        MLKA(Y, R)_i = Σ_{j ∉ N(i)} softmax_j(q(Y_i) · k(R_j) / √d) v(Y_j)
+
+    followed by the output projection, with `num_heads` heads of d = D / num_heads.
+    A token never sees itself or its neighbours, so it can't be copied through.
+    Source: section 3.2 of the paper; R is the *embedded* reference, as in the
+    authors' implementation.
+
+    Args:
+        window: Odd side of the hidden window, in tokens.
+        num_heads: Number of heads; divides D.
+        seed: Seed of the initial values, or None to draw one.
+
+    Call arguments:
+        query: Tensor (batch, height, width, D), the tokens Y.
+        reference: Tensor (batch or 1, height, width, D), the embedded reference R.
+
+    Returns:
+        Tensor (batch, height, width, D) in the compute dtype.
+
+    Raises:
+        ValueError: If the window is even, or hides the whole grid of some token.
+
+    Example:
+
+    >>> attention = keras_rlr.layers.MaskedLearnableKeyAttention(window=3)
+    >>> tokens = np.random.normal(size=(2, 6, 5, 16)).astype("float32")
+    >>> attention(tokens, tokens[:1]).shape
+    (2, 6, 5, 16)
+    """
+
+    def __init__(self, window, num_heads=8, seed=None, **kwargs):
+        super().__init__(
+            num_heads=num_heads, window=window, visible="outside", seed=seed, **kwargs
+        )
+
+    def build(self, query_shape, reference_shape=None):
+        """Creates the projections; checks that every token sees something."""
+        height, width = query_shape[1:3]
+        if window_hides_grid(height, width, self.window):
+            raise ValueError(
+                f"A window of {self.window}x{self.window} tokens hides the whole "
+                f"{height}x{width} grid from its middle token, which is left with "
+                "nothing to attend to. Use a smaller window or a larger grid: one "
+                f"side must be at least {self.window + 1} tokens."
+            )
+        super().build(query_shape)
+
+    def call(self, query, reference):
+        """Attends with learned keys to the image's own tokens."""
+        return super().call(query, reference, query)
+
+    def get_config(self):
+        """Returns the constructor's arguments."""
+        config = super().get_config()
+        del config["visible"]
+        return config

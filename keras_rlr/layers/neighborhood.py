@@ -1,0 +1,56 @@
+"""Geometry of token windows: which tokens of a grid lie in the window of which."""
+
+import functools
+
+import numpy as np
+
+
+def validate_window(window):
+    """Returns `window` as an int.
+
+    Args:
+        window: Side of the square window in tokens: odd, at least 1.
+
+    Raises:
+        ValueError: If it is even, not positive or not an integer.
+    """
+    if isinstance(window, bool) or int(window) != window or window < 1:
+        raise ValueError(
+            f"`window` must be an odd integer of at least 1. Received: {window!r}."
+        )
+    if window % 2 == 0:
+        raise ValueError(
+            f"`window` must be odd, so that a token is in the middle of its window. "
+            f"Received: {window}; use {window - 1} or {window + 1}."
+        )
+    return int(window)
+
+
+def window_hides_grid(height, width, window):
+    """Whether some token's window covers the whole grid of `height` x `width`.
+
+    Such a token would have nothing left to attend to when its window is hidden.
+    """
+    return height <= window and width <= window
+
+
+@functools.lru_cache(maxsize=32)
+def window_mask(height, width, window):
+    """Which tokens lie in the window around which token, clipped at the borders.
+
+    Args:
+        height: Rows of the token grid.
+        width: Columns of the token grid.
+        window: Odd side of the window.
+
+    Returns:
+        Boolean array (height * width, height * width), tokens row-major: entry
+        (i, j) says whether token j lies in the window around token i. Read-only.
+    """
+    radius = window // 2
+    rows = np.abs(np.subtract.outer(np.arange(height), np.arange(height))) <= radius
+    columns = np.abs(np.subtract.outer(np.arange(width), np.arange(width))) <= radius
+    mask = rows[:, None, :, None] & columns[None, :, None, :]
+    mask = mask.reshape(height * width, height * width)
+    mask.flags.writeable = False
+    return mask

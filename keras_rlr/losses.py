@@ -1,0 +1,79 @@
+"""The reconstruction loss, and the token error it shares with the anomaly map."""
+
+import keras
+from keras import ops
+
+
+def cosine_similarity(first, second, damping=0.0):
+    """Cosine similarity over the last axis, optionally damped.
+
+        (a · b + τ) / (‖a‖ ‖b‖ + τ)
+
+    Args:
+        first: Tensor (..., C).
+        second: Tensor (..., C).
+        damping: τ, 0 for the paper's cosine. Where both norms are small against τ
+            the similarity goes to 1: the direction of a token near the mean of
+            standardised features is noise, not evidence.
+
+    Returns:
+        Tensor (...). Norms are kept above 1e-8, as in the authors' implementation.
+    """
+
+    def norm(tokens):
+        # The maximum is taken under the root: its gradient at 0 is infinite.
+        return ops.sqrt(ops.maximum(ops.sum(ops.square(tokens), axis=-1), 1e-16))
+
+    product = ops.sum(first * second, axis=-1)
+    return (product + damping) / (norm(first) * norm(second) + damping)
+
+
+def token_error(features, reconstruction, damping=0.0):
+    """Error of each token: mean square over channels plus 1 minus cosine.
+
+    Args:
+        features: Tensor (..., C).
+        reconstruction: Tensor (..., C).
+        damping: τ of `cosine_similarity`.
+
+    Returns:
+        float32 tensor (...).
+    """
+    features = ops.cast(features, "float32")
+    reconstruction = ops.cast(reconstruction, "float32")
+    square = ops.mean(ops.square(features - reconstruction), axis=-1)
+    return square + 1.0 - cosine_similarity(features, reconstruction, damping)
+
+
+@keras.saving.register_keras_serializable(package="keras_rlr")
+class ReconstructionLoss(keras.losses.Loss):
+    """Mean square error plus mean cosine distance between feature maps.
+
+        L = mean((F_rec - F_org)²) + mean over tokens of (1 - cos(F_rec, F_org))
+
+    of one level; the model's loss is the sum over its levels. Source: equations 7
+    to 9 of the paper, with the mean square of the authors' implementation in place
+    of the L2 norm. Computed in float32 whatever the inputs.
+
+    Call arguments:
+        y_true: The clean features, tensor (batch, height, width, C).
+        y_pred: The reconstruction, tensor (batch, height, width, C).
+
+    Returns:
+        Scalar, or (batch,) with `reduction=None`.
+
+    Example:
+
+    >>> features = np.random.normal(size=(2, 4, 4, 8)).astype("float32")
+    >>> float(keras_rlr.losses.ReconstructionLoss()(features, features)) < 1e-6
+    True
+    """
+
+    def __init__(
+        self, reduction="sum_over_batch_size", name="reconstruction_loss", dtype=None
+    ):
+        super().__init__(reduction=reduction, name=name, dtype=dtype or "float32")
+
+    def call(self, y_true, y_pred):
+        """Returns the loss of each sample, (batch,)."""
+        return ops.mean(token_error(y_true, y_pred), axis=(1, 2))

@@ -1,0 +1,103 @@
+"""Checks on levels, image sizes and feature maps, with errors that help."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+
+def check_levels(levels: Sequence[int], name: str, available: Sequence[int]) -> None:
+    """Refuses levels that are unsorted, repeated or not in the backbone.
+
+    Args:
+        levels: 1-based level numbers.
+        name: the backbone's name, for the message.
+        available: the levels that the backbone has.
+
+    Raises:
+        ValueError: if `levels` isn't a strictly increasing selection of
+            `available`.
+    """
+    if not levels or any(
+        isinstance(level, bool) or not isinstance(level, int) for level in levels
+    ):
+        raise ValueError(
+            f"levels must be one or more integers, but they are {levels!r}. "
+            f"'{name}' has the levels {list(available)}."
+        )
+    missing = [level for level in levels if level not in available]
+    if missing:
+        raise ValueError(
+            f"The backbone '{name}' has no level {missing[0]}; it has the levels "
+            f"{list(available)}. Choose `levels` among them."
+        )
+    if list(levels) != sorted(set(levels)):
+        raise ValueError(
+            f"levels must be strictly increasing, from fine to coarse, but they "
+            f"are {tuple(levels)}. Write {tuple(sorted(set(levels)))} instead."
+        )
+
+
+def check_image_size(image_size: int, strides: Sequence[int], name: str) -> None:
+    """Refuses an image size that the strides don't divide.
+
+    Args:
+        image_size: side of the square image, in pixels.
+        strides: pixels per token of each feature map.
+        name: the backbone's name, for the message.
+
+    Raises:
+        ValueError: if a stride doesn't divide `image_size`; it names the
+            nearest sizes that work.
+    """
+    if isinstance(image_size, bool) or not isinstance(image_size, int):
+        raise ValueError(
+            f"image_size must be an integer, the side of the square image in "
+            f"pixels, but it is {image_size!r}."
+        )
+    step = math.lcm(*strides)
+    if image_size < step or image_size % step:
+        below = image_size // step * step
+        near = [str(size) for size in (below, below + step) if size > 0]
+        raise ValueError(
+            f"image_size={image_size} is not a positive multiple of the strides "
+            f"{tuple(strides)} of the backbone '{name}'. Use "
+            f"image_size={' or '.join(near)}."
+        )
+
+
+def check_feature_maps(outputs: Sequence[Any], image_size: int, name: str) -> None:
+    """Refuses outputs that aren't square (B, H, W, C) maps of the whole image.
+
+    Args:
+        outputs: tensors, symbolic or not; only their shapes are read.
+        image_size: side of the square image, in pixels.
+        name: the backbone's name, for the message.
+
+    Raises:
+        ValueError: if an output isn't of rank 4, has no static height, width
+            or channels, or if its stride doesn't divide `image_size`.
+    """
+    for position, output in enumerate(outputs, start=1):
+        shape = tuple(output.shape)
+        if len(shape) != 4 or None in shape[1:]:
+            raise ValueError(
+                f"Output {position} of the backbone '{name}' has the shape {shape} "
+                f"for images of {image_size}x{image_size} pixels. Expected a "
+                "feature map (batch, height, width, channels) with known height, "
+                "width and channels."
+            )
+    if any(image_size % side for output in outputs for side in output.shape[1:3]):
+        sides = [side for output in outputs for side in output.shape[1:3]]
+        strides = sorted({max(1, round(image_size / side)) for side in sides})
+        check_image_size(image_size, strides, name)
+        raise ValueError(
+            f"The backbone '{name}' returns maps with sides {sorted(set(sides))} for "
+            f"image_size={image_size}, which they do not divide. Expected maps that "
+            "cover the image in whole strides: use 'same' padding in the backbone."
+        )
+    for position, output in enumerate(outputs, start=1):
+        if output.shape[1] != output.shape[2]:
+            raise ValueError(
+                f"Output {position} of the backbone '{name}' has the shape "
+                f"{tuple(output.shape)} for a square image. Expected a square map."
+            )

@@ -1,0 +1,186 @@
+import math
+
+import keras
+
+from keras_rlr.layers.feed_forward import uniform_fan_in_dense
+from keras_rlr.layers.initializers import (
+    SeededNormal,
+    SeededUniform,
+    derive_seed,
+    resolve_seed,
+)
+from keras_rlr.layers.neighborhood import validate_window
+from keras_rlr.layers.reconstruction_block import (
+    ReconstructionBlock,
+    validate_attentions,
+)
+from keras_rlr.layers.reference_weights import ReferenceWeights
+from keras_rlr.layers.sine_position_encoding_2d import SinePositionEncoding2D
+
+
+@keras.saving.register_keras_serializable(package="keras_rlr")
+class FeatureReconstructor(keras.Model):
+    """Rebuilds the feature map of one level from a learnable reference.
+
+    Tokens and reference are embedded by a linear layer each (C → D) and get the
+    same position code; `num_blocks` blocks follow, all reading the one embedded
+    reference, then a LayerNorm and a linear layer D → C. Source: section 3.2 of the
+    paper; initial values, final norm and position code as in the authors'
+    implementation.
+
+    Args:
+        hidden_dim: Width D: divisible by 4 and by `num_heads`.
+        window: Odd side of the attention window, in tokens.
+        num_heads: Number of attention heads.
+        num_blocks: Number of blocks.
+        alpha: Factor of the attentions that read the reference.
+        attentions: Branches of each block, see `ReconstructionBlock`.
+        residual: Whether the blocks have a residual around the attentions.
+        seed: Seed of the initial values, the same on every backend; None draws one.
+
+    Call arguments:
+        features: Tensor (batch, height, width, C) of static height, width and C.
+
+    Returns:
+        Tensor (batch, height, width, C) in the compute dtype.
+
+    Raises:
+        ValueError: If a width, window, head count or branch does not fit.
+
+    Example:
+
+    >>> model = keras_rlr.FeatureReconstructor(hidden_dim=32, window=3, num_blocks=2)
+    >>> model(np.ones((1, 8, 8, 24), "float32")).shape
+    (1, 8, 8, 24)
+    """
+
+    def __init__(
+        self,
+        hidden_dim,
+        window,
+        num_heads=8,
+        num_blocks=4,
+        alpha=2.0,
+        attentions=("mlka", "lca"),
+        residual=False,
+        seed=None,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        if hidden_dim < 4 or hidden_dim % 4 or hidden_dim % num_heads:
+            raise ValueError(
+                "`hidden_dim` must be divisible by 4 (position code) and by the "
+                f"number of heads. Received: hidden_dim={hidden_dim}, "
+                f"num_heads={num_heads}."
+            )
+        if num_blocks < 1:
+            raise ValueError(
+                f"`num_blocks` must be at least 1. Received: {num_blocks}."
+            )
+        self.hidden_dim = int(hidden_dim)
+        self.window = validate_window(window)
+        self.num_heads = int(num_heads)
+        self.num_blocks = int(num_blocks)
+        self.alpha = float(alpha)
+        self.attentions = validate_attentions(attentions)
+        self.residual = bool(residual)
+        self.seed = resolve_seed(seed)
+
+    def build(self, input_shape):
+        """Creates all weights for features of shape `input_shape`."""
+        channels = input_shape[-1]
+        tokens_shape = (*input_shape[:-1], self.hidden_dim)
+        self.input_projection = self._embedding("input_projection", channels)
+        self.reference_projection = self._embedding("reference_projection", channels)
+        self.reference_weights = ReferenceWeights(
+            seed=derive_seed(self.seed, "reference"),
+            name="reference_weights",
+            dtype=self.dtype_policy,
+        )
+        self.reference_weights.build(input_shape)
+        self.position_encoding = SinePositionEncoding2D(
+            name="position_encoding", dtype=self.dtype_policy
+        )
+        self.blocks = []
+        for index in range(self.num_blocks):
+            name = f"block_{index}"
+            block = ReconstructionBlock(
+                window=self.window,
+                num_heads=self.num_heads,
+                alpha=self.alpha,
+                attentions=self.attentions,
+                residual=self.residual,
+                seed=derive_seed(self.seed, name),
+                name=name,
+                dtype=self.dtype_policy,
+            )
+            block.build(tokens_shape)
+            self.blocks.append(block)
+        self.final_norm = keras.layers.LayerNormalization(
+            epsilon=1e-5, name="final_norm", dtype=self.dtype_policy
+        )
+        self.final_norm.build(tokens_shape)
+        self.output_projection = uniform_fan_in_dense(
+            channels,
+            self.hidden_dim,
+            derive_seed(self.seed, "output_projection"),
+            name="output_projection",
+            dtype=self.dtype_policy,
+        )
+        self.built = True
+
+    def _embedding(self, name, channels):
+        # Kaiming normal with the gain of ReLU, as in the authors' implementation.
+        seed = derive_seed(self.seed, name)
+        dense = keras.layers.Dense(
+            self.hidden_dim,
+            kernel_initializer=SeededNormal(
+                math.sqrt(2.0 / channels), derive_seed(seed, "kernel")
+            ),
+            bias_initializer=SeededUniform(
+                1.0 / math.sqrt(channels), derive_seed(seed, "bias")
+            ),
+            name=name,
+            dtype=self.dtype_policy,
+        )
+        dense.build((None, None, channels))
+        return dense
+
+    def embed_input(self, features):
+        """Returns the embedded tokens with position code, (batch, H, W, D)."""
+        tokens = self.input_projection(features)
+        return tokens + self.position_encoding(tokens)
+
+    def embed_reference(self, features):
+        """Returns the embedded reference with position code, (1, H, W, D).
+
+        It depends on no image; `features` only tells the shape.
+        """
+        reference = self.reference_projection(self.reference_weights(features))
+        return reference + self.position_encoding(reference)
+
+    def call(self, features):
+        """Returns the reconstruction of `features`."""
+        tokens = self.embed_input(features)
+        reference = self.embed_reference(features)
+        for block in self.blocks:
+            tokens = block(tokens, reference)
+        return self.output_projection(self.final_norm(tokens))
+
+    def compute_output_shape(self, input_shape):
+        """Returns the shape of the features."""
+        return tuple(input_shape)
+
+    def get_config(self):
+        """Returns the constructor's arguments."""
+        return {
+            **super().get_config(),
+            "hidden_dim": self.hidden_dim,
+            "window": self.window,
+            "num_heads": self.num_heads,
+            "num_blocks": self.num_blocks,
+            "alpha": self.alpha,
+            "attentions": self.attentions,
+            "residual": self.residual,
+            "seed": self.seed,
+        }
