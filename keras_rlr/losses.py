@@ -77,3 +77,34 @@ class ReconstructionLoss(keras.losses.Loss):
     def call(self, y_true, y_pred):
         """Returns the loss of each sample, (batch,)."""
         return ops.mean(token_error(y_true, y_pred), axis=(1, 2))
+
+
+@keras.saving.register_keras_serializable(package="keras_rlr")
+class MeanOfErrors(keras.losses.Loss):
+    """Weighted mean of errors that a model has computed already.
+
+    Keras' own reduction, so that under a `tf.distribute.Strategy` the loss is scaled
+    as Keras scales every other.
+
+    Call arguments:
+        y_true: Unused; Keras' losses have two arguments.
+        y_pred: The errors, tensor (batch,).
+
+    Returns:
+        Scalar, float32.
+
+    Example:
+
+    >>> errors = np.array([1.0, 3.0], "float32")
+    >>> float(keras_rlr.losses.MeanOfErrors()(errors, errors))
+    2.0
+    """
+
+    def __init__(
+        self, reduction="sum_over_batch_size", name="mean_of_errors", dtype=None
+    ):
+        super().__init__(reduction=reduction, name=name, dtype=dtype or "float32")
+
+    def call(self, y_true, y_pred):
+        """Returns the errors."""
+        return y_pred

@@ -1,16 +1,17 @@
-import itertools
-
 import numpy as np
 
 from keras_rlr.inputs.host_batches import HostBatches, no_images, stack_images
+from keras_rlr.inputs.images import to_array
+from keras_rlr.inputs.masks import to_square_mask
 
 
 class PredictionBatches(HostBatches):
     """Batches of images for `predict`, in the data's order.
 
     Every batch is padded to the size of the first one and to a multiple of the
-    devices, so that backends that compile for a shape compile once; `is_real` says
-    afterwards which rows were images.
+    devices, so that backends that compile for a shape compile once. After a pass,
+    `is_real` says which rows were images, `sizes` what their sizes were, and `labels`
+    and `masks` what came with them (None if any had none).
 
     Args:
         source: An `ImageSource`.
@@ -18,6 +19,8 @@ class PredictionBatches(HostBatches):
         devices: The size of every batch is a multiple of this.
         max_images: Stop after so many images, or None.
         order_seed: Seed of a shuffled order for indexed data, or None.
+        with_weight: Whether batches are dicts with "weight" (1, or 0 for padding),
+            for which the model returns the loss too; keeps labels and masks.
         purpose: What the images are for, for the message when there are none.
     """
 
@@ -28,51 +31,93 @@ class PredictionBatches(HostBatches):
         devices=1,
         max_images=None,
         order_seed=None,
+        with_weight=False,
         purpose="predict",
     ):
         super().__init__(source, image_size)
         self.devices = devices
         self.max_images = max_images
         self.order_seed = order_seed
+        self.with_weight = with_weight
         self.purpose = purpose
         self.is_real = []
         self.sizes = []
+        self.labels = None
+        self.masks = None
 
     @property
     def num_batches(self):
         """Number of batches, unknown when it is cut short."""
         return None if self.max_images else super().num_batches
 
-    def generate(self):
-        """Yields the batches of one pass."""
-        self.is_real = []
-        self.sizes = []
+    def images(self):
+        """Yields (elements, images): what one pass holds, not padded."""
         seen = 0
-        first_size = None
         for elements in self.source.batches(self.order_seed):
             if self.max_images:
                 elements = elements[: self.max_images - seen]
             if not elements:
                 break
-            images = stack_images(elements, self.image_size, seen)
+            yield elements, stack_images(elements, self.image_size, seen)
+            seen += len(elements)
+        if not seen:
+            raise no_images(self.purpose)
+
+    def generate(self):
+        """Yields the batches of one pass."""
+        # Kept apart until the pass is complete, because a backend may begin another
+        # ahead of time; and published before the last batch is handed out, because a
+        # backend that knows how many there are never asks for the end.
+        is_real, sizes, labels, masks = [], [], [], []
+        first_size = 0
+        pending = None
+        for elements, images in self.images():
+            if pending is not None:
+                yield (pending,)
             count = len(images)
-            seen += count
-            self.sizes.extend(np.shape(element["image"])[:2] for element in elements)
-            first_size = first_size or -(-count // self.devices) * self.devices
             padded = max(first_size, -(-count // self.devices) * self.devices)
-            self.is_real.extend([True] * count + [False] * (padded - count))
+            first_size = first_size or padded
+            is_real.extend([True] * count + [False] * (padded - count))
+            sizes.extend(np.shape(element["image"])[:2] for element in elements)
+            if self.with_weight:
+                labels.extend(self._labels(elements))
+                masks.extend(self._masks(elements))
             if padded != count:
                 images = np.pad(
                     images, ((0, padded - count), (0, 0), (0, 0), (0, 0)), mode="edge"
                 )
-            yield (images,)
-        if not seen:
-            raise no_images(self.purpose)
+            pending = self._batch(images, count)
+        self.is_real = np.array(is_real)
+        self.sizes = sizes
+        if labels and None not in labels:
+            self.labels = np.array(labels)
+        if masks and all(mask is not None for mask in masks):
+            self.masks = np.stack(masks)
+        yield (pending,)
+
+    def _batch(self, images, count):
+        if not self.with_weight:
+            return images
+        weight = (np.arange(len(images)) < count).astype("float32")
+        return {"image": images, "weight": weight}
+
+    def _labels(self, elements):
+        for element in elements:
+            label = element.get("label")
+            yield None if label is None else int(np.any(to_array(label) != 0))
+
+    def _masks(self, elements):
+        for element in elements:
+            mask = element.get("mask")
+            yield None if mask is None else to_square_mask(mask, self.image_size)
 
     def strip(self, values):
-        """Drops the rows of `values` that were padding."""
-        return values[np.fromiter(itertools.islice(self.is_real, len(values)), bool)]
+        """Drops the rows of `values` that were padding, after a pass."""
+        return values[self.is_real]
 
     def signature(self):
         """Shape and dtype of a batch."""
-        return ((None, self.image_size, self.image_size, 3), "float32")
+        image = ((None, self.image_size, self.image_size, 3), "float32")
+        if not self.with_weight:
+            return image
+        return {"image": image, "weight": ((None,), "float32")}

@@ -45,3 +45,21 @@ def resize_images(images, size):
     if width != size:
         images = np.matmul(resize_weights(width, size), images)
     return images
+
+
+def resize_maps(maps, sizes):
+    """Resizes anomaly maps to the sizes of their images.
+
+    Args:
+        maps: float32 array (images, side, side).
+        sizes: (height, width) of each image.
+
+    Returns:
+        List of float32 arrays (height, width).
+    """
+    resized = []
+    for values, (height, width) in zip(maps, sizes, strict=True):
+        rows = resize_weights(values.shape[0], int(height))
+        columns = resize_weights(values.shape[1], int(width))
+        resized.append(rows @ values @ columns.T)
+    return resized

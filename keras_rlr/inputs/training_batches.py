@@ -58,11 +58,13 @@ class TrainingBatches(HostBatches):
             refuse_anomalous(elements, seen)
             images = stack_images(elements, self.image_size, seen)
             seen += len(elements)
+            # Before the batch is handed out: a backend that knows how many there are
+            # never asks for the end of the pass.
+            self._first_step[epoch + 1] = step + 1
             yield (self._batch(images, step),)
             step += 1
         if not seen:
             raise no_images("train on")
-        self._first_step[epoch + 1] = step
 
     def _batch(self, images, step):
         count = len(images)

@@ -16,8 +16,8 @@ class Backbone:
     Args:
         name: `"efficientnet_b6"`, a keras-hub preset, or the user model's name.
         model: takes float (B, S, S, 3) images, normalised, and returns a list
-            of (B, H, W, C) feature maps, fine to coarse. Call it with
-            `training=False`.
+            of (B, H, W, C) feature maps, fine to coarse; of one level, the map
+            without a list, as Keras models do. Call it with `training=False`.
         mean: three values; the model receives `(x - mean) / std`, where x is
             float32 RGB in 0..255.
         std: three values.

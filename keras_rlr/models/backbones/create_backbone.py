@@ -56,9 +56,9 @@ def create_backbone(
     import numpy as np
     from keras_rlr.models.backbones import create_backbone
 
-    backbone = create_backbone("efficientnet_lite2", levels=(3,), image_size=64)
+    backbone = create_backbone("efficientnet_lite2", levels=(2, 3), image_size=64)
     images = (np.zeros((1, 64, 64, 3), "float32") - backbone.mean) / backbone.std
-    backbone.model(images.astype("float32"), training=False)[0].shape  # 1, 4, 4, 120
+    backbone.model(images.astype("float32"), training=False)[1].shape  # 1, 4, 4, 120
     ```
     """
     levels = tuple(levels)

@@ -3,9 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
-import keras
+import numpy as np
 
 from keras_rlr.models.backbones.backbone import IMAGENET_MEAN, IMAGENET_STD, Backbone
 from keras_rlr.models.backbones.checks import (
@@ -127,17 +126,11 @@ def _normalization(
     # keras-hub says "no converter" with a ValueError of its own wording.
     except (ValueError, FileNotFoundError):
         return IMAGENET_MEAN, IMAGENET_STD
-    scale = _three(converter.scale, 1.0)
-    offset = _three(converter.offset, 0.0)
-    mean = tuple(-o / s for o, s in zip(offset, scale, strict=True))
-    std = tuple(1.0 / s for s in scale)
-    return mean, std
+    scale = np.ones(3) if converter.scale is None else np.array(converter.scale)
+    offset = np.zeros(3) if converter.offset is None else np.array(converter.offset)
+    return _three(-offset / scale), _three(1.0 / scale)
 
 
-def _three(value: Any, default: float) -> tuple[float, float, float]:
-    if value is None:
-        value = default
-    values = [
-        float(v) for v in keras.tree.flatten(keras.tree.map_structure(float, value))
-    ]
-    return tuple(values * 3) if len(values) == 1 else tuple(values)
+def _three(values: np.ndarray) -> tuple[float, float, float]:
+    red, green, blue = np.broadcast_to(values.ravel(), 3)
+    return float(red), float(green), float(blue)

@@ -44,7 +44,7 @@ def serialize_backbone(backbone: Backbone) -> dict[str, Any]:
 def deserialize_backbone(
     config: dict[str, Any], *, levels: Sequence[int], image_size: int
 ) -> Backbone:
-    """Builds a backbone from its description, with random weights.
+    """Builds a backbone from its description; its weights are still to be loaded.
 
     Nothing is downloaded, and code is never executed: a model is read in
     Keras' safe mode.

@@ -1,0 +1,333 @@
+import warnings
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_rlr.inputs.image_source import ImageSource
+from keras_rlr.inputs.prediction_batches import PredictionBatches
+from keras_rlr.inputs.resize import resize_maps
+from keras_rlr.inputs.training_batches import TrainingBatches
+from keras_rlr.metrics.functional import auroc
+from keras_rlr.models.calibration import threshold_from_scores
+from keras_rlr.models.distribution import device_count, distribution_scope
+from keras_rlr.models.loading import load_preset
+from keras_rlr.models.moments import ChannelMoments
+from keras_rlr.models.training_callbacks import EpochOrder, Validation
+
+_MOST_IMAGES_TO_ADAPT_ON = 512
+_INFERENCE_BATCH = 16
+
+
+class AnomalyDetector(keras.Model):
+    """What RLR does on the host: any kind of data in, plain arrays out.
+
+    The network itself is in the subclass, which gives `feature_extractor`,
+    `standardizations`, `standardize`, `rebuild`, `threshold_weight` and the
+    constructor's settings.
+    """
+
+    @property
+    def device_count(self):
+        """Number of devices that share a batch."""
+        return device_count(self.distribution)
+
+    @property
+    def needs_adapting(self):
+        """Whether statistics of the features are used but were never taken."""
+        uses = self.standardize_features or self.cosine_damping > 0
+        return uses and not all(layer.is_adapted for layer in self.standardizations)
+
+    @property
+    def threshold(self):
+        """The score from which on an image is anomalous, or None before `calibrate`."""
+        value = float(ops.convert_to_numpy(self.threshold_weight))
+        return None if np.isnan(value) else value
+
+    @classmethod
+    def from_preset(cls, preset, **overrides):
+        """Returns the model of a name, or one that was saved.
+
+        Args:
+            preset: One of `keras_rlr.models.presets.PRESETS`, the path of a `.keras`
+                file, or of a folder with a `model.keras` in it.
+            **overrides: Arguments of `RLR` that replace the preset's. A saved model
+                takes only `distribution`.
+
+        Raises:
+            ValueError: If there is no such preset, or a saved model can't be loaded.
+
+        Example:
+
+        >>> model = keras_rlr.RLR.from_preset("rlr_efficientnet_lite2", seed=0)
+        """
+        return load_preset(cls, preset, **overrides)
+
+    def fit(
+        self,
+        x=None,
+        y=None,
+        batch_size=None,
+        epochs=None,
+        verbose="auto",
+        callbacks=None,
+        validation_data=None,
+        shuffle=True,
+        initial_epoch=0,
+        steps_per_epoch=None,
+    ):
+        """Trains on normal images, of one product or of many.
+
+        The order of indexed data is a pure function of (seed, epoch), the noise of
+        (seed, step, position in the batch).
+
+        Args:
+            x: Images of any sizes, uint8, uint16 or float in 0-255: an array, a list,
+                a tf.data.Dataset, a PyDataset, a torch DataLoader or any sequence;
+                elements may be dicts with "image" or tuples `(image, anything)`.
+            y: Ignored, like the second part of a tuple.
+            batch_size: For data that is not batched; the recipe's by default.
+            epochs: The recipe's by default.
+            verbose: As in Keras.
+            callbacks: As in Keras.
+            validation_data: Data for `evaluate` after every epoch; gives `val_loss`,
+                and `val_image_auroc` and so on where there are labels. Nothing is
+                selected by it unless a callback does.
+            shuffle: Whether indexed data is shuffled.
+            initial_epoch: As in Keras, to go on with a training.
+            steps_per_epoch: As in Keras; needed for endless data.
+
+        Returns:
+            Keras' `History`.
+
+        Raises:
+            ValueError: If the data is not readable, not normal or not of images in
+                0-255.
+        """
+        batches = TrainingBatches(
+            ImageSource(x, batch_size or self.recipe.batch_size),
+            self.image_size,
+            seed=self.seed,
+            first_step=int(ops.convert_to_numpy(self.optimizer.iterations)),
+            shuffle=shuffle,
+            devices=self.device_count,
+        )
+        if self.needs_adapting:
+            self.adapt(x)
+        own_callbacks = [EpochOrder(batches)]
+        if validation_data is not None:
+            own_callbacks.append(Validation(validation_data))
+        return self._run(
+            super().fit,
+            batches,
+            epochs=self.recipe.epochs if epochs is None else epochs,
+            verbose=verbose,
+            callbacks=[*own_callbacks, *keras.tree.flatten(callbacks or [])],
+            initial_epoch=initial_epoch,
+            steps_per_epoch=steps_per_epoch,
+        )
+
+    def predict(
+        self, x, batch_size=None, verbose="auto", callbacks=None, original_size=False
+    ):
+        """Returns anomaly maps and scores of images.
+
+        Args:
+            x: Images, any kind of data that `fit` takes.
+            batch_size: For data that is not batched.
+            verbose: As in Keras.
+            callbacks: As in Keras.
+            original_size: Whether each map is resized to its image's size.
+
+        Returns:
+            Dict: "anomaly_map", float32 array (images, image_size, image_size), or a
+            list of arrays (height, width) with `original_size`; "anomaly_score",
+            float32 array (images,); once calibrated "is_anomalous", bool (images,).
+
+        Raises:
+            ValueError: If the data is not readable, or the model was never trained
+                and needs statistics of normal images.
+        """
+        batches = self._inference_batches(x, batch_size)
+        outputs = self._infer(batches, verbose=verbose, callbacks=callbacks)
+        if self.threshold is not None:
+            outputs["is_anomalous"] = outputs["anomaly_score"] >= np.float32(
+                self.threshold
+            )
+        if original_size:
+            outputs["anomaly_map"] = resize_maps(outputs["anomaly_map"], batches.sizes)
+        return outputs
+
+    def evaluate(
+        self,
+        x=None,
+        batch_size=None,
+        verbose="auto",
+        callbacks=None,
+        return_dict=False,
+    ):
+        """Returns loss, image AUROC and pixel AUROC, pooled over all images.
+
+        Args:
+            x: Data whose elements are dicts with "image" and optionally "label" (0
+                normal, 1 anomalous) and "mask" (height, width), of any size: above
+                0 is anomalous.
+            batch_size: For data that is not batched.
+            verbose: As in Keras.
+            callbacks: As in Keras.
+            return_dict: Whether to return a dict instead of a list.
+
+        Returns:
+            "loss", and where there are labels "image_auroc" and "pixel_auroc" (NaN
+            with a warning without masks), in this order.
+        """
+        batches = self._inference_batches(x, batch_size, with_loss=True)
+        outputs = self._infer(batches, verbose=verbose, callbacks=callbacks)
+        results = {"loss": float(np.mean(outputs["loss"], dtype="float64"))}
+        if batches.labels is not None:
+            results["image_auroc"] = auroc(batches.labels, outputs["anomaly_score"])
+            results["pixel_auroc"] = _pixel_auroc(batches.masks, outputs["anomaly_map"])
+        return results if return_dict else list(results.values())
+
+    def calibrate(self, x, false_positive_rate=0.01, batch_size=None):
+        """Sets the threshold from normal images that were not trained on.
+
+        The threshold is the ⌈(n + 1)(1 - rate)⌉-th smallest of their n scores. It is
+        a weight of the model, saved with it.
+
+        Args:
+            x: Normal images, any kind of data that `fit` takes.
+            false_positive_rate: Share of new normal images called anomalous.
+            batch_size: For data that is not batched.
+
+        Returns:
+            The threshold, a Python float.
+
+        Raises:
+            ValueError: If there are too few images for the rate; it names how many.
+        """
+        batches = self._inference_batches(x, batch_size)
+        scores = self._infer(batches, verbose=0)["anomaly_score"]
+        threshold = threshold_from_scores(scores, false_positive_rate)
+        self.threshold_weight.assign(threshold)
+        return threshold
+
+    def adapt(self, x, batch_size=None):
+        """Takes mean and variance of the features from normal images.
+
+        `fit` does it once, the first time a model is trained; a later call replaces
+        the statistics.
+
+        Args:
+            x: Normal images, any kind of data that `fit` takes. At most 512 are used:
+                drawn by the seed from data with a length and an index, else the first.
+            batch_size: For data that is not batched.
+        """
+        batches = PredictionBatches(
+            ImageSource(x, batch_size or _INFERENCE_BATCH),
+            self.image_size,
+            max_images=_MOST_IMAGES_TO_ADAPT_ON,
+            order_seed=(self.seed, 0),
+            purpose="adapt to",
+        )
+        moments = [ChannelMoments() for _ in self.levels]
+        for _, images in batches.images():
+            for moment, features in zip(
+                moments, self.feature_extractor(images), strict=True
+            ):
+                moment.update(ops.convert_to_numpy(features))
+        for layer, moment in zip(self.standardizations, moments, strict=True):
+            layer.set_moments(moment.mean, moment.variance)
+
+    def extract_features(self, images):
+        """Returns the features that the model rebuilds.
+
+        Args:
+            images: Images, any kind of data that `predict` takes.
+
+        Returns:
+            List of float32 arrays (images, H, W, C), one a level, fine to coarse;
+            averaged over 3x3 tokens and, if the model does so, standardised.
+        """
+        batches = self._inference_batches(images)
+        parts = [
+            [
+                ops.convert_to_numpy(features)
+                for features in self.standardize(self.feature_extractor(batch))
+            ]
+            for _, batch in batches.images()
+        ]
+        return [np.concatenate(level) for level in zip(*parts, strict=True)]
+
+    def reconstruct(self, features):
+        """Returns what the model rebuilds of features, without noise.
+
+        Args:
+            features: List of arrays (images, H, W, C), as from `extract_features`.
+
+        Returns:
+            List of float32 arrays of the same shapes.
+
+        Raises:
+            ValueError: If the number of levels or a shape is another.
+        """
+        expected = self.feature_extractor.feature_shapes
+        received = [tuple(np.shape(f))[1:] for f in features]
+        counts = {len(f) for f in features}
+        if received != expected or len(counts) != 1:
+            raise ValueError(
+                "`reconstruct` takes one array (images, height, width, channels) a "
+                f"level, for the levels {self.levels} of the shapes {expected} after "
+                f"the first axis. Received: {[tuple(np.shape(f)) for f in features]}."
+            )
+        parts = []
+        for start in range(0, counts.pop(), _INFERENCE_BATCH):
+            stop = start + _INFERENCE_BATCH
+            chosen = [ops.convert_to_tensor(f[start:stop], "float32") for f in features]
+            parts.append(
+                [
+                    ops.convert_to_numpy(ops.cast(rebuilt, "float32"))
+                    for rebuilt in self.rebuild(chosen)
+                ]
+            )
+        return [np.concatenate(level) for level in zip(*parts, strict=True)]
+
+    def _inference_batches(self, x, batch_size=None, with_loss=False):
+        if self.needs_adapting:
+            raise ValueError(
+                "This model standardises its features and has not seen normal images "
+                "yet. Call fit(train_ds), or adapt(train_ds), first."
+            )
+        return PredictionBatches(
+            ImageSource(x, batch_size or _INFERENCE_BATCH),
+            self.image_size,
+            devices=self.device_count,
+            with_weight=with_loss,
+        )
+
+    def _infer(self, batches, **kwargs):
+        outputs = self._run(super().predict, batches, **kwargs)
+        return {name: batches.strip(values) for name, values in outputs.items()}
+
+    def _run(self, method, batches, **kwargs):
+        with distribution_scope(self.distribution), warnings.catch_warnings():
+            # Keras warns when data of unknown length ends, as it must.
+            warnings.filterwarnings("ignore", "Your input ran out of data")
+            try:
+                return method(batches, **kwargs)
+            except Exception:
+                # TensorFlow wraps what the host's generator raised in its own words.
+                if batches.error is not None:
+                    raise batches.error from None
+                raise
+
+
+def _pixel_auroc(masks, maps):
+    if masks is None:
+        warnings.warn(
+            "The data has no masks, so the pixel AUROC is NaN. Give each element a "
+            "'mask' (height, width), all zero for normal images.",
+            stacklevel=3,
+        )
+        return float("nan")
+    return auroc(masks.ravel(), maps.ravel())

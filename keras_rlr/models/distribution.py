@@ -1,0 +1,101 @@
+"""Data parallelism: where the variables live and how many devices share a batch."""
+
+import contextlib
+
+import keras
+
+
+def resolve_distribution(distribution):
+    """Turns what the user asked for into an object of the backend.
+
+    Args:
+        distribution: None, a number of devices, a `keras.distribution` object
+            (JAX) or a `tf.distribute.Strategy` (TensorFlow).
+
+    Returns:
+        None, a `keras.distribution` object or a `tf.distribute.Strategy`.
+
+    Raises:
+        ValueError: If the backend has not so many devices or no such thing.
+    """
+    # Both kinds are known by what they can do: Keras exports no common class of its
+    # own, and TensorFlow is not to be imported here.
+    if hasattr(distribution, "get_data_layout"):
+        if keras.backend.backend() != "jax":
+            raise ValueError(
+                "A keras.distribution object needs the JAX backend. On TensorFlow "
+                "give a tf.distribute.Strategy or a number of devices."
+            )
+        return distribution
+    if distribution is None or hasattr(distribution, "num_replicas_in_sync"):
+        return distribution
+    if isinstance(distribution, bool) or not isinstance(distribution, int):
+        raise ValueError(
+            "`distribution` must be None, a number of devices, a "
+            "object of keras.distribution or a tf.distribute.Strategy. Received: "
+            f"{distribution!r}."
+        )
+    if distribution < 1:
+        raise ValueError(
+            f"A number of devices must be at least 1. Received: {distribution}."
+        )
+    if distribution == 1:
+        return None
+    return _of_devices(distribution)
+
+
+def _of_devices(count):
+    backend = keras.backend.backend()
+    if backend == "jax":
+        devices = keras.distribution.list_devices()
+        _require(len(devices), count, "XLA_FLAGS=--xla_force_host_platform_device_count")
+        return keras.distribution.DataParallel(
+            devices=devices[:count], auto_shard_dataset=False
+        )
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        kind = "GPU" if tf.config.list_logical_devices("GPU") else "CPU"
+        devices = [device.name for device in tf.config.list_logical_devices(kind)]
+        _require(len(devices), count, "tf.config.set_logical_device_configuration")
+        return tf.distribute.MirroredStrategy(devices[:count])
+    raise ValueError(
+        f"distribution={count} is not available on the {backend} backend: Keras has "
+        "no data parallelism for it. Use TensorFlow or JAX, or distribution=None."
+    )
+
+
+def _require(available, wanted, remedy):
+    if available < wanted:
+        raise ValueError(
+            f"distribution={wanted} needs {wanted} devices, but the backend sees "
+            f"{available}. Ask for {available}, or make more (for tests on a CPU: "
+            f"{remedy})."
+        )
+
+
+def distribution_scope(distribution):
+    """The context in which variables are created and steps are run."""
+    return contextlib.nullcontext() if distribution is None else distribution.scope()
+
+
+def current_distribution():
+    """The distribution the user's surrounding code has set, or None."""
+    backend = keras.backend.backend()
+    if backend == "jax":
+        return keras.distribution.distribution()
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        if tf.distribute.has_strategy():
+            return tf.distribute.get_strategy()
+    return None
+
+
+def device_count(distribution):
+    """Number of devices that share a batch."""
+    if distribution is None:
+        return 1
+    if hasattr(distribution, "num_replicas_in_sync"):
+        return distribution.num_replicas_in_sync
+    return distribution.num_model_replicas

@@ -1,0 +1,59 @@
+"""What each level of a model looks like, from what the user gave or left out."""
+
+from keras_rlr.layers.neighborhood import validate_window, window_hides_grid
+
+# By level, as the authors' implementation has them for strides 4, 8 and 16.
+_HIDDEN_DIMS = {1: 128, 2: 256, 3: 512}
+_WINDOWS = {1: 11, 2: 7, 3: 5}
+
+
+def resolve_hidden_dims(hidden_dims, levels):
+    """Returns one width a level; the paper's for those left out."""
+    if hidden_dims is None:
+        return tuple(_HIDDEN_DIMS.get(level, 512) for level in levels)
+    return _one_each("hidden_dims", hidden_dims, levels)
+
+
+def resolve_windows(windows, levels):
+    """Returns one window a level; the paper's for those left out."""
+    if windows is None:
+        return tuple(_WINDOWS.get(level, 5) for level in levels)
+    return tuple(validate_window(w) for w in _one_each("windows", windows, levels))
+
+
+def _one_each(name, values, levels):
+    values = (values,) if isinstance(values, int) else tuple(values)
+    if len(values) != len(levels):
+        raise ValueError(
+            f"`{name}` needs one value for each of the levels {tuple(levels)}. "
+            f"Received {len(values)}: {values}."
+        )
+    return values
+
+
+def check_grids(feature_shapes, levels, windows, image_size):
+    """Refuses a hidden window that covers the whole grid of a level.
+
+    Raises:
+        ValueError: Naming the level and the smallest image size that works.
+    """
+    smallest, strides = [], []
+    hidden = []
+    for (height, width, _), level, window in zip(
+        feature_shapes, levels, windows, strict=True
+    ):
+        stride = image_size // height
+        smallest.append((window + 1) * stride)
+        strides.append(stride)
+        if window_hides_grid(height, width, window):
+            hidden.append((level, height, width, window))
+    if hidden:
+        coarsest = max(strides)
+        works = -(-max(smallest) // coarsest) * coarsest
+        level, height, width, window = hidden[0]
+        raise ValueError(
+            f"At level {level} a window of {window}x{window} tokens hides the whole "
+            f"{height}x{width} grid of a {image_size}-pixel image, so MLKA has nothing "
+            "left to attend to. The smallest image size that works with these windows "
+            f"is image_size={works}; or give smaller `windows`."
+        )

@@ -1,0 +1,109 @@
+import keras
+from keras import ops
+
+from keras_rlr.inputs.resize import resize_weights
+
+
+def resize_weights_in_graph(source, target):
+    """`keras_rlr.inputs.resize.resize_weights` for a size known only at run time."""
+    source = ops.cast(source, "float32")
+    scale = source / target
+    centre = (ops.arange(target, dtype="float32") + 0.5) * scale
+    # A Keras arange needs a static end: positions come from a cumulative sum.
+    position = ops.cumsum(ops.ones((ops.cast(source, "int32"),), "float32")) - 0.5
+    distance = ops.abs(ops.expand_dims(position, 0) - ops.expand_dims(centre, 1))
+    weights = ops.maximum(0.0, 1.0 - distance / ops.maximum(scale, 1.0))
+    return weights / ops.sum(weights, axis=1, keepdims=True)
+
+
+@keras.saving.register_keras_serializable(package="keras_rlr")
+class Preprocessor(keras.layers.Layer):
+    """Turns images of any size into what a backbone expects.
+
+    RGB in 0-255, float32; resized to a square, bilinear and antialiased with
+    half-pixel centres, the aspect ratio not kept; then (x - mean) / std. Always in
+    float32: bfloat16 holds no more than 256 grey levels.
+
+    Args:
+        image_size: Side of the square, in pixels.
+        mean: Three values, of RGB in 0-255.
+        std: Three values.
+
+    Call arguments:
+        images: Tensor (batch, height, width, channels) of uint8, uint16 or float in
+            0-255 (uint16 in 0-65535), with 1, 3 or 4 channels: grey is replicated,
+            alpha dropped.
+
+    Returns:
+        float32 tensor (batch, image_size, image_size, 3).
+
+    Raises:
+        ValueError: If the rank or the number of channels is another.
+
+    Example:
+
+    >>> preprocessor = keras_rlr.models.Preprocessor(64, (127.0,) * 3, (128.0,) * 3)
+    >>> preprocessor(np.zeros((2, 100, 80, 3), "uint8")).shape
+    (2, 64, 64, 3)
+    """
+
+    def __init__(self, image_size, mean, std, **kwargs):
+        kwargs["dtype"] = "float32"
+        super().__init__(**kwargs)
+        self.image_size = int(image_size)
+        self.mean = tuple(float(value) for value in mean)
+        self.std = tuple(float(value) for value in std)
+
+    def build(self, input_shape):
+        """Has no weights."""
+        self.built = True
+
+    def call(self, images):
+        """Returns the images as the backbone expects them."""
+        shape = tuple(images.shape)
+        if len(shape) != 4 or shape[-1] not in (1, 3, 4):
+            raise ValueError(
+                "Images must be a batch (batch, height, width, channels) with 1, 3 or "
+                f"4 channels. Received shape {shape}. Add a batch axis to one image "
+                "(image[None]) or a channel axis to grey ones (images[..., None])."
+            )
+        is_uint16 = keras.backend.standardize_dtype(images.dtype) == "uint16"
+        images = ops.cast(images, "float32")
+        if is_uint16:
+            images = images / 257.0
+        images = ops.repeat(images, 3, -1) if shape[-1] == 1 else images[..., :3]
+        images = self._resize(images, *shape[1:3])
+        mean = ops.convert_to_tensor(self.mean, dtype="float32")
+        std = ops.convert_to_tensor(self.std, dtype="float32")
+        return (images - mean) / std
+
+    def _resize(self, images, height, width):
+        size = self.image_size
+        if height != size:
+            if height is None:
+                rows = resize_weights_in_graph(ops.shape(images)[1], size)
+            else:
+                rows = ops.convert_to_tensor(resize_weights(height, size))
+            images = ops.transpose(images, (0, 2, 3, 1))
+            images = ops.matmul(images, ops.transpose(rows))
+            images = ops.transpose(images, (0, 3, 1, 2))
+        if width != size:
+            if width is None:
+                columns = resize_weights_in_graph(ops.shape(images)[2], size)
+            else:
+                columns = ops.convert_to_tensor(resize_weights(width, size))
+            images = ops.matmul(columns, images)
+        return images
+
+    def compute_output_shape(self, input_shape):
+        """Returns (batch, image_size, image_size, 3)."""
+        return (input_shape[0], self.image_size, self.image_size, 3)
+
+    def get_config(self):
+        """Returns the constructor's arguments."""
+        return {
+            **super().get_config(),
+            "image_size": self.image_size,
+            "mean": self.mean,
+            "std": self.std,
+        }

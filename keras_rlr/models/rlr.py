@@ -1,0 +1,301 @@
+import keras
+from keras import ops
+
+from keras_rlr.layers.anomaly_map import AnomalyMap
+from keras_rlr.layers.anomaly_score import AnomalyScore
+from keras_rlr.layers.feature_perturbation import FeaturePerturbation
+from keras_rlr.layers.feature_standardization import FeatureStandardization
+from keras_rlr.layers.initializers import derive_seed, resolve_seed
+from keras_rlr.layers.reconstruction_block import validate_attentions
+from keras_rlr.losses import MeanOfErrors, ReconstructionLoss
+from keras_rlr.models.anomaly_detector import AnomalyDetector
+from keras_rlr.models.backbones import (
+    Backbone,
+    create_backbone,
+    deserialize_backbone,
+    serialize_backbone,
+)
+from keras_rlr.models.distribution import (
+    current_distribution,
+    distribution_scope,
+    resolve_distribution,
+)
+from keras_rlr.models.feature_extractor import FeatureExtractor
+from keras_rlr.models.feature_reconstructor import FeatureReconstructor
+from keras_rlr.models.level_settings import (
+    check_grids,
+    resolve_hidden_dims,
+    resolve_windows,
+)
+from keras_rlr.models.recipe import resolve_recipe
+
+
+
+@keras.saving.register_keras_serializable(package="keras_rlr")
+class RLR(AnomalyDetector):
+    """Finds and localises defects in images of many products with one model.
+
+    A frozen backbone gives feature maps at several levels; for each level a
+    `FeatureReconstructor` rebuilds them from a learned reference; what it can't
+    rebuild is anomalous. Everything is inside: images of 0-255 and any size go in,
+    maps and scores come out. Compiled on construction, so `fit` works at once.
+    Source: "Learning Unified Reference Representation for Unsupervised Multi-class
+    Anomaly Detection", ECCV 2024.
+
+    Args:
+        backbone: `"efficientnet_b0"` to `"efficientnet_b7"`, `"efficientnet_lite2"`
+            (its weights come with the package), a keras-hub feature-pyramid preset,
+            or a Keras model that returns a list of feature maps.
+        backbone_weights: `"imagenet"`, the path of a weights file, or None for
+            random weights without a download.
+        levels: Feature levels, fine to coarse; level j has stride 2^(j + 1).
+        image_size: Side of the square the images are resized to.
+        hidden_dims: Width of the reconstructor of each level; by default 128, 256
+            and 512 for levels 1, 2 and 3.
+        windows: Attention window of each level; by default 11, 7 and 5.
+        num_heads: Attention heads.
+        num_blocks: Blocks of each reconstructor.
+        alpha: Factor of the attentions that read the reference.
+        noise_scale: Scale of the noise added to the features in training.
+        attentions: What each block sums: "mlka", "lca", "cross", "self".
+        residual: Whether the blocks have a residual around the attentions.
+        standardize_features: Whether each channel is brought to mean 0 and variance
+            1 over the training images. Ours, not the paper's; learns sooner.
+        cosine_damping: λ of the damped cosine of the score; 0 is the paper's.
+        distribution: None, a number of devices, an object of `keras.distribution`
+            (JAX) or a `tf.distribute.Strategy` (TensorFlow).
+        seed: Seed of initial values, order of the data and noise; None draws one.
+        recipe: `"default"` or `"paper"`: length, batch size and learning rate.
+
+    Call arguments:
+        inputs: Images, tensor (batch, height, width, channels), uint8, uint16 or
+            float in 0-255.
+        training: Whether noise is added; the output is then the loss of each image.
+
+    Returns:
+        Dict of float32 tensors: `"anomaly_map"` (batch, image_size, image_size) and
+        `"anomaly_score"` (batch,).
+
+    Raises:
+        ValueError: If a setting is not possible; the message says what would be.
+        ConnectionError: If the backbone's weights can't be downloaded.
+
+    Example:
+
+    >>> model = keras_rlr.RLR(backbone="efficientnet_lite2", levels=(3,), seed=0)
+    >>> images = np.random.randint(0, 256, (8, 256, 256, 3), "uint8")
+    >>> history = model.fit(images, epochs=1, verbose=0)
+    >>> model.predict(images, verbose=0)["anomaly_score"].shape
+    (8,)
+    """
+
+    def __init__(
+        self,
+        backbone="efficientnet_b6",
+        backbone_weights="imagenet",
+        levels=(1, 2, 3),
+        image_size=256,
+        hidden_dims=None,
+        windows=None,
+        num_heads=8,
+        num_blocks=4,
+        alpha=2.0,
+        noise_scale=4.0,
+        attentions=("mlka", "lca"),
+        residual=False,
+        standardize_features=False,
+        cosine_damping=0.0,
+        distribution=None,
+        seed=None,
+        recipe="default",
+        **kwargs,
+    ):
+        distribution = resolve_distribution(distribution)
+        with distribution_scope(distribution):
+            # Images keep their dtype: the preprocessor casts them itself.
+            super().__init__(autocast=False, **kwargs)
+            self.distribution = distribution or current_distribution()
+            self.levels = (levels,) if isinstance(levels, int) else tuple(levels)
+            self.image_size = image_size
+            self.hidden_dims = resolve_hidden_dims(hidden_dims, self.levels)
+            self.windows = resolve_windows(windows, self.levels)
+            self.num_heads = int(num_heads)
+            self.num_blocks = int(num_blocks)
+            self.alpha = float(alpha)
+            self.noise_scale = float(noise_scale)
+            self.attentions = validate_attentions(attentions)
+            self.residual = bool(residual)
+            self.standardize_features = bool(standardize_features)
+            self.cosine_damping = float(cosine_damping)
+            if not self.cosine_damping >= 0:
+                raise ValueError(
+                    "`cosine_damping` must be at least 0. Received: "
+                    f"{cosine_damping!r}."
+                )
+            self.seed = resolve_seed(seed)
+            self.recipe = resolve_recipe(recipe, self.standardize_features)
+            self._recipe_argument = recipe
+            if not isinstance(backbone, Backbone):
+                backbone = create_backbone(
+                    backbone,
+                    levels=self.levels,
+                    image_size=image_size,
+                    weights=backbone_weights,
+                )
+            self.backbone_name = backbone.name
+            self._backbone_config = serialize_backbone(backbone)
+            self._create_parts(backbone)
+            self.built = True
+            self.compile(
+                optimizer=keras.optimizers.Adam(
+                    self.recipe.learning_rate, epsilon=1e-8
+                ),
+            )
+
+    def _create_parts(self, backbone):
+        self.feature_extractor = FeatureExtractor(
+            backbone, self.image_size, name="feature_extractor"
+        )
+        shapes = self.feature_extractor.feature_shapes
+        if "mlka" in self.attentions:
+            check_grids(shapes, self.levels, self.windows, self.image_size)
+        self.standardizations, self.perturbations, self.reconstructors = [], [], []
+        for level, shape, hidden_dim, window in zip(
+            self.levels, shapes, self.hidden_dims, self.windows, strict=True
+        ):
+            batch_shape = (None, *shape)
+            standardization = FeatureStandardization(name=f"standardization_{level}")
+            perturbation = FeaturePerturbation(
+                scale=self.noise_scale,
+                seed=derive_seed(self.seed, f"noise_{level}"),
+                name=f"perturbation_{level}",
+                dtype="float32",
+            )
+            reconstructor = FeatureReconstructor(
+                hidden_dim,
+                window,
+                num_heads=self.num_heads,
+                num_blocks=self.num_blocks,
+                alpha=self.alpha,
+                attentions=self.attentions,
+                residual=self.residual,
+                seed=derive_seed(self.seed, f"reconstructor_{level}"),
+                name=f"reconstructor_{level}",
+                dtype=self.dtype_policy,
+            )
+            for layer in (standardization, perturbation, reconstructor):
+                layer.build(batch_shape)
+            self.standardizations.append(standardization)
+            self.perturbations.append(perturbation)
+            self.reconstructors.append(reconstructor)
+        self.anomaly_map = AnomalyMap((self.image_size,) * 2, name="anomaly_map")
+        self.anomaly_map.build([(None, *shape) for shape in shapes])
+        self.anomaly_score = AnomalyScore(name="anomaly_score")
+        self.anomaly_score.build((None, self.image_size, self.image_size))
+        # NaN until calibrated; a weight, so that it is saved with the model.
+        self.threshold_weight = self.add_weight(
+            shape=(),
+            initializer=keras.initializers.Constant(float("nan")),
+            trainable=False,
+            dtype="float32",
+            name="threshold",
+        )
+        self.reconstruction_loss = ReconstructionLoss(reduction=None)
+        self.mean_of_errors = MeanOfErrors()
+        self.loss_metric = keras.metrics.Mean(name="loss")
+
+    def build(self, input_shape=None):
+        """Everything is built on construction."""
+        self.built = True
+
+    def call(self, inputs, training=False):
+        """Returns map and score; in training the loss of each image."""
+        batch = inputs if isinstance(inputs, dict) else {"image": inputs}
+        features = self.standardize(self.feature_extractor(batch["image"]))
+        visible = [
+            perturb(f, noise_key=batch.get("noise_key"), training=training)
+            for perturb, f in zip(self.perturbations, features, strict=True)
+        ]
+        reconstructions = self.rebuild(visible)
+        outputs = {}
+        if training or "weight" in batch:
+            outputs["loss"] = sum(
+                self.reconstruction_loss(original, rebuilt)
+                for original, rebuilt in zip(features, reconstructions, strict=True)
+            )
+        if not training:
+            outputs["anomaly_map"] = self.anomaly_map(
+                features, reconstructions, damping=self._damping()
+            )
+            outputs["anomaly_score"] = self.anomaly_score(outputs["anomaly_map"])
+        return outputs
+
+    def standardize(self, features):
+        """Returns the features of the levels, standardised if the model does so."""
+        if not self.standardize_features:
+            return features
+        return [
+            layer(f) for layer, f in zip(self.standardizations, features, strict=True)
+        ]
+
+    def rebuild(self, features):
+        """Returns the reconstructions of the levels, as tensors."""
+        # The noise layer works in float32; a reconstructor casts to its own dtype.
+        return [
+            layer(f) for layer, f in zip(self.reconstructors, features, strict=True)
+        ]
+
+    def _damping(self):
+        if not self.cosine_damping:
+            return None
+        return [
+            self.cosine_damping * layer.mean_squared_norm(self.standardize_features)
+            for layer in self.standardizations
+        ]
+
+    def compute_loss(
+        self, x=None, y=None, y_pred=None, sample_weight=None, training=True
+    ):
+        """Returns the mean loss of the images of a batch; padding does not count."""
+        errors = y_pred["loss"]
+        weight = x.get("weight") if isinstance(x, dict) else None
+        is_real = None if weight is None else ops.cast(weight > 0, "float32")
+        self.loss_metric.update_state(errors, sample_weight=is_real)
+        return self.mean_of_errors(errors, errors, sample_weight=weight)
+
+    @property
+    def metrics(self):
+        """The loss over real images, in place of Keras' mean over padded batches."""
+        return [m for m in super().metrics if m is not self._loss_tracker]
+
+    def get_config(self):
+        """Returns the constructor's arguments; of the backbone no weights."""
+        return {
+            **super().get_config(),
+            "backbone": self._backbone_config,
+            "levels": self.levels,
+            "image_size": self.image_size,
+            "hidden_dims": self.hidden_dims,
+            "windows": self.windows,
+            "num_heads": self.num_heads,
+            "num_blocks": self.num_blocks,
+            "alpha": self.alpha,
+            "noise_scale": self.noise_scale,
+            "attentions": self.attentions,
+            "residual": self.residual,
+            "standardize_features": self.standardize_features,
+            "cosine_damping": self.cosine_damping,
+            "seed": self.seed,
+            "recipe": self._recipe_argument,
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        """Builds the model without downloading anything."""
+        config = dict(config)
+        backbone = config["backbone"]
+        if isinstance(backbone, dict):
+            config["backbone"] = deserialize_backbone(
+                backbone, levels=config["levels"], image_size=config["image_size"]
+            )
+        return cls(**config)
