@@ -74,12 +74,15 @@ class ImageSource:
         pending = []
         for item in self.data:
             image = _element(item)["image"]
-            if _rank(image) == 3:
+            if _rank(image) in (2, 3):
                 pending.append(_element(item, convert=True))
                 if len(pending) == self.batch_size:
                     yield pending
                     pending = []
             else:
+                if pending:
+                    yield pending
+                    pending = []
                 yield _split(item)
         if pending:
             yield pending
@@ -99,7 +102,7 @@ def _is_batched(dataset):
             "The images of the tf.data.Dataset have no known rank. Give them one "
             "with `image.set_shape([None, None, 3])` in a `map`."
         )
-    return rank != 3
+    return rank not in (2, 3)
 
 
 def _as_indexed(data):
@@ -146,7 +149,9 @@ def _pick(data, index):
 def _order(count, order_seed):
     if order_seed is None:
         return np.arange(count)
-    generator = np.random.Generator(np.random.Philox(np.random.SeedSequence(order_seed)))
+    generator = np.random.Generator(
+        np.random.Philox(np.random.SeedSequence(order_seed))
+    )
     return generator.permutation(count)
 
 
@@ -185,7 +190,9 @@ def _element(item, convert=False):
 
 def _rows(value):
     """Rows of a batch column: an array, a ragged tensor or a list of arrays."""
-    if hasattr(value, "row_splits") or (hasattr(value, "is_nested") and value.is_nested):
+    if hasattr(value, "row_splits") or (
+        hasattr(value, "is_nested") and value.is_nested
+    ):
         return [_dense(row) for row in value]
     if isinstance(value, list | tuple):
         return [to_array(row) for row in value]
@@ -199,9 +206,7 @@ def _dense(row):
 def _split(item):
     """The elements of a batch."""
     columns = {
-        key: _rows(value)
-        for key, value in _element(item).items()
-        if value is not None
+        key: _rows(value) for key, value in _element(item).items() if value is not None
     }
     images = columns["image"]
     if isinstance(images, np.ndarray) and images.ndim != 4:

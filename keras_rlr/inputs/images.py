@@ -43,14 +43,14 @@ def to_rgb(images, where):
         raise ValueError(f"Received {where} of shape {images.shape}: it has no pixels.")
     if images.dtype == np.uint16:
         rgb = images.astype("float32") / np.float32(_UINT16_TO_UINT8)
-    elif images.dtype.kind in "iuf" or images.dtype.name == "bfloat16":
+    elif images.dtype.kind in "iu" or _is_float(images):
         rgb = images.astype("float32")
     else:
         raise ValueError(
             f"Images must be uint8, uint16 or float in 0-255. Received {where} of "
             f"dtype {images.dtype}."
         )
-    if images.dtype.kind not in "iu" and not np.isfinite(rgb).all():
+    if _is_float(images) and not np.isfinite(rgb).all():
         raise ValueError(
             f"Received {where} with pixels that are NaN or infinite. Images must be "
             "finite, in 0-255: look at how they were decoded or divided."
@@ -67,6 +67,11 @@ def to_square_rgb(images, size, where):
     return np.ascontiguousarray(resize_images(rgb, size), dtype="float32")
 
 
+def _is_float(array):
+    # NumPy itself knows no bfloat16: its extension has a kind of its own.
+    return array.dtype.kind == "f" or array.dtype.name == "bfloat16"
+
+
 def refuse_unit_range(images):
     """Refuses float images scaled to 0-1, which would pass for nearly black ones.
 
@@ -76,7 +81,7 @@ def refuse_unit_range(images):
     Raises:
         ValueError: If all are float and none has a value above 1.
     """
-    if all(image.dtype.kind not in "iu" for image in images):
+    if all(_is_float(image) for image in images):
         highest = max(float(np.max(image)) for image in images)
         if highest <= 1.0:
             raise ValueError(

@@ -17,6 +17,7 @@ class TrainingBatches(HostBatches):
         source: An `ImageSource`.
         image_size: Side of the images.
         seed: Seed of order and noise.
+        first_epoch: The epoch that comes first.
         first_step: Steps the model was trained before.
         shuffle: Whether indexed data is shuffled, by (seed, epoch).
         devices: The size of every batch is a multiple of this.
@@ -28,6 +29,7 @@ class TrainingBatches(HostBatches):
         source,
         image_size,
         seed,
+        first_epoch=0,
         first_step=0,
         shuffle=True,
         devices=1,
@@ -38,20 +40,18 @@ class TrainingBatches(HostBatches):
         self.shuffle = shuffle
         self.devices = devices
         self.shard = shard
-        self.epoch = 0
-        self._first_step = {0: first_step}
+        self.epoch = first_epoch
+        self._first_step = {first_epoch: first_step}
 
     def begin_epoch(self, epoch):
         """Sets the epoch whose order and steps the next pass has."""
-        if epoch not in self._first_step:
-            known = max((e for e in self._first_step if e < epoch), default=0)
-            self._first_step[epoch] = self._first_step.get(known, 0)
         self.epoch = epoch
 
     def generate(self):
         """Yields the batches of the current epoch."""
         epoch = self.epoch
-        step = self._first_step[epoch]
+        # With `steps_per_epoch` a pass may span epochs, and the next begin in any.
+        step = self._first_step.get(epoch, max(self._first_step.values()))
         seen = 0
         order_seed = (self.seed, epoch) if self.shuffle else None
         for elements in self.source.batches(order_seed):

@@ -108,6 +108,7 @@ class AnomalyDetector(keras.Model):
             ImageSource(x, batch_size or self.recipe.batch_size),
             self.image_size,
             seed=self.seed,
+            first_epoch=initial_epoch,
             first_step=int(ops.convert_to_numpy(self.optimizer.iterations)),
             shuffle=shuffle,
             devices=self.device_count,

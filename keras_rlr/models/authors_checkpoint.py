@@ -13,7 +13,7 @@ _LINEAR_LAYERS = {
     "ref_mca_embedding.project_embedding.project": "reference_projection",
     "projection": "output_projection",
 }
-_ATTENTIONS = {"mca": "mlka", "nsa": "lca"}
+_ATTENTIONS = {"mca": "lca", "nsa": "mlka"}
 _BLOCK_LINEAR_LAYERS = {"ffn.fc1": "ffn/dense_1", "ffn.fc2": "ffn/dense_2"}
 _BLOCK_NORMS = {"norm1": "attention_norm", "norm2": "ffn_norm"}
 
@@ -49,10 +49,11 @@ def read_states(path: Path) -> list[dict[str, np.ndarray]]:
             content = torch.load(path, map_location="cpu", weights_only=True)
     # The unpickler meets damage with whatever its current instruction raises.
     except Exception as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
         raise ValueError(
             f"'{path}' can't be read as a PyTorch checkpoint: it is damaged, cut "
             "short, another kind of file, or holds objects other than weights, "
-            f"which are never loaded ({str(error).splitlines()[0]}). Expected a file "
+            f"which are never loaded ({reason}). Expected a file "
             "written by the authors' program; copy it again, or save only its "
             "'state_dict' list with torch.save."
         ) from error

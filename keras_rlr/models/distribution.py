@@ -48,7 +48,9 @@ def _of_devices(count):
     backend = keras.backend.backend()
     if backend == "jax":
         devices = keras.distribution.list_devices()
-        _require(len(devices), count, "XLA_FLAGS=--xla_force_host_platform_device_count")
+        _require(
+            len(devices), count, "XLA_FLAGS=--xla_force_host_platform_device_count"
+        )
         return keras.distribution.DataParallel(
             devices=devices[:count], auto_shard_dataset=False
         )

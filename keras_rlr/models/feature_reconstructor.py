@@ -101,6 +101,7 @@ class FeatureReconstructor(keras.Model):
         self.position_encoding = SinePositionEncoding2D(
             name="position_encoding", dtype=self.dtype_policy
         )
+        self.position_encoding.build(tokens_shape)
         self.blocks = []
         for index in range(self.num_blocks):
             name = f"block_{index}"
@@ -127,6 +128,10 @@ class FeatureReconstructor(keras.Model):
             name="output_projection",
             dtype=self.dtype_policy,
         )
+        if self.attentions == ("self",):
+            # Nothing reads the reference, so it would have no gradient.
+            self.reference_weights.trainable = False
+            self.reference_projection.trainable = False
         self.built = True
 
     def _embedding(self, name, channels):

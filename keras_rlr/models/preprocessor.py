@@ -32,7 +32,8 @@ class Preprocessor(keras.layers.Layer):
     Call arguments:
         images: Tensor (batch, height, width, channels) of uint8, uint16 or float in
             0-255 (uint16 in 0-65535), with 1, 3 or 4 channels: grey is replicated,
-            alpha dropped.
+            alpha dropped. Keras turns uint16 into int32 on PyTorch, where it is taken
+            for 0-255; `RLR.fit` and `RLR.predict` convert on the host before.
 
     Returns:
         float32 tensor (batch, image_size, image_size, 3).

@@ -1,3 +1,5 @@
+import json
+
 import keras
 from keras import ops
 
@@ -25,10 +27,10 @@ from keras_rlr.models.feature_reconstructor import FeatureReconstructor
 from keras_rlr.models.level_settings import (
     check_grids,
     resolve_hidden_dims,
+    resolve_levels,
     resolve_windows,
 )
 from keras_rlr.models.recipe import resolve_recipe
-
 
 
 @keras.saving.register_keras_serializable(package="keras_rlr")
@@ -115,7 +117,7 @@ class RLR(AnomalyDetector):
             # Images keep their dtype: the preprocessor casts them itself.
             super().__init__(autocast=False, **kwargs)
             self.distribution = distribution or current_distribution()
-            self.levels = (levels,) if isinstance(levels, int) else tuple(levels)
+            self.levels = resolve_levels(levels)
             self.image_size = image_size
             self.hidden_dims = resolve_hidden_dims(hidden_dims, self.levels)
             self.windows = resolve_windows(windows, self.levels)
@@ -143,14 +145,12 @@ class RLR(AnomalyDetector):
                     weights=backbone_weights,
                 )
             self.backbone_name = backbone.name
-            self._backbone_config = serialize_backbone(backbone)
+            # As text, because Keras tracks the dicts of a model and empties those it
+            # deserialises.
+            self._backbone_json = json.dumps(serialize_backbone(backbone))
             self._create_parts(backbone)
             self.built = True
-            self.compile(
-                optimizer=keras.optimizers.Adam(
-                    self.recipe.learning_rate, epsilon=1e-8
-                ),
-            )
+            self.compile(optimizer=self._recipe_optimizer())
 
     def _create_parts(self, backbone):
         self.feature_extractor = FeatureExtractor(
@@ -268,11 +268,40 @@ class RLR(AnomalyDetector):
         """The loss over real images, in place of Keras' mean over padded batches."""
         return [m for m in super().metrics if m is not self._loss_tracker]
 
+    def _recipe_optimizer(self):
+        return keras.optimizers.Adam(
+            self.recipe.learning_rate, epsilon=1e-8, name="adam"
+        )
+
+    def get_compile_config(self):
+        """Returns Keras' compile configuration, or none where the recipe's will do.
+
+        Loading builds the optimizer of a configuration, and then misses the moments
+        of one that was saved without them.
+        """
+        own = self._recipe_optimizer().get_config()
+        used = dict(self.optimizer.get_config(), learning_rate=own["learning_rate"])
+        if not self.optimizer.built and used == own:
+            return {}
+        config = super().get_compile_config()
+        # PyTorch's optimizers name a class that no other backend can run.
+        public = [
+            base.__name__
+            for base in type(self.optimizer).__mro__
+            if getattr(keras.optimizers, base.__name__, None) is base
+        ]
+        if public and isinstance(config.get("optimizer"), dict):
+            config["optimizer"].update(
+                module="keras.optimizers", class_name=public[0], registered_name=None
+            )
+        # What was resolved for this backend would be slow or impossible on another.
+        return {**config, "jit_compile": "auto"}
+
     def get_config(self):
         """Returns the constructor's arguments; of the backbone no weights."""
         return {
             **super().get_config(),
-            "backbone": self._backbone_config,
+            "backbone": json.loads(self._backbone_json),
             "levels": self.levels,
             "image_size": self.image_size,
             "hidden_dims": self.hidden_dims,

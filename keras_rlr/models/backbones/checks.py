@@ -88,7 +88,8 @@ def check_feature_maps(outputs: Sequence[Any], image_size: int, name: str) -> No
             )
     if any(image_size % side for output in outputs for side in output.shape[1:3]):
         sides = [side for output in outputs for side in output.shape[1:3]]
-        strides = sorted({max(1, round(image_size / side)) for side in sides})
+        # "Same" padding rounds a side up, so the true stride is the next power of two.
+        strides = sorted({2 ** math.ceil(math.log2(image_size / s)) for s in sides})
         check_image_size(image_size, strides, name)
         raise ValueError(
             f"The backbone '{name}' returns maps with sides {sorted(set(sides))} for "

@@ -1,0 +1,68 @@
+"""Arrays of every kind to float32 RGB, and masks to the model's size."""
+
+import ml_dtypes
+import numpy as np
+import pytest
+import tensorflow as tf
+import torch
+from PIL import Image
+
+from keras_rlr.inputs.images import refuse_unit_range, to_array, to_rgb
+from keras_rlr.inputs.masks import to_square_mask
+
+pytestmark = pytest.mark.backend_independent
+
+
+def test_16_bit_images_span_the_same_range():
+    image = np.array([[[0], [257], [65535]]], "uint16")
+    np.testing.assert_array_equal(to_rgb(image, "it")[0, :, 0], [0, 1, 255])
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+def test_channels(channels):
+    image = np.random.default_rng(0).integers(0, 256, (4, 5, channels)).astype("uint8")
+    rgb = to_rgb(image, "it")
+    assert rgb.shape == (4, 5, 3) and rgb.dtype == np.float32
+    expected = image[..., :3] if channels > 2 else np.repeat(image[..., :1], 3, -1)
+    np.testing.assert_array_equal(rgb, expected)
+
+
+def test_tensors_of_other_libraries():
+    values = np.arange(12.0, dtype="float32").reshape(2, 2, 3)
+    for tensor in (tf.constant(values), torch.tensor(values, requires_grad=True)):
+        np.testing.assert_array_equal(to_array(tensor), values)
+
+
+def test_only_float_images_can_seem_to_be_in_0_to_1():
+    dark = np.zeros((2, 2, 3))
+    refuse_unit_range([dark.astype("uint8")])
+    refuse_unit_range([dark, dark + 2])
+    for dtype in ("float16", "float64", ml_dtypes.bfloat16):
+        with pytest.raises(ValueError, match=r"scaled to 0-1"):
+            refuse_unit_range([dark.astype(dtype)])
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+@pytest.mark.parametrize("dtype", ["float32", ml_dtypes.bfloat16])
+def test_pixels_that_are_not_finite(bad, dtype):
+    image = np.full((3, 3, 3), 100.0)
+    image[1, 1] = bad
+    with pytest.raises(
+        ValueError, match=r"image 7 with pixels that are NaN or infinite"
+    ):
+        to_rgb(image.astype(dtype), "image 7")
+
+
+@pytest.mark.parametrize("side", [3, 64, 100, 256, 701])
+def test_masks_are_resized_as_pillow_does(side):
+    mask = np.random.default_rng(side).integers(0, 3, (side, side + 5)).astype("uint8")
+    expected = Image.fromarray(mask).resize((64, 64), Image.Resampling.NEAREST)
+    np.testing.assert_array_equal(to_square_mask(mask, 64), np.asarray(expected) > 0)
+    np.testing.assert_array_equal(
+        to_square_mask(mask[..., None], 64), to_square_mask(mask, 64)
+    )
+
+
+def test_masks_of_other_shapes_are_refused():
+    with pytest.raises(ValueError, match=r"mask must be \(height, width\)"):
+        to_square_mask(np.zeros((4, 4, 3)), 8)

@@ -1,0 +1,112 @@
+"""Two devices give the losses of one, in a fresh process that has two."""
+
+import json
+import os
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+
+from tests.tiny_model import tiny_model
+
+SCRIPT = """
+import json, sys
+import numpy as np
+how = sys.argv[1]
+if how.startswith("tensorflow"):
+    import tensorflow as tf
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    tf.config.set_logical_device_configuration(
+        cpu, [tf.config.LogicalDeviceConfiguration()] * 2
+    )
+import keras
+from tests.tiny_model import fit_losses, random_images, tiny_model
+
+images = random_images(7, 40, 40)
+options = {"standardize_features": True}
+
+
+def run(model):
+    losses = fit_losses(model, images, epochs=3, batch_size=4)
+    outputs = model.predict(images, batch_size=3, verbose=0)
+    loss = model.evaluate(images, batch_size=5, verbose=0)[0]
+    return [*losses, loss, *outputs["anomaly_score"].tolist()]
+
+
+def scoped(scope):
+    with scope:
+        return tiny_model(**options)
+
+
+def strategy():
+    return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+
+
+def data_parallel():
+    devices = keras.distribution.list_devices("cpu")
+    return keras.distribution.DataParallel(devices=devices)
+
+
+make = {
+    "tensorflow one": lambda: tiny_model(**options),
+    "tensorflow strategy": lambda: tiny_model(distribution=strategy(), **options),
+    "tensorflow scope": lambda: scoped(strategy().scope()),
+    "tensorflow number": lambda: tiny_model(distribution=2, **options),
+    "jax one": lambda: tiny_model(**options),
+    "jax distribution": lambda: tiny_model(distribution=data_parallel(), **options),
+    "jax number": lambda: tiny_model(distribution=2, **options),
+}
+if how == "jax set":
+    keras.distribution.set_distribution(data_parallel())
+    model = tiny_model(**options)
+else:
+    model = make[how]()
+expected = 1 if how.endswith("one") else 2
+assert model.device_count == expected, model.device_count
+print(json.dumps(run(model)))
+"""
+
+WAYS = {
+    "tensorflow": ("strategy", "scope", "number"),
+    "jax": ("distribution", "set", "number"),
+}
+
+
+def run_in_fresh_process(backend, way):
+    environment = {
+        **os.environ,
+        "KERAS_BACKEND": backend,
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+        "XLA_FLAGS": "--xla_force_host_platform_device_count=2",
+        "JAX_PLATFORMS": "cpu",
+    }
+    result = subprocess.run(
+        [sys.executable, "-c", SCRIPT, f"{backend} {way}"],
+        env=environment,
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 0, result.stderr[-3000:]
+    return json.loads(result.stdout.splitlines()[-1])
+
+
+def test_two_devices_give_the_losses_of_one():
+    """With a last batch of three images, which two devices can't share evenly."""
+    backend = keras.backend.backend()
+    if backend == "torch":
+        with pytest.raises(ValueError, match="Use TensorFlow or JAX"):
+            tiny_model(distribution=2)
+        return
+    expected = run_in_fresh_process(backend, "one")
+    for way in WAYS[backend]:
+        np.testing.assert_allclose(
+            run_in_fresh_process(backend, way), expected, rtol=1e-4, err_msg=way
+        )
+
+
+def test_more_devices_than_there_are_are_refused():
+    with pytest.raises(ValueError, match=r"64 devices|Use TensorFlow or JAX"):
+        tiny_model(distribution=64)

@@ -1,0 +1,65 @@
+"""A whole detector that is built and trained in seconds, and images for it."""
+
+import keras
+import numpy as np
+
+import keras_rlr
+
+IMAGE_SIZE = 32
+
+
+def tiny_backbone(seed=0):
+    """Maps at strides 4 and 8, with batch norm, whose statistics must never move."""
+    image = keras.Input((None, None, 3))
+    initializer = keras_rlr.layers.SeededNormal(0.15, seed)
+    x = keras.layers.Rescaling(1 / 127.5, offset=-1.0)(image)
+    options = {"padding": "same", "kernel_initializer": initializer}
+    x = keras.layers.Conv2D(8, 5, strides=4, **options)(x)
+    fine = keras.layers.ReLU()(keras.layers.BatchNormalization()(x))
+    coarse = keras.layers.Conv2D(12, 3, strides=2, **options)(fine)
+    return keras.Model(image, [fine, coarse], name="tiny")
+
+
+def tiny_model(**overrides):
+    """RLR on `tiny_backbone`, two levels of 8x8 and 4x4 tokens."""
+    settings = {
+        "backbone": tiny_backbone(),
+        "levels": (1, 2),
+        "image_size": IMAGE_SIZE,
+        "hidden_dims": (16, 16),
+        "windows": (3, 3),
+        "num_heads": 4,
+        "num_blocks": 1,
+        "seed": 0,
+    }
+    return keras_rlr.RLR(**{**settings, **overrides})
+
+
+def snapshot(model):
+    """What `restore` needs to put a model back, which is quicker than a new one."""
+    model.optimizer.build(model.trainable_variables)
+    variables = [*model.variables, *model.optimizer.variables]
+    return [(v, keras.ops.convert_to_numpy(v).copy()) for v in variables]
+
+
+def restore(state):
+    """Gives every variable of a snapshot its value back."""
+    for variable, value in state:
+        variable.assign(value)
+
+
+def random_images(count, height=IMAGE_SIZE, width=IMAGE_SIZE, seed=0):
+    """uint8 RGB images with some structure."""
+    generator = np.random.default_rng(seed)
+    coarse = generator.integers(0, 256, (count, 5, 5, 3))
+    rows = np.arange(height) * 5 // height
+    columns = np.arange(width) * 5 // width
+    images = coarse[:, rows][:, :, columns] + generator.integers(
+        -9, 10, (height, width, 1)
+    )
+    return np.clip(images, 0, 255).astype("uint8")
+
+
+def fit_losses(model, data, **options):
+    """The loss of each epoch of a quiet `fit`."""
+    return model.fit(data, verbose=0, **options).history["loss"]
