@@ -56,7 +56,7 @@ class FeaturePerturbation(keras.layers.Layer):
         self.seed = resolve_seed(seed)
         self.seed_generator = keras.random.SeedGenerator(derive_seed(self.seed, "keys"))
 
-    def build(self, input_shape, noise_key_shape=None):
+    def build(self, features_shape, noise_key_shape=None):
         """Has no weights."""
         self.built = True
 
@@ -87,9 +87,9 @@ class FeaturePerturbation(keras.layers.Layer):
             noise = ops.where(noisy, noise, 0.0)
         return ops.cast(exact + noise, features.dtype)
 
-    def compute_output_shape(self, input_shape, noise_key_shape=None):
+    def compute_output_shape(self, features_shape, noise_key_shape=None):
         """Returns the shape of the features."""
-        return tuple(input_shape)
+        return tuple(features_shape)
 
     def get_config(self):
         """Returns the constructor's arguments."""

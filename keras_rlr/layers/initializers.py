@@ -4,6 +4,7 @@ Keras' own initializers draw from the backend's generator, so one seed gives
 three different models on three backends. These draw from NumPy's Philox.
 """
 
+import numbers
 import random
 import zlib
 
@@ -26,7 +27,8 @@ def resolve_seed(seed):
     """
     if seed is None:
         return random.randrange(2**31)
-    if isinstance(seed, bool) or int(seed) != seed or seed < 0:
+    is_integer = isinstance(seed, numbers.Integral) and not isinstance(seed, bool)
+    if not is_integer or seed < 0:
         raise ValueError(
             f"`seed` must be None or an integer of at least 0. Received: {seed!r}."
         )
@@ -58,6 +60,7 @@ class SeededUniform(keras.initializers.Initializer):
         self.seed = resolve_seed(seed)
 
     def __call__(self, shape, dtype=None):
+        """Returns initial values of `shape`."""
         generator = np.random.Generator(np.random.Philox(self.seed))
         values = generator.random(shape, dtype="float32") * 2.0 - 1.0
         return ops.convert_to_tensor(values * np.float32(self.limit), dtype=dtype)
@@ -86,6 +89,7 @@ class SeededNormal(keras.initializers.Initializer):
         self.seed = resolve_seed(seed)
 
     def __call__(self, shape, dtype=None):
+        """Returns initial values of `shape`."""
         generator = np.random.Generator(np.random.Philox(self.seed))
         values = generator.standard_normal(shape, dtype="float32")
         return ops.convert_to_tensor(values * np.float32(self.stddev), dtype=dtype)

@@ -1,6 +1,7 @@
 """Geometry of token windows: which tokens of a grid lie in the window of which."""
 
 import functools
+import numbers
 
 import numpy as np
 
@@ -14,7 +15,8 @@ def validate_window(window):
     Raises:
         ValueError: If it is even, not positive or not an integer.
     """
-    if isinstance(window, bool) or int(window) != window or window < 1:
+    is_integer = isinstance(window, numbers.Integral) and not isinstance(window, bool)
+    if not is_integer or window < 1:
         raise ValueError(
             f"`window` must be an odd integer of at least 1. Received: {window!r}."
         )

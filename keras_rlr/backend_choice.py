@@ -1,0 +1,46 @@
+"""Which backend Keras is to run on, decided before Keras is imported."""
+
+import importlib.util
+import json
+import os
+import sys
+from pathlib import Path
+
+BACKENDS = ("tensorflow", "jax", "torch")
+
+
+def installed_backends():
+    """Names of the backends that can be imported, in the order of preference."""
+    return [name for name in BACKENDS if importlib.util.find_spec(name) is not None]
+
+
+def choose_backend():
+    """Sets `KERAS_BACKEND` unless the user or Keras has decided already.
+
+    The order is: the environment variable `KERAS_BACKEND`; Keras' settings file, if
+    the backend it names is installed (Keras itself writes one that names TensorFlow,
+    installed or not); the first installed of TensorFlow, JAX and PyTorch.
+
+    Raises:
+        ImportError: If none of them is installed.
+    """
+    if os.environ.get("KERAS_BACKEND") or "keras" in sys.modules:
+        return
+    installed = installed_backends()
+    if not installed:
+        raise ImportError(
+            "No backend is installed. Install one with "
+            "`pip install 'keras-rlr[tensorflow]'`, `'keras-rlr[jax]'` or "
+            "`'keras-rlr[torch]'`."
+        )
+    if _of_settings_file() not in installed:
+        os.environ["KERAS_BACKEND"] = installed[0]
+
+
+def _of_settings_file():
+    home = os.environ.get("KERAS_HOME") or Path.home() / ".keras"
+    try:
+        settings = json.loads(Path(home, "keras.json").read_text(encoding="utf-8"))
+        return settings["backend"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None

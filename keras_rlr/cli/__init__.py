@@ -1,0 +1,1 @@
+"""The command line: one file a command, nothing that Python can't do without it."""

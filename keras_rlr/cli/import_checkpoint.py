@@ -1,0 +1,42 @@
+from pathlib import Path
+
+import click
+
+from keras_rlr.cli.backend import start_backend
+from keras_rlr.cli.options import optional_weights
+
+
+@click.command()
+@click.argument("checkpoint", metavar="FILE", type=click.Path())
+@click.option(
+    "--output", required=True, type=click.Path(), help="The .keras file to write."
+)
+@click.option(
+    "--backbone",
+    default="efficientnet_b6",
+    show_default=True,
+    help="The backbone it was trained on.",
+)
+@click.option(
+    "--backbone-weights",
+    default="imagenet",
+    show_default=True,
+    callback=optional_weights,
+    help="imagenet, the path of a weights file, or none for random ones.",
+)
+def command(checkpoint, output, backbone, backbone_weights):
+    """Convert a checkpoint of the paper's authors (FILE, a .pth) to a .keras file."""
+    output = Path(output)
+    if output.suffix != ".keras":
+        raise ValueError(f"--output must end in .keras. Received: '{output}'.")
+    if output.exists():
+        raise FileExistsError(f"'{output}' exists. Choose another --output.")
+    start_backend()
+    import keras_rlr
+    from keras_rlr.training.save_model import save_without_optimizer
+
+    weights = None if backbone_weights == "none" else backbone_weights
+    model = keras_rlr.import_torch_checkpoint(checkpoint, backbone, weights)
+    save_without_optimizer(model, output)
+    levels = ", ".join(map(str, model.levels))
+    click.echo(f"The model, of levels {levels}, is in {output}.")

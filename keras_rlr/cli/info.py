@@ -1,0 +1,64 @@
+import json
+
+import click
+
+from keras_rlr.backend_choice import installed_backends
+from keras_rlr.cli.backend import start_backend
+from keras_rlr.cli.model_location import load_run
+from keras_rlr.cli.options import json_option
+
+
+@click.command()
+@click.option("--model", type=click.Path(), help="Folder of a run, or .keras file.")
+@json_option
+def command(model, as_json):
+    """Show versions, backends and presets, or what a model is made of."""
+    start_backend()
+    facts = _environment() if model is None else _model(load_run(model))
+    if as_json:
+        click.echo(json.dumps(facts, indent=2))
+    else:
+        _print(facts)
+
+
+def _environment():
+    from keras_rlr.models.presets import PRESETS
+    from keras_rlr.training.environment import describe_environment
+
+    facts = describe_environment()
+    facts["installed_backends"] = installed_backends()
+    facts["presets"] = {
+        name: {
+            key: list(value) if isinstance(value, tuple) else value
+            for key, value in arguments.items()
+        }
+        for name, arguments in PRESETS.items()
+    }
+    return facts
+
+
+def _model(model):
+    from keras_rlr.training.run_model import describe_model
+
+    parameters = {"feature_extractor": model.feature_extractor.count_params()}
+    for level, reconstructor in zip(model.levels, model.reconstructors, strict=True):
+        parameters[f"reconstructor_{level}"] = reconstructor.count_params()
+    total = model.count_params()
+    # Statistics of the features, and the threshold.
+    parameters["others"] = total - sum(parameters.values())
+    return {
+        **describe_model(model),
+        "threshold": model.threshold,
+        "parameters": {**parameters, "total": total},
+    }
+
+
+def _print(facts, indent=""):
+    for name, value in facts.items():
+        if isinstance(value, dict):
+            click.echo(f"{indent}{name}:")
+            _print(value, indent + "  ")
+        elif isinstance(value, list):
+            click.echo(f"{indent}{name}: {', '.join(map(str, value))}")
+        else:
+            click.echo(f"{indent}{name}: {'none' if value is None else value}")

@@ -1,0 +1,54 @@
+import importlib
+import os
+
+import click
+
+from keras_rlr.cli.failures import reporting_failures
+
+_COMMANDS = {
+    "demo": "Train and evaluate offline on painted products, in minutes.",
+    "evaluate": "Measure a model on a data set's test images.",
+    "import-checkpoint": "Convert a checkpoint of the paper's authors.",
+    "info": "Show versions, backends and presets, or a model.",
+    "predict": "Score images and draw where they are anomalous.",
+    "train": "Train one model on all categories of a data set.",
+}
+
+
+class _Commands(click.Group):
+    """Imports a command's file when it is asked for, so that help is quick."""
+
+    def list_commands(self, ctx):
+        return list(_COMMANDS)
+
+    def get_command(self, ctx, name):
+        if name not in _COMMANDS:
+            return None
+        module = importlib.import_module(f"keras_rlr.cli.{name.replace('-', '_')}")
+        return module.command
+
+    def format_commands(self, ctx, formatter):
+        with formatter.section("Commands"):
+            formatter.write_dl(list(_COMMANDS.items()))
+
+    def invoke(self, ctx):
+        with reporting_failures(ctx, debug=ctx.params["debug"]):
+            return super().invoke(ctx)
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="keras-rlr", prog_name="keras-rlr")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+def cli(debug):
+    """Find and localise defects in images of many products with one model."""
+    # TensorFlow's notes on its own optimisations are for its developers.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+
+def main():
+    """Runs the command line."""
+    cli(prog_name="keras-rlr")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,28 @@
+from pathlib import Path
+
+
+def load_run(location):
+    """Loads the model of a run's folder or of a `.keras` file.
+
+    Raises:
+        FileNotFoundError: If there is none.
+        ValueError: If the file is no model of this package.
+    """
+    from keras_rlr.models.loading import load_model, saved_model_path
+
+    if not Path(location).exists():
+        raise FileNotFoundError(
+            f"There is no model '{location}'. Expected a folder that `keras-rlr train` "
+            "wrote, or a .keras file."
+        )
+    if not (Path(location).is_dir() or Path(location).suffix == ".keras"):
+        raise ValueError(
+            f"'{location}' is no model. Expected a folder that `keras-rlr train` "
+            "wrote, or a .keras file."
+        )
+    return load_model(saved_model_path(location))
+
+
+def default_run(data):
+    """The folder of the run on a data set, unless the user names another."""
+    return Path("runs") / Path(data).resolve().name

@@ -1,0 +1,54 @@
+"""Kinds of values that several commands take."""
+
+import click
+
+
+class ListOf(click.ParamType):
+    """Values separated by commas.
+
+    Args:
+        convert: Makes a value of a word; raises ValueError if it can't.
+        name: What help calls the list.
+    """
+
+    def __init__(self, convert, name):
+        self._convert = convert
+        self.name = name
+
+    def convert(self, value, param, ctx):
+        """Returns a tuple of values."""
+        if isinstance(value, tuple):
+            return value
+        words = [word.strip() for word in value.split(",")]
+        try:
+            if "" in words:
+                raise ValueError
+            return tuple(self._convert(word) for word in words)
+        except ValueError:
+            self.fail(
+                f"{value!r} is no list of {self.name} separated by commas.", param, ctx
+            )
+
+
+NAMES = ListOf(str, "names")
+WHOLE_NUMBERS = ListOf(int, "whole numbers")
+AT_LEAST_ONE = click.IntRange(min=1)
+
+data_option = click.option(
+    "--data",
+    required=True,
+    type=click.Path(),
+    help="Data set: a folder in MVTec AD's layout (CATEGORY/train/good/*.png, "
+    "CATEGORY/test/DEFECT/*.png, CATEGORY/ground_truth/DEFECT/*_mask.png).",
+)
+categories_option = click.option(
+    "--categories", type=NAMES, help="Use these categories alone: bottle,cable."
+)
+json_option = click.option(
+    "--json", "as_json", is_flag=True, help="Print one JSON object, nothing else."
+)
+
+
+def optional_weights(ctx, param, value):
+    """Click callback: the word "none" asks for random weights."""
+    return "none" if value and value.lower() == "none" else value

@@ -1,0 +1,65 @@
+import dataclasses
+import json
+
+import click
+
+from keras_rlr.cli.backend import start_backend
+from keras_rlr.cli.model_location import load_run
+from keras_rlr.cli.options import AT_LEAST_ONE, json_option
+
+
+@click.command()
+@click.argument("images", type=click.Path(exists=True))
+@click.option(
+    "--model", required=True, type=click.Path(), help="Folder of a run, or .keras file."
+)
+@click.option(
+    "--output",
+    type=click.Path(),
+    default="predictions",
+    show_default=True,
+    help="Folder for scores.csv and overlays.",
+)
+@click.option("--batch-size", type=AT_LEAST_ONE, default=16, show_default=True)
+@json_option
+def command(images, model, output, batch_size, as_json):
+    """Score images and draw where they are anomalous.
+
+    IMAGES is an image or a folder, searched with all folders in it. An image that
+    can't be read gets a row with its error in scores.csv; the others go on.
+    """
+    start_backend()
+    from keras_rlr.cli.progress import image_progress
+    from keras_rlr.evaluation.predict_images import predict_images
+
+    model = load_run(model)
+    with image_progress("predicting") as progress:
+        rows = predict_images(model, images, output, batch_size, on_progress=progress)
+    failed = [row for row in rows if row.error]
+    if as_json:
+        summary = {"output": output, "images": len(rows), "failed": len(failed)}
+        scores = [dataclasses.asdict(row) for row in rows]
+        click.echo(json.dumps({**summary, "scores": scores}, indent=2))
+    else:
+        _print_summary(rows, failed, model.threshold)
+        click.echo(f"Scores and pictures are in {output}.")
+    if failed:
+        click.echo(
+            f"{len(failed)} of {len(rows)} images could not be read; scores.csv says "
+            f"why. The first: {failed[0].error}",
+            err=True,
+        )
+    if len(failed) == len(rows):
+        raise click.exceptions.Exit(1)
+
+
+def _print_summary(rows, failed, threshold):
+    scored = len(rows) - len(failed)
+    if threshold is None:
+        click.echo(f"Scored {scored} images; the model has no threshold yet.")
+    else:
+        anomalous = sum(bool(row.is_anomalous) for row in rows)
+        click.echo(
+            f"Scored {scored} images; {anomalous} anomalous (score at least "
+            f"{threshold:.4g})."
+        )

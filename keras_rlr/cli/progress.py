@@ -1,0 +1,146 @@
+"""How far training has come, for people and for log files."""
+
+import time
+
+import click
+import keras
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+
+def training_progress():
+    """Returns a Keras callback: a bar on a terminal, else a line an epoch."""
+    console = Console(stderr=True)
+    return BarProgress(console) if console.is_terminal else LineProgress()
+
+
+class LineProgress(keras.callbacks.Callback):
+    """Prints a line an epoch on standard error."""
+
+    def on_train_begin(self, logs=None):
+        """Starts the clock."""
+        self._began = time.monotonic()
+        self._first = None
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Starts the epoch's clock."""
+        self._epoch_began = time.monotonic()
+        self._first = epoch if self._first is None else self._first
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Prints the line."""
+        now = time.monotonic()
+        epochs = self.params["epochs"]
+        done = epoch + 1 - self._first
+        left = (now - self._began) / done * (epochs - epoch - 1)
+        click.echo(
+            f"epoch {epoch + 1}/{epochs}  loss {logs['loss']:.4f}  "
+            f"{now - self._epoch_began:.1f} s  {format_seconds(left)} left",
+            err=True,
+        )
+
+    def close(self):
+        """Has nothing to give back."""
+
+
+class BarProgress(keras.callbacks.Callback):
+    """Shows a bar with epoch, loss and time left on a terminal.
+
+    Args:
+        console: Rich's console.
+    """
+
+    def __init__(self, console):
+        super().__init__()
+        self._console = console
+        self._progress = None
+
+    def on_train_begin(self, logs=None):
+        """Shows the bar."""
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("loss {task.fields[loss]}"),
+            TimeRemainingColumn(),
+            console=self._console,
+            transient=True,
+        )
+        self._progress.start()
+        self._task = None
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Names the epoch."""
+        epochs = self.params["epochs"]
+        if self._task is None:
+            self._first = epoch
+            self._steps = self.params.get("steps") or 0
+            # Without a known number of steps the bar moves once an epoch.
+            total = (epochs - epoch) * (self._steps or 1)
+            self._task = self._progress.add_task("", total=total, loss="-")
+        self._progress.update(self._task, description=f"epoch {epoch + 1}/{epochs}")
+
+    def on_train_batch_end(self, batch, logs=None):
+        """Moves the bar."""
+        self._progress.update(
+            self._task, advance=1 if self._steps else 0, loss=f"{logs['loss']:.4f}"
+        )
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Leaves a line behind and sets the bar to the end of the epoch."""
+        self._progress.update(
+            self._task, completed=(epoch + 1 - self._first) * (self._steps or 1)
+        )
+        self._progress.print(
+            f"epoch {epoch + 1}/{self.params['epochs']}  loss {logs['loss']:.4f}"
+        )
+
+    def on_train_end(self, logs=None):
+        """Removes the bar."""
+        self.close()
+
+    def close(self):
+        """Gives the terminal back, after an interruption too."""
+        if self._progress is not None:
+            self._progress.stop()
+
+
+def image_progress(what):
+    """Returns a context manager that gives a function `(done, total)` to call.
+
+    Args:
+        what: What is being done to the images.
+    """
+    return _ImageProgress(what)
+
+
+class _ImageProgress:
+    def __init__(self, what):
+        console = Console(stderr=True)
+        self._what = what
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.completed}/{task.total} images"),
+            TimeRemainingColumn(),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+
+    def __enter__(self):
+        self._progress.start()
+        self._task = self._progress.add_task(self._what, total=None)
+        return lambda done, total: self._progress.update(
+            self._task, completed=done, total=total
+        )
+
+    def __exit__(self, *exception):
+        self._progress.stop()
+
+
+def format_seconds(seconds):
+    """A time as people say it: 42 s, 3 min, 2 h 5 min."""
+    minutes = round(seconds / 60)
+    if seconds < 99:
+        return f"{seconds:.0f} s"
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"

@@ -1,0 +1,111 @@
+import json
+from pathlib import Path
+
+import click
+
+from keras_rlr.cli.backend import start_backend
+from keras_rlr.cli.model_location import default_run
+from keras_rlr.cli.options import (
+    AT_LEAST_ONE,
+    WHOLE_NUMBERS,
+    categories_option,
+    data_option,
+    json_option,
+    optional_weights,
+)
+
+
+@click.command()
+@data_option
+@click.option(
+    "--output", type=click.Path(), help="Folder of the run [default: runs/NAME]."
+)
+@categories_option
+@click.option("--preset", help="Settings by name; `keras-rlr info` lists them.")
+@click.option(
+    "--backbone", help="efficientnet_b0 … b7, efficientnet_lite2 (offline), …"
+)
+@click.option(
+    "--backbone-weights",
+    callback=optional_weights,
+    help="imagenet, the path of a weights file, or none for random ones.",
+)
+@click.option("--levels", type=WHOLE_NUMBERS, help="Feature levels: 2,3.")
+@click.option("--hidden-dims", type=WHOLE_NUMBERS, help="Width a level: 256,512.")
+@click.option("--image-size", type=AT_LEAST_ONE, help="Side of the resized images.")
+@click.option(
+    "--standardize-features/--no-standardize-features",
+    default=None,
+    help="Bring every feature channel to mean 0 and variance 1.",
+)
+@click.option(
+    "--noise-scale", type=click.FloatRange(min=0), help="Noise on the features."
+)
+@click.option(
+    "--recipe",
+    type=click.Choice(["default", "paper"]),
+    help="Length, batch size and learning rate.",
+)
+@click.option("--epochs", type=AT_LEAST_ONE, help="Passes over the images.")
+@click.option("--batch-size", type=AT_LEAST_ONE, help="Images a step.")
+@click.option(
+    "--learning-rate",
+    type=click.FloatRange(min=0, min_open=True),
+    help="Of Adam, constant.",
+)
+@click.option(
+    "--seed", type=click.IntRange(min=0), help="Of everything random [default: 0]."
+)
+@click.option(
+    "--calibration-fraction",
+    type=click.FloatRange(min=0, max=1, max_open=True),
+    help="Share of the images held out to set the threshold [default: 0.1; 0: none].",
+)
+@click.option("--distribution", type=AT_LEAST_ONE, help="Number of devices.")
+@click.option("--resume", is_flag=True, help="Continue the run in --output.")
+@json_option
+def command(data, output, resume, as_json, **settings):
+    """Train one model on all categories of a data set.
+
+    The run's folder gets model.keras, history.csv, config.json and environment.json;
+    a checkpoint is kept after every epoch. Ctrl-C stops it, --resume goes on.
+    """
+    start_backend()
+    from keras_rlr.cli.progress import training_progress
+    from keras_rlr.training import TrainingInterrupted, train
+
+    output = output or default_run(data)
+    progress = training_progress()
+    try:
+        run = train(data, output, resume=resume, callbacks=[progress], **settings)
+    except TrainingInterrupted:
+        if Path(output, "config.json").is_file():
+            click.echo(f"The run is in {output}: --resume continues it.", err=True)
+        raise
+    finally:
+        progress.close()
+    config, history = run["config"], run["history"]
+    summary = {
+        "output": str(output),
+        "epochs": len(history),
+        "loss": history[-1]["loss"],
+        "seconds": sum(row["seconds"] for row in history),
+        "training_images": config["data"]["training_images"],
+        "calibration": config["calibration"],
+    }
+    if as_json:
+        click.echo(json.dumps(summary, indent=2))
+        return
+    click.echo(
+        f"Trained on {summary['training_images']} images for {summary['epochs']} "
+        f"epochs; the loss is {summary['loss']:.4f}."
+    )
+    if config["calibration"]:
+        threshold, rate = (
+            config["calibration"][key] for key in ("threshold", "false_positive_rate")
+        )
+        click.echo(
+            f"Threshold {threshold:.4g}, for a false-positive rate of {rate:.3g}, from "
+            f"{config['calibration']['images']} images held out."
+        )
+    click.echo(f"The model is in {output}.")

@@ -1,0 +1,202 @@
+"""Finds image files and reads them into arrays."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+
+IMAGE_FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP")
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
+
+# What becomes of each of Pillow's modes; `None` keeps the pixels as they are.
+_CONVERSIONS = {
+    "L": None,
+    "LA": None,
+    "RGB": None,
+    "RGBA": None,
+    "I;16": None,
+    "I;16L": None,
+    "I;16B": None,
+    "I;16N": None,
+    "1": "L",
+    "La": "LA",
+    "PA": "RGBA",
+    "RGBa": "RGBA",
+    "RGBX": "RGB",
+    "CMYK": "RGB",
+    "YCbCr": "RGB",
+    "LAB": "RGB",
+    "HSV": "RGB",
+}
+
+
+def find_images(folder: str | Path) -> list[Path]:
+    """Finds the image files in a folder and all folders below it.
+
+    Files are known by their suffix, in any case: .png, .jpg, .jpeg, .bmp, .tif,
+    .tiff, .webp. Names that start with a dot are left out. Links to folders are
+    followed, but each folder is entered once, and those around `folder` never.
+
+    Args:
+        folder: the folder.
+
+    Returns:
+        Paths that start with `folder`, sorted by their path below it.
+
+    Raises:
+        FileNotFoundError: if there is no such folder.
+        NotADirectoryError: if `folder` is a file.
+        PermissionError: if a folder can't be listed.
+
+    Example:
+
+    ```python
+    from keras_rlr.datasets import find_images, read_image
+
+    images = [read_image(path) for path in find_images("photographs")]
+    ```
+    """
+    folder = Path(folder)
+    check_folder(folder)
+    images = []
+    entered = {str(parent) for parent in folder.resolve().parents}
+    for root, folders, names in os.walk(folder, onerror=_fail, followlinks=True):
+        real = os.path.realpath(root)
+        if real in entered:
+            folders.clear()
+            continue
+        entered.add(real)
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        images += [
+            Path(root, name)
+            for name in names
+            if not name.startswith(".") and name.lower().endswith(IMAGE_SUFFIXES)
+        ]
+    return sorted(
+        (image for image in images if image.is_file()),
+        key=lambda image: image.relative_to(folder).as_posix(),
+    )
+
+
+def check_folder(folder: Path) -> None:
+    """Refuses a path that is no folder.
+
+    Raises:
+        FileNotFoundError: if nothing is there.
+        NotADirectoryError: if a file is there.
+    """
+    if not folder.exists():
+        raise FileNotFoundError(
+            f"There is no folder '{folder}'. Give the path of one that exists."
+        )
+    if not folder.is_dir():
+        raise NotADirectoryError(
+            f"'{folder}' is a file, but a folder is needed. Give the folder it is in."
+        )
+
+
+def read_image(path: str | Path) -> np.ndarray:
+    """Reads an image file.
+
+    The formats are PNG, JPEG, BMP, TIFF and WebP, told by the content; no other
+    decoder is ever run. Grey, grey with alpha, RGB, RGBA and 16-bit grey images
+    keep their channels and depth. Palette images become RGB, or RGBA if the palette
+    has transparency; 1-bit images become grey; CMYK, YCbCr and LAB become RGB. Of
+    several pages or frames the first is read. Pillow gives 16-bit colour as 8-bit.
+    The orientation in the EXIF data is not applied: pixels stay where the file has
+    them, so masks drawn on the stored pixels fit.
+
+    Args:
+        path: the file.
+
+    Returns:
+        uint8 array, or uint16 for 16-bit grey, of shape (height, width, channels)
+        with 1 (grey), 2 (grey, alpha), 3 (RGB) or 4 (RGBA) channels.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if the file is empty, truncated, no image, of another format or
+            depth, or has more pixels than `PIL.Image.MAX_IMAGE_PIXELS`, where Pillow
+            itself would only warn of a decompression bomb.
+
+    Example:
+
+    ```python
+    import numpy as np
+    from PIL import Image
+
+    from keras_rlr.datasets import read_image
+
+    Image.fromarray(np.zeros((20, 30, 3), "uint8")).save("black.png")
+    read_image("black.png").shape  # (20, 30, 3)
+    ```
+    """
+    from PIL import Image
+
+    path = Path(path)
+    if not path.exists():
+        raise FileNotFoundError(f"There is no image file '{path}'. Check the path.")
+    with path.open("rb") as file:
+        if not file.read(1):
+            raise ValueError(_unreadable(path, "it is empty"))
+        file.seek(0)
+        # Damaged files make Pillow's decoders raise nearly anything: OSError,
+        # SyntaxError, struct.error, IndexError, and more.
+        try:
+            with Image.open(file, formats=IMAGE_FORMATS) as image:
+                _check_pixel_count(image)
+                return _to_array(image)
+        except Image.UnidentifiedImageError as error:
+            raise ValueError(_unreadable(path, "it is none")) from error
+        except Exception as error:
+            reason = str(error) or type(error).__name__
+            raise ValueError(_unreadable(path, reason)) from error
+
+
+def _fail(error: OSError) -> None:
+    raise error
+
+
+def _unreadable(path: Path, reason: str) -> str:
+    return (
+        f"'{path}' can't be read as an image: {reason}. Expected a complete PNG, "
+        "JPEG, BMP, TIFF or WebP file of 8 bits a channel or 16-bit grey: restore "
+        "or convert it, or remove it from the folder."
+    )
+
+
+def _check_pixel_count(image) -> None:
+    from PIL import Image
+
+    # Pillow refuses from twice this number on and warns below. Turning its warning
+    # into an error would change the warning filters of all threads.
+    limit = Image.MAX_IMAGE_PIXELS
+    count = image.width * image.height
+    if limit is not None and count > limit:
+        raise ValueError(
+            f"its {count} pixels exceed PIL.Image.MAX_IMAGE_PIXELS ({limit}), which "
+            "guards against decompression bombs (raise it if you trust the file)"
+        )
+
+
+def _to_array(image) -> np.ndarray:
+    if image.mode == "P":
+        mode = "RGBA" if "transparency" in image.info else "RGB"
+        image = image.convert(mode)
+    elif image.mode == "I":
+        return _to_uint16(np.asarray(image))
+    elif image.mode not in _CONVERSIONS:
+        raise ValueError(f"its pixels are of an unsupported kind ('{image.mode}')")
+    elif _CONVERSIONS[image.mode]:
+        image = image.convert(_CONVERSIONS[image.mode])
+    array = np.array(image)
+    if array.dtype.itemsize == 2:
+        array = array.astype(np.uint16)
+    return array if array.ndim == 3 else array[..., None]
+
+
+def _to_uint16(array: np.ndarray) -> np.ndarray:
+    """32-bit pixels, as older Pillows give 16-bit PNGs too."""
+    if array.min() < 0 or array.max() > np.iinfo(np.uint16).max:
+        raise ValueError("its 32-bit pixels don't fit in 16 bits")
+    return array.astype(np.uint16)[..., None]

@@ -1,0 +1,150 @@
+"""Writes the procedural data set."""
+
+import os
+import secrets
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+
+from keras_rlr.datasets.procedural.png_file import write_png
+from keras_rlr.datasets.procedural.render_product import (
+    KINDS,
+    PROCEDURAL_CATEGORIES,
+    render_product,
+)
+
+
+def write_procedural_dataset(
+    path: str | Path,
+    seed: int = 0,
+    image_size: int | tuple[int, int] | None = None,
+    train_per_category: int = 28,
+    test_normal: int = 10,
+    test_anomalous: int = 12,
+    categories: Iterable[str] | None = None,
+) -> Path:
+    """Writes a data set of painted products in MVTec AD's layout.
+
+    Six categories: the textures fabric, tiles and wood, and the objects capsule,
+    circuit and gear. Four kinds of defect each, out of contamination, hole, misplaced
+    part, missing part, scratch and stain. Position, rotation, colour, pattern, light
+    and noise vary from one normal image to the next, so that a picture's distance to
+    the mean picture says little. Masks are exact: see `render_product`. The same
+    arguments give the same files, byte for byte, on every machine.
+
+    The folder appears when it is complete, or not at all.
+
+    Args:
+        path: the folder to write; it must not exist, or be empty.
+        seed: a non-negative integer.
+        image_size: side of square images, or height and width; None for each
+            category's own, between 240 and 320 pixels.
+        train_per_category: number of normal images to train on.
+        test_normal: number of normal images to test on, a category.
+        test_anomalous: number of anomalous images, a category, spread over its kinds
+            of defect.
+        categories: which of `PROCEDURAL_CATEGORIES`; None for all.
+
+    Returns:
+        The folder.
+
+    Raises:
+        FileExistsError: if `path` is a file, or a folder with something in it.
+        ValueError: if a number is negative, no image would be trained on, the images
+            are under 64 pixels, or a category is unknown.
+
+    Example:
+
+    ```python
+    from keras_rlr.datasets import FolderDataset, write_procedural_dataset
+
+    write_procedural_dataset("products", seed=0, train_per_category=4)
+    len(FolderDataset("products"))  # 24
+    ```
+    """
+    path = Path(path)
+    chosen = _check_categories(categories)
+    size = _check_size(image_size)
+    _check_counts(seed, train_per_category, test_normal, test_anomalous)
+    if path.exists() and not (path.is_dir() and not any(path.iterdir())):
+        raise FileExistsError(
+            f"'{path}' exists already. Give the path of a new or empty folder, or "
+            "remove it first."
+        )
+    # A sibling is on the same file system, where a rename is atomic.
+    complete = path.resolve()
+    unfinished = complete.with_name(f".{complete.name}-{secrets.token_hex(4)}")
+    unfinished.mkdir(parents=True)
+    try:
+        for category in chosen:
+            folder = unfinished / category
+            number = PROCEDURAL_CATEGORIES.index(category)
+            for i in range(train_per_category):
+                image, _ = render_product(category, (seed, number, 0, i), None, size)
+                _write(folder / "train" / "good" / f"{i:03d}.png", image)
+            for i in range(test_normal):
+                image, _ = render_product(category, (seed, number, 1, i), None, size)
+                _write(folder / "test" / "good" / f"{i:03d}.png", image)
+            kinds = KINDS[category].defects
+            for i in range(test_anomalous):
+                defect, name = kinds[i % len(kinds)], f"{i // len(kinds):03d}"
+                image, mask = render_product(
+                    category, (seed, number, 2, i), defect, size
+                )
+                _write(folder / "test" / defect / f"{name}.png", image)
+                _write(
+                    folder / "ground_truth" / defect / f"{name}_mask.png",
+                    mask[..., None] * np.uint8(255),
+                )
+        if complete.exists():
+            complete.rmdir()
+        os.replace(unfinished, complete)
+    except BaseException:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        raise
+    return path
+
+
+def _write(path: Path, pixels: np.ndarray) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_png(path, pixels)
+
+
+def _check_categories(categories: Iterable[str] | None) -> list[str]:
+    if categories is None:
+        return list(PROCEDURAL_CATEGORIES)
+    chosen = sorted({categories} if isinstance(categories, str) else set(categories))
+    unknown = [name for name in chosen if name not in KINDS]
+    if unknown or not chosen:
+        problem = f"has no category '{unknown[0]}'" if unknown else "was given none"
+        raise ValueError(
+            f"The procedural data set {problem}. Choose from: "
+            f"{', '.join(PROCEDURAL_CATEGORIES)}."
+        )
+    return chosen
+
+
+def _check_size(size: int | tuple[int, int] | None) -> tuple[int, int] | None:
+    if size is None:
+        return None
+    height, width = (size, size) if isinstance(size, int) else size
+    if min(height, width) < 64:
+        raise ValueError(
+            f"image_size must be at least 64 pixels each way, but it is {size!r}."
+        )
+    return height, width
+
+
+def _check_counts(seed: int, train: int, normal: int, anomalous: int) -> None:
+    counts = {
+        "seed": seed,
+        "train_per_category": train,
+        "test_normal": normal,
+        "test_anomalous": anomalous,
+    }
+    for name, count in counts.items():
+        lowest = int(name == "train_per_category")
+        if count < lowest:
+            raise ValueError(f"{name} must be at least {lowest}, but it is {count}.")

@@ -1,0 +1,169 @@
+"""Pictures of what a model finds."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from keras_rlr.evaluation.color_map import color_map
+from keras_rlr.inputs.images import to_rgb
+from keras_rlr.inputs.resize import resize_weights
+from keras_rlr.layers.anomaly_score import gaussian_matrix
+
+_SIGMA = 4.0
+_OPACITY = 0.7
+_GAP = 8
+_LEGEND = 76
+_OUTLINE = (64, 255, 255)
+
+
+@dataclass(frozen=True)
+class HeatScale:
+    """Which anomaly values the colours of a heat overlay stand for.
+
+    One scale is for all pictures of a run, so that two of them can be compared and
+    normal images stay quiet; a scale of each picture's own would make them all glow.
+
+    Args:
+        low: Where colour begins; values below are left uncoloured.
+        high: Where the colours end.
+        threshold: The model's threshold, marked in the legend, or None.
+
+    Example:
+
+    >>> HeatScale.of_scores([0.5, 1.5]).high
+    1.5
+    """
+
+    low: float
+    high: float
+    threshold: float | None = None
+
+    def __post_init__(self):
+        """Refuses a scale without extent."""
+        if not (math.isfinite(self.low) and self.low < self.high < math.inf):
+            raise ValueError(
+                "A heat scale needs finite low < high. Received: "
+                f"{self.low!r} and {self.high!r}."
+            )
+
+    @classmethod
+    def of_threshold(cls, threshold):
+        """The scale of a calibrated model, from just below its threshold on."""
+        return cls(0.75 * threshold, 2 * threshold, threshold)
+
+    @classmethod
+    def of_scores(cls, scores):
+        """The scale of a run without a threshold, from all its images' scores."""
+        low, high = float(np.min(scores)), float(np.max(scores))
+        return cls(low, high if high > low else low + max(abs(low), 1e-6))
+
+    def position(self, values):
+        """Where values are on the scale: 0 at `low`, 1 at `high`, clipped."""
+        return np.clip((values - self.low) / (self.high - self.low), 0.0, 1.0)
+
+
+def draw_overlay(image, anomaly_map, scale, mask=None, max_side=512):
+    """Draws an image beside itself with its anomaly map laid over it.
+
+    The map is smoothed as for the anomaly score, so colour passes the threshold
+    exactly where the image counts as anomalous.
+
+    Args:
+        image: Array (height, width, channels), as for `RLR.predict`.
+        anomaly_map: float array (S, S).
+        scale: A `HeatScale`, the same for all pictures of a run.
+        mask: Array (height, width), above 0 where a defect is, to be outlined; or
+            None.
+        max_side: The image is drawn at most so many pixels high and wide.
+
+    Returns:
+        A PIL image: the image, the overlay and the legend from left to right.
+
+    Example:
+
+    ```python
+    output = model.predict(images)
+    scale = HeatScale.of_threshold(model.threshold)
+    draw_overlay(images[0], output["anomaly_map"][0], scale).save("overlay.png")
+    ```
+    """
+    from PIL import Image
+
+    rgb = to_rgb(np.asarray(image), "an image")
+    longest = max(rgb.shape[:2])
+    # Small images are enlarged so that the map's detail can be seen.
+    factor = np.clip(longest, min(256, max_side), max_side) / longest
+    height, width = (max(1, round(side * factor)) for side in rgb.shape[:2])
+    rgb = _resize(np.clip(rgb, 0, 255), height, width)
+    smooth = _smooth(np.asarray(anomaly_map, "float32"))
+    heat = _resize(smooth[..., None], height, width)[..., 0]
+    blended = _blend(rgb, scale.position(heat))
+    if mask is not None:
+        inside = _nearest(np.asarray(mask) > 0, height, width)
+        blended[_border(inside)] = _OUTLINE
+    picture = Image.new("RGB", (2 * width + 2 * _GAP + _LEGEND, height), "white")
+    picture.paste(_image(rgb), (0, 0))
+    picture.paste(_image(blended), (width + _GAP, 0))
+    picture.paste(_legend(scale, height), (2 * width + 2 * _GAP, 0))
+    return picture
+
+
+def _blend(rgb, position):
+    opacity = _OPACITY * np.minimum(position * 2, 1.0)[..., None]
+    return rgb * (1 - opacity) + color_map(position) * opacity
+
+
+def _smooth(anomaly_map):
+    height, width = anomaly_map.shape
+    rows, columns = (gaussian_matrix(side, _SIGMA) for side in (height, width))
+    return rows @ anomaly_map @ columns.T
+
+
+def _resize(pixels, height, width):
+    rows = resize_weights(pixels.shape[0], height)
+    columns = resize_weights(pixels.shape[1], width)
+    return np.einsum("ij,jkc,lk->ilc", rows, pixels, columns, optimize=True)
+
+
+def _nearest(mask, height, width):
+    rows = ((np.arange(height) + 0.5) * mask.shape[0] / height).astype(int)
+    columns = ((np.arange(width) + 0.5) * mask.shape[1] / width).astype(int)
+    return mask.reshape(mask.shape[:2])[rows[:, None], columns]
+
+
+def _border(inside):
+    """Pixels of a region with a neighbour outside of it."""
+    padded = np.pad(inside, 1)
+    core = padded[2:, 1:-1] & padded[:-2, 1:-1] & padded[1:-1, 2:] & padded[1:-1, :-2]
+    return inside & ~core
+
+
+def _legend(scale, height):
+    from PIL import Image, ImageDraw
+
+    legend = Image.new("RGB", (_LEGEND, height), "white")
+    top, bottom = 6, max(height - 6, 8)
+    positions = np.linspace(1.0, 0.0, bottom - top)
+    # The colours as they look over a middle grey, faint at the low end.
+    column = _blend(np.full((bottom - top, 1, 3), 128.0, "float32"), positions[:, None])
+    legend.paste(_image(np.repeat(column, 14, axis=1)), (0, top))
+    draw = ImageDraw.Draw(legend)
+
+    def mark(value, words):
+        y = top + (1 - scale.position(value)) * (bottom - top - 1)
+        draw.line([(0, y), (17, y)], fill="black")
+        place = min(max(y - 6, 0), height - 12 * (1 + words.count("\n")))
+        draw.text((20, place), words, fill="black")
+
+    mark(scale.high, f"{scale.high:.3g}")
+    mark(scale.low, f"{scale.low:.3g}")
+    if scale.threshold is not None:
+        mark(scale.threshold, f"{scale.threshold:.3g}\nthreshold")
+    return legend
+
+
+def _image(pixels):
+    from PIL import Image
+
+    return Image.fromarray(np.round(np.clip(pixels, 0, 255)).astype("uint8"))

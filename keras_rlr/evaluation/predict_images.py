@@ -1,0 +1,185 @@
+import contextlib
+import csv
+import io
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from keras_rlr.atomic_file import atomic_path
+from keras_rlr.datasets import find_images, read_image
+from keras_rlr.evaluation.overlay import HeatScale, draw_overlay
+
+_OVERLAYS = "overlays"
+# Spreadsheets take cells that begin so for formulas.
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+@dataclass
+class Prediction:
+    """What became of one image: a row of `scores.csv`.
+
+    Args:
+        path: Its path below the folder of images, with forward slashes.
+        anomaly_score: Its score, or None if it could not be read.
+        is_anomalous: Whether the score reaches the threshold; None without one.
+        error: Why it could not be read, or "".
+    """
+
+    path: str
+    anomaly_score: float | None = None
+    is_anomalous: bool | None = None
+    error: str = ""
+
+
+def predict_images(model, images, output, batch_size=16, on_progress=None):
+    """Scores every image of a folder and draws an overlay of each.
+
+    `output` gets `scores.csv` (path, anomaly_score, is_anomalous, error) and
+    `overlays/`, which mirrors the tree of the images in `.png` files. All overlays
+    have one scale of colours: the threshold's, or without one that of all scores. An
+    image that can't be read gets a row with its error; the others go on.
+
+    Args:
+        model: An `RLR` model, trained.
+        images: A folder, searched with all folders in it, or one image file.
+        output: The folder to write to. Overlays in it are never taken for images.
+        batch_size: Images predicted at a time.
+        on_progress: Called with (images done, images in all) after every batch.
+
+    Returns:
+        List of `Prediction`s in the order of `scores.csv`.
+
+    Raises:
+        FileNotFoundError: If there are no images.
+        NotADirectoryError: If `output` is a file.
+
+    Example:
+
+    ```python
+    import keras, keras_rlr
+    from keras_rlr.evaluation.predict_images import predict_images
+
+    model = keras.saving.load_model("runs/visa/model.keras")
+    rows = predict_images(model, "photographs", "predictions")
+    ```
+    """
+    root, paths = _find(Path(images), Path(output))
+    output = Path(output)
+    _make_folder(output)
+    rows = [Prediction(_relative(path, root)) for path in paths]
+    pictures = _picture_names(rows)
+    scale = None
+    if model.threshold is not None:
+        scale = HeatScale.of_threshold(model.threshold)
+    with contextlib.ExitStack() as stack:
+        kept = None
+        if scale is None:
+            # The scale is known when all is scored: until then, maps wait on disk.
+            file = stack.enter_context(tempfile.TemporaryFile(dir=output))
+            shape = (len(paths), model.image_size, model.image_size)
+            kept = np.memmap(file, "float32", "w+", shape=shape)
+        for start in range(0, len(paths), batch_size):
+            chosen = range(start, min(start + batch_size, len(paths)))
+            loaded = _read(paths, rows, chosen)
+            if loaded:
+                maps = _score(model, rows, loaded, batch_size)
+                for i, anomaly_map in maps.items():
+                    if kept is not None:
+                        kept[i] = anomaly_map
+                    else:
+                        _draw(output / pictures[i], loaded[i], anomaly_map, scale)
+            if on_progress:
+                on_progress(chosen.stop, len(paths))
+        scores = [row.anomaly_score for row in rows if row.anomaly_score is not None]
+        if kept is not None and scores:
+            scale = HeatScale.of_scores(scores)
+            for i, row in enumerate(rows):
+                if not row.error:
+                    _draw(output / pictures[i], read_image(paths[i]), kept[i], scale)
+    _write_scores(output / "scores.csv", rows)
+    return rows
+
+
+def _find(images, output):
+    if images.is_file():
+        return images.parent, [images]
+    overlays = (output / _OVERLAYS).resolve()
+    paths = [
+        path
+        for path in find_images(images)
+        if not path.resolve().is_relative_to(overlays)
+    ]
+    if not paths:
+        raise FileNotFoundError(
+            f"There are no images in '{images}'. Expected .png, .jpg, .bmp, .tif or "
+            ".webp files there or in folders below."
+        )
+    return images, paths
+
+
+def _make_folder(output):
+    if output.exists() and not output.is_dir():
+        raise NotADirectoryError(
+            f"'{output}' is a file. Choose another folder with --output."
+        )
+    output.mkdir(parents=True, exist_ok=True)
+
+
+def _relative(path, root):
+    name = path.relative_to(root).as_posix()
+    # Still the same path, but no formula.
+    return f"./{name}" if name.startswith(_FORMULA) else name
+
+
+def _picture_names(rows):
+    """A `.png` below overlays for each image; `a.jpg.png` where `a.png` is taken."""
+    names = []
+    taken = set()
+    for row in rows:
+        path = Path(_OVERLAYS, row.path)
+        name = path.with_suffix(".png")
+        while name in taken:
+            path = path.with_name(path.name + ".png")
+            name = path
+        taken.add(name)
+        names.append(name)
+    return names
+
+
+def _read(paths, rows, chosen):
+    loaded = {}
+    for i in chosen:
+        try:
+            loaded[i] = read_image(paths[i])
+        except (OSError, ValueError) as error:
+            rows[i].error = str(error)
+    return loaded
+
+
+def _score(model, rows, loaded, batch_size):
+    output = model.predict(list(loaded.values()), batch_size=batch_size, verbose=0)
+    for i, score in zip(loaded, output["anomaly_score"], strict=True):
+        rows[i].anomaly_score = float(score)
+    for i, flag in zip(loaded, output.get("is_anomalous", ()), strict=False):
+        rows[i].is_anomalous = bool(flag)
+    return dict(zip(loaded, output["anomaly_map"], strict=True))
+
+
+def _draw(path, image, anomaly_map, scale):
+    with atomic_path(path) as temporary:
+        draw_overlay(image, anomaly_map, scale).save(temporary)
+
+
+def _write_scores(path, rows):
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(("path", "anomaly_score", "is_anomalous", "error"))
+    for row in rows:
+        score = "" if row.anomaly_score is None else repr(row.anomaly_score)
+        flag = "" if row.is_anomalous is None else str(row.is_anomalous).lower()
+        writer.writerow((row.path, score, flag, row.error))
+    with atomic_path(path) as temporary:
+        # File names are bytes: those that are no UTF-8 are written as they are.
+        temporary.write_bytes(text.getvalue().encode("utf-8", "surrogateescape"))

@@ -1,0 +1,6 @@
+"""Training runs: hold out, train, checkpoint, resume, calibrate, save."""
+
+from keras_rlr.training.interruption import TrainingInterrupted
+from keras_rlr.training.train import train
+
+__all__ = ["TrainingInterrupted", "train"]

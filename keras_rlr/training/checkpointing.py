@@ -1,0 +1,50 @@
+import time
+
+import keras
+
+from keras_rlr.training.save_model import save_checkpoint
+
+
+class Checkpointing(keras.callbacks.Callback):
+    """Keeps a run's checkpoint and history up to date, and heeds signals.
+
+    Args:
+        run: The `RunFolder`.
+        guard: The `SignalGuard`.
+        history: Rows of the epochs that are done; it is added to.
+    """
+
+    def __init__(self, run, guard, history):
+        super().__init__()
+        self.run = run
+        self.guard = guard
+        self.history = history
+        self._began = None
+
+    def on_train_begin(self, logs=None):
+        """Makes the run resumable from its first step on."""
+        self.guard.deferring = True
+        if not self.run.checkpoint.exists():
+            save_checkpoint(self.model, self.run.checkpoint)
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Starts the clock."""
+        self._began = time.monotonic()
+
+    def on_train_batch_end(self, batch, logs=None):
+        """Stops between two steps if a signal came."""
+        self.guard.check()
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Writes history and checkpoint."""
+        self.history.append(
+            {
+                "epoch": epoch + 1,
+                "loss": float(logs["loss"]),
+                "seconds": time.monotonic() - self._began,
+            }
+        )
+        # The history first: rows beyond the checkpoint are dropped when resuming.
+        self.run.write_history(self.history)
+        save_checkpoint(self.model, self.run.checkpoint)
+        self.guard.check()

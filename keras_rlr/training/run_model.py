@@ -1,0 +1,69 @@
+"""The model of a run, made from its settings or from its checkpoint."""
+
+from keras_rlr.models.presets import PRESETS, preset_for
+from keras_rlr.models.rlr import RLR
+
+# Settings of the run that are no arguments of the model.
+_OF_THE_RUN = {
+    "categories",
+    "preset",
+    "epochs",
+    "batch_size",
+    "learning_rate",
+    "calibration_fraction",
+}
+# Arguments of the model to be found in config.json, chosen or not.
+_DESCRIBED = (
+    "levels",
+    "image_size",
+    "hidden_dims",
+    "windows",
+    "num_heads",
+    "num_blocks",
+    "alpha",
+    "noise_scale",
+    "attentions",
+    "residual",
+    "standardize_features",
+    "cosine_damping",
+    "seed",
+)
+
+
+def new_model(settings):
+    """Returns the model of the settings: a preset's, with the user's own on top."""
+    arguments = {
+        name: value for name, value in settings.items() if name not in _OF_THE_RUN
+    }
+    if arguments.get("backbone_weights") == "none":
+        arguments["backbone_weights"] = None
+    preset = preset_for(settings.get("preset"), settings.get("backbone"))
+    of_preset = PRESETS.get(preset, {})
+    if "levels" in arguments and "hidden_dims" in of_preset:
+        # Widths belong to levels: other levels keep the widths they have here.
+        width = dict(zip(of_preset["levels"], of_preset["hidden_dims"], strict=True))
+        widths = [width.get(level) for level in arguments["levels"]]
+        arguments.setdefault("hidden_dims", None if None in widths else widths)
+    if arguments.get("standardize_features") is False:
+        # Damping is for standardised features; raw ones are scored as in the paper.
+        arguments.setdefault("cosine_damping", 0.0)
+    model = RLR.from_preset(preset, **arguments)
+    if "learning_rate" in settings:
+        model.optimizer.learning_rate = settings["learning_rate"]
+    return model
+
+
+def resumed_model(run, settings):
+    """Returns the model of a run's checkpoint, or a new one if it has none yet."""
+    if not run.checkpoint.is_file():
+        return new_model(settings)
+    return RLR.from_preset(run.checkpoint, distribution=settings.get("distribution"))
+
+
+def describe_model(model):
+    """Returns the model's arguments, fit for JSON."""
+    described = {"backbone": model.backbone_name}
+    for name in _DESCRIBED:
+        value = getattr(model, name)
+        described[name] = list(value) if isinstance(value, tuple) else value
+    return described

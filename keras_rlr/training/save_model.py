@@ -1,0 +1,27 @@
+from keras_rlr.atomic_file import atomic_path
+
+
+def save_checkpoint(model, path):
+    """Saves a model with all that training needs to go on, whole or not at all."""
+    with atomic_path(path) as temporary:
+        model.save(temporary)
+
+
+def save_without_optimizer(model, path):
+    """Saves a model for use, a third of a checkpoint's size, whole or not at all.
+
+    Args:
+        model: An `RLR` model; it keeps its optimizer.
+        path: Where to, ending in `.keras`.
+    """
+    optimizer = model.optimizer
+    # An unbuilt optimizer has no moments to save; and a file without a compile
+    # configuration makes the loaded model build none for them.
+    model.optimizer = type(optimizer).from_config(optimizer.get_config())
+    model.compiled = False
+    try:
+        with atomic_path(path) as temporary:
+            model.save(temporary)
+    finally:
+        model.optimizer = optimizer
+        model.compiled = True

@@ -1,0 +1,181 @@
+import math
+import warnings
+
+from keras_rlr.datasets import FolderDataset
+from keras_rlr.training.checkpointing import Checkpointing
+from keras_rlr.training.environment import describe_environment
+from keras_rlr.training.hold_out import hold_out
+from keras_rlr.training.interruption import SignalGuard
+from keras_rlr.training.run_folder import RunFolder
+from keras_rlr.training.run_model import describe_model, new_model, resumed_model
+from keras_rlr.training.run_settings import run_settings
+from keras_rlr.training.save_model import save_without_optimizer
+
+_FALSE_POSITIVE_RATE = 0.01
+
+
+def train(
+    data,
+    output,
+    categories=None,
+    preset=None,
+    epochs=None,
+    batch_size=None,
+    learning_rate=None,
+    seed=None,
+    calibration_fraction=None,
+    resume=False,
+    callbacks=(),
+    **model_arguments,
+):
+    """Trains one model on all categories of a data set: what `keras-rlr train` does.
+
+    A share of the normal images is held out to calibrate the threshold on, because
+    images a model was trained on score lower than new ones. The run's folder gets
+    `model.keras` (without the optimizer's state), `history.csv`, `config.json`,
+    `environment.json` and, while it trains, `checkpoint.keras` after every epoch.
+    SIGINT and SIGTERM stop it after the current step; resumed, it repeats the epoch
+    it was in and then has the losses of a run that was never stopped.
+
+    Args:
+        data: A folder in MVTec AD's layout.
+        output: The run's folder.
+        categories: Names of the categories to train on; None for all.
+        preset: Name of a preset; by default the one that suits `backbone`.
+        epochs: Passes over the images, 20 for example; None for the recipe's.
+        batch_size: Images a step; None for the recipe's.
+        learning_rate: Of Adam; None for the recipe's.
+        seed: Seed of everything random; None for 0.
+        calibration_fraction: Share of each category that is held out; None for 0.1.
+        resume: Whether to continue the run in `output`. Settings left at None are
+            then the run's; other values are refused, but `epochs` may grow.
+        callbacks: Keras callbacks.
+        **model_arguments: Arguments of `RLR` that override the preset's. None leaves
+            the preset's value.
+
+    Returns:
+        Dict: "model", the trained `RLR`; "history", a list of dicts of epoch, loss
+        and seconds; "config", the content of `config.json`.
+
+    Raises:
+        FileNotFoundError: If there is no such data, or no run to resume.
+        FileExistsError: If `output` holds a run and `resume` is off.
+        ValueError: If a setting is not possible or the data is no data set.
+        TrainingInterrupted: If a signal stopped it.
+
+    Example:
+
+    ```python
+    from keras_rlr.training import train
+
+    run = train("visa", "runs/visa", backbone="efficientnet_lite2", epochs=2)
+    run["model"].threshold
+    ```
+    """
+    run = RunFolder(output)
+    given = {
+        "categories": None if categories is None else sorted(set(categories)),
+        "preset": preset,
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "learning_rate": learning_rate,
+        "seed": seed,
+        "calibration_fraction": calibration_fraction,
+        **model_arguments,
+    }
+    settings = run_settings(given, run, resume)
+    dataset = FolderDataset(data, "train", categories=settings.get("categories"))
+    fraction = settings["calibration_fraction"]
+    fitted, held = hold_out(dataset, fraction, settings["seed"])
+    config = {"settings": settings, "data": _describe_data(data, fitted, held)}
+    if resume:
+        _check_same_data(run, config)
+    # A damaged image among these would otherwise surface after all the epochs.
+    for i in range(len(held)):
+        held[i]
+
+    with SignalGuard() as guard:
+        model = resumed_model(run, settings) if resume else new_model(settings)
+        batch_size = settings.get("batch_size", model.recipe.batch_size)
+        epochs = settings.get("epochs", model.recipe.epochs)
+        done = int(model.optimizer.iterations) // math.ceil(len(fitted) / batch_size)
+        history = run.read_history()[:done]
+        config["model"] = describe_model(model)
+        config["training"] = {
+            "recipe": model.recipe.name,
+            "epochs": epochs,
+            "batch_size": batch_size,
+            # By way of text, 2e-4 as float32 stays 0.0002.
+            "learning_rate": float(f"{float(model.optimizer.learning_rate):.6g}"),
+        }
+        config["calibration"] = None
+        run.write_json(run.config, config)
+        run.write_json(run.environment, describe_environment())
+        if done < epochs:
+            _fit(model, fitted, run, guard, history, epochs, batch_size, callbacks)
+        if len(held):
+            config["calibration"] = _calibrate(model, held)
+        save_without_optimizer(model, run.model)
+        run.write_json(run.config, config)
+    return {"model": model, "history": history, "config": config}
+
+
+def _describe_data(data, fitted, held):
+    return {
+        "path": str(data),
+        "categories": list(fitted.categories),
+        "training_images": len(fitted),
+        "training_fingerprint": fitted.fingerprint(),
+        "calibration_images": len(held),
+        "calibration_fingerprint": held.fingerprint(),
+    }
+
+
+def _check_same_data(run, config):
+    before, now = run.read_config()["data"], config["data"]
+    for name in ("training_fingerprint", "calibration_fingerprint"):
+        if before[name] != now[name]:
+            raise ValueError(
+                f"The images in '{now['path']}' are not those that the run in "
+                f"'{run.path}' was begun with (names, sizes or times of change "
+                "differ). Restore them, or begin another run with another --output."
+            )
+
+
+def _fit(model, fitted, run, guard, history, epochs, batch_size, callbacks):
+    try:
+        model.fit(
+            fitted,
+            epochs=epochs,
+            initial_epoch=len(history),
+            batch_size=batch_size,
+            # Last, so that the others see every epoch that a signal ends on.
+            callbacks=[*callbacks, Checkpointing(run, guard, history)],
+            verbose=0,
+        )
+    except Exception:
+        # Nothing is lost yet, and the user can begin again under the same name.
+        if not history:
+            run.discard()
+        raise
+    finally:
+        guard.deferring = False
+
+
+def _calibrate(model, held):
+    rate = _FALSE_POSITIVE_RATE
+    smallest = 1 / (len(held) + 1)
+    if smallest > rate:
+        rate = smallest
+        warnings.warn(
+            f"{len(held)} images were held out for calibration, too few for a "
+            f"false-positive rate of {_FALSE_POSITIVE_RATE:g}: the threshold is set "
+            f"for the smallest that they allow, {rate:.3g}.",
+            stacklevel=3,
+        )
+    threshold = model.calibrate(held, false_positive_rate=rate)
+    return {
+        "images": len(held),
+        "false_positive_rate": rate,
+        "threshold": float(threshold),
+    }

@@ -1,0 +1,272 @@
+"""The commands as a user runs them, on small data, one after the other."""
+
+import csv
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+from keras_rlr.cli.main import cli
+from keras_rlr.datasets import FolderDataset, write_procedural_dataset
+
+ROOT = Path(__file__).parents[2]
+SMALL = [
+    *("--backbone", "efficientnet_lite2", "--levels", "3", "--hidden-dims", "16"),
+    *("--image-size", "96", "--batch-size", "8"),
+]
+
+
+def run(*arguments):
+    return CliRunner().invoke(cli, [str(argument) for argument in arguments])
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return write_procedural_dataset(
+        tmp_path_factory.mktemp("products") / "data",
+        image_size=64,
+        train_per_category=8,
+        test_normal=2,
+        test_anomalous=4,
+        categories=["gear", "wood"],
+    )
+
+
+@pytest.fixture(scope="module")
+def terminated(data, tmp_path_factory):
+    """A run in a process of its own that got SIGTERM after its first epoch."""
+    folder = tmp_path_factory.mktemp("runs") / "run"
+    command = [sys.executable, "-m", "keras_rlr.cli.main", "train", "--data", data]
+    process = subprocess.Popen(
+        [*map(str, command), *SMALL, "--output", str(folder), "--epochs", "100000"],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while not (folder / "history.csv").exists() and process.poll() is None:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    stdout, stderr = process.communicate(timeout=120)
+    return process.returncode, stdout, stderr, folder
+
+
+@pytest.fixture(scope="module")
+def trained(terminated, data):
+    """The same run, resumed for two more epochs."""
+    folder = terminated[-1]
+    done = len((folder / "history.csv").read_text().splitlines()) - 1
+    result = run(
+        "train", "--data", data, "--output", folder, "--resume", "--json",
+        "--epochs", done + 2,
+    )  # fmt: skip
+    return result, done, folder
+
+
+def test_a_signal_stops_training_with_a_checkpoint(terminated):
+    code, stdout, stderr, folder = terminated
+    assert code == 143, stderr
+    assert stdout == ""
+    assert f"Backend: {keras.backend.backend()}" in stderr
+    assert "epoch 1/100000  loss " in stderr
+    assert f"The run is in {folder}: --resume continues it." in stderr
+    assert "Stopped by SIGTERM." in stderr
+    assert "Traceback" not in stderr
+    assert (folder / "checkpoint.keras").exists()
+    assert not (folder / "model.keras").exists()
+    assert not [name for name in os.listdir(folder) if name.startswith(".")]
+
+
+def test_resume_prints_one_object(trained):
+    result, done, folder = trained
+    assert result.exit_code == 0, result.stderr
+    summary = json.loads(result.stdout)
+    assert summary["epochs"] == done + 2
+    assert summary["output"] == str(folder)
+    assert summary["training_images"] == 14
+    assert summary["calibration"]["images"] == 2
+    assert "Warning: 2 images were held out for calibration" in result.stderr
+    assert f"epoch {done + 2}/{done + 2}  loss" in result.stderr
+
+
+def test_evaluate_prints_a_table_or_one_object(trained, data, tmp_path):
+    folder = trained[-1]
+    arguments = ("evaluate", "--data", data, "--model", folder)
+    as_json = run(*arguments, "--json", "--output", tmp_path / "results")
+    assert as_json.exit_code == 0, as_json.stderr
+    result = json.loads(as_json.stdout)
+    assert list(result) == ["categories", "mean", "pooled"]
+    assert list(result["categories"]) == ["gear", "wood"]
+    for figures in (*result["categories"].values(), result["mean"], result["pooled"]):
+        assert set(figures) == {"image_auroc", "pixel_auroc"}
+        assert all(0 <= value <= 1 for value in figures.values())
+    assert json.loads((tmp_path / "results" / "metrics.json").read_text()) == result
+    table = run(*arguments, "--categories", "wood")
+    assert table.exit_code == 0
+    rows = [line for line in table.stdout.splitlines() if "wood" in line]
+    assert f"{100 * result['categories']['wood']['pixel_auroc']:.1f}" in rows[0]
+    assert "gear" not in table.stdout
+    assert "pooled" in table.stdout
+
+
+def test_evaluate_gives_the_figures_of_the_models_own_evaluation(trained, data):
+    result = run("evaluate", "--data", data, "--model", trained[-1], "--json")
+    pooled = json.loads(result.stdout)["pooled"]
+    model = keras.saving.load_model(trained[-1] / "model.keras")
+    expected = model.evaluate(FolderDataset(data, "test"), verbose=0, return_dict=True)
+    assert pooled["image_auroc"] == pytest.approx(expected["image_auroc"], abs=1e-6)
+    assert pooled["pixel_auroc"] == pytest.approx(expected["pixel_auroc"], abs=1e-6)
+
+
+def test_predict_writes_scores_and_overlays(trained, data, tmp_path):
+    images = tmp_path / "images"
+    (images / "sub").mkdir(parents=True)
+    shutil.copy(data / "gear" / "test" / "good" / "000.png", images / "a.png")
+    large = np.random.default_rng(0).integers(0, 256, (700, 900, 3), "uint8")
+    Image.fromarray(large).save(images / "sub" / "large.jpg")
+    (images / "sub" / "broken.png").write_bytes(b"no image")
+    output = tmp_path / "predictions"
+    result = run("predict", images, "--model", trained[-1], "--output", output)
+    assert result.exit_code == 0, result.stderr
+    assert "1 of 3 images could not be read" in result.stderr
+    with (output / "scores.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["path"] for row in rows] == ["a.png", "sub/broken.png", "sub/large.jpg"]
+    model = keras.saving.load_model(trained[-1] / "model.keras")
+    expected = model.predict([large], verbose=0)
+    assert float(rows[2]["anomaly_score"]) == pytest.approx(
+        float(expected["anomaly_score"][0]), rel=1e-5
+    )
+    assert rows[2]["is_anomalous"] == str(bool(expected["is_anomalous"][0])).lower()
+    assert rows[1]["error"] and not rows[1]["anomaly_score"]
+    assert Image.open(output / "overlays" / "sub" / "large.png").size[1] == 398
+    assert (output / "overlays" / "a.png").exists()
+
+
+def test_predict_fails_when_every_image_does(trained, tmp_path):
+    (tmp_path / "broken.png").write_bytes(b"no image")
+    output = tmp_path / "predictions"
+    arguments = ("predict", tmp_path / "broken.png", "--model", trained[-1])
+    result = run(*arguments, "--output", output, "--json")
+    assert result.exit_code == 1
+    summary = json.loads(result.stdout)
+    assert (summary["images"], summary["failed"]) == (1, 1)
+    assert summary["scores"][0]["anomaly_score"] is None
+
+
+def test_info_describes_a_model_and_the_environment(trained):
+    facts = json.loads(run("info", "--model", trained[-1], "--json").stdout)
+    assert facts["levels"] == [3] and facts["image_size"] == 96
+    parameters = facts["parameters"]
+    total = parameters.pop("total")
+    assert sum(parameters.values()) == total
+    assert facts["threshold"] > 0
+    facts = json.loads(run("info", "--json").stdout)
+    assert facts["backend"] in facts["installed_backends"]
+    assert "rlr_efficientnet_lite2" in facts["presets"]
+    assert "threshold" in run("info", "--model", trained[-1]).stdout
+
+
+def test_a_run_is_not_overwritten(trained, data):
+    before = (trained[-1] / "config.json").read_bytes()
+    result = run("train", "--data", data, "--output", trained[-1], *SMALL)
+    assert result.exit_code == 2
+    assert "already holds a run" in result.stderr and "--resume" in result.stderr
+    assert (trained[-1] / "config.json").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("layout", "message"),
+    [
+        ([], "is no data set"),
+        (["photos/a.png"], "is no data set"),
+        (["bottle/train/good/"], "There are no images in"),
+        (None, "There is no folder"),
+    ],
+)
+@pytest.mark.parametrize("name", ["train", "evaluate"])
+def test_what_is_no_data_set_is_refused_and_nothing_written(
+    tmp_path, name, layout, message
+):
+    data = tmp_path / "data"
+    for entry in layout or ():
+        folder = data / entry if entry.endswith("/") else (data / entry).parent
+        folder.mkdir(parents=True, exist_ok=True)
+        if not entry.endswith("/"):
+            (data / entry).touch()
+    if layout == []:
+        data.mkdir()
+    if name == "evaluate" and layout == ["bottle/train/good/"]:
+        message = "has no folder"
+    result = run(name, "--data", data, "--output", tmp_path / "output")
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert result.stdout == ""
+    assert not (tmp_path / "output").exists()
+
+
+def test_evaluate_without_a_model_names_the_command_that_makes_one(
+    data, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    result = run("evaluate", "--data", data)
+    assert result.exit_code == 2
+    assert f"`keras-rlr train --data {data}`" in result.stderr
+    assert os.path.join("runs", "data") in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        ("missing.keras", "There is no model"),
+        ("notes.txt", "is no model"),
+        ("broken.keras", "can't be loaded as a model"),
+        (".", "has no model.keras"),
+        ("rlr_efficientnet_lite2", "There is no model"),
+    ],
+)
+def test_what_is_no_model_is_refused(data, tmp_path, monkeypatch, model, message):
+    monkeypatch.chdir(tmp_path)
+    Path("notes.txt").write_text("mine")
+    Path("broken.keras").write_bytes(b"PK\x03\x04")
+    for arguments in (
+        ("evaluate", "--data", data, "--output", "output"),
+        ("predict", data, "--output", "output"),
+        ("info",),
+    ):
+        result = run(*arguments, "--model", model)
+        assert result.exit_code == 2
+        assert message in result.stderr
+    assert not Path("output").exists()
+
+
+def test_demo_ends_with_the_table_and_the_place_of_its_pictures(tmp_path):
+    output = tmp_path / "demo"
+    write_procedural_dataset(
+        output / "data",
+        image_size=64,
+        train_per_category=4,
+        test_normal=2,
+        test_anomalous=4,
+        categories=["gear"],
+    )
+    result = run("demo", "--output", output, "--epochs", 1)
+    assert result.exit_code == 0, result.stderr
+    assert "image AUROC" in result.stdout
+    assert result.stdout.splitlines()[-1].endswith(str(output / "report.html"))
+    page = (output / "report.html").read_text()
+    assert page.count("data:image/jpeg;base64,") == 6
+    overlays = sorted((output / "overlays").rglob("*.png"))
+    assert len(overlays) == 6
+    assert {path.parent.name for path in overlays} > {"good"}
+    assert (output / "run" / "model.keras").exists()

@@ -1,0 +1,103 @@
+"""What the command line understands and refuses, without any model."""
+
+import re
+
+import pytest
+from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
+
+from keras_rlr.cli.evaluate import command as evaluate_command
+from keras_rlr.cli.main import cli
+from keras_rlr.cli.options import NAMES, WHOLE_NUMBERS
+from keras_rlr.cli.progress import format_seconds
+from keras_rlr.cli.train import command as train_command
+
+pytestmark = pytest.mark.backend_independent
+
+COMMANDS = ["demo", "evaluate", "import-checkpoint", "info", "predict", "train"]
+
+
+def run(*arguments):
+    return CliRunner().invoke(cli, [str(argument) for argument in arguments])
+
+
+def options_of(command):
+    return {name for parameter in command.params for name in parameter.opts}
+
+
+def test_help_lists_every_command_with_its_own_first_line():
+    text = run("--help").output
+    for name in COMMANDS:
+        assert re.search(rf"^  {name} ", text, re.MULTILINE), name
+        assert "Usage: " in run(name, "--help").output
+
+
+def test_the_options_that_others_build_on():
+    assert options_of(train_command) >= {
+        *("--data", "--output", "--categories", "--preset", "--backbone", "--levels"),
+        *("--backbone-weights", "--hidden-dims", "--standardize-features"),
+        *("--noise-scale", "--recipe", "--epochs", "--batch-size", "--learning-rate"),
+        *("--seed", "--calibration-fraction", "--distribution", "--resume"),
+    }
+    assert options_of(evaluate_command) >= {"--data", "--model", "--output", "--json"}
+
+
+def test_an_unknown_command_is_wrong_use():
+    result = run("trian")
+    assert result.exit_code == 2
+    assert "No such command 'trian'" in result.stderr
+
+
+@given(st.lists(st.integers(-(10**9), 10**9), min_size=1))
+def test_lists_of_numbers_come_back(numbers):
+    text = " , ".join(map(str, numbers))
+    assert WHOLE_NUMBERS.convert(text, None, None) == tuple(numbers)
+
+
+@given(st.lists(st.from_regex(r"[^\s,]([^,]*[^\s,])?", fullmatch=True), min_size=1))
+def test_lists_of_names_come_back(names):
+    expected = tuple(name.strip() for name in names)
+    assert NAMES.convert(",".join(names), None, None) == expected
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("--levels", "a,b", "'a,b' is no list of whole numbers"),
+        ("--levels", "2,", "'2,' is no list of whole numbers"),
+        ("--hidden-dims", "2.5", "'2.5' is no list of whole numbers"),
+        ("--categories", "a,,b", "'a,,b' is no list of names"),
+        ("--epochs", "-1", "-1 is not in the range x>=1"),
+        ("--epochs", "many", "'many' is not a valid integer"),
+        ("--batch-size", "0", "0 is not in the range x>=1"),
+        ("--learning-rate", "0", "0.0 is not in the range x>0"),
+        ("--noise-scale", "-1", "-1.0 is not in the range x>=0"),
+        ("--seed", "-1", "-1 is not in the range x>=0"),
+        ("--calibration-fraction", "1", "1.0 is not in the range 0<=x<1"),
+        ("--recipe", "quick", "'quick' is not one of"),
+        ("--speed", "9", "No such option"),
+    ],
+)
+def test_bad_values_are_wrong_use(tmp_path, option, value, message):
+    result = run(
+        "train", "--data", tmp_path, "--output", tmp_path / "run", option, value
+    )
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert result.stdout == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "0 s"),
+        (42.4, "42 s"),
+        (150, "2 min"),
+        (3599, "1 h 0 min"),
+        (9000, "2 h 30 min"),
+    ],
+)
+def test_times_as_people_say_them(seconds, text):
+    assert format_seconds(seconds) == text

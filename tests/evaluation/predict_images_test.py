@@ -1,0 +1,137 @@
+import csv
+import os
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from keras_rlr.evaluation.predict_images import predict_images
+from tests.evaluation.stand_in_model import StandInModel
+
+pytestmark = pytest.mark.backend_independent
+
+
+def write_image(path, value, size=(32, 24)):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", size, (value, value, value)).save(path)
+
+
+def read_scores(output):
+    with (output / "scores.csv").open(
+        encoding="utf-8", errors="surrogateescape", newline=""
+    ) as file:
+        return list(csv.DictReader(file))
+
+
+def overlays(output):
+    root = output / "overlays"
+    return sorted(
+        p.relative_to(root).as_posix() for p in root.rglob("*") if p.is_file()
+    )
+
+
+@pytest.fixture
+def images(tmp_path):
+    folder = tmp_path / "images"
+    write_image(folder / "b.png", 50)
+    write_image(folder / "sub" / "a.jpg", 200)
+    (folder / "sub" / "broken.png").write_bytes(b"no image")
+    write_image(folder / "z.png", 120)
+    return folder
+
+
+@pytest.mark.parametrize("threshold", [None, 1.0])
+def test_every_image_gets_a_row_and_every_readable_one_an_overlay(
+    tmp_path, images, threshold
+):
+    output = tmp_path / "output"
+    rows = predict_images(StandInModel(16, threshold), images, output, batch_size=2)
+    read = read_scores(output)
+    assert [row["path"] for row in read] == [
+        "b.png",
+        "sub/a.jpg",
+        "sub/broken.png",
+        "z.png",
+    ]
+    flags = ["false", "true", "", "true"] if threshold else [""] * 4
+    assert [row["is_anomalous"] for row in read] == flags
+    scores = [float(row["anomaly_score"] or "nan") for row in read]
+    np.testing.assert_allclose(scores, [0.5, 2.0, np.nan, 1.2], atol=0.01)
+    assert "can't be read as an image" in read[2]["error"]
+    assert [row["error"] == "" for row in read] == [True, True, False, True]
+    assert rows[0].anomaly_score == float(read[0]["anomaly_score"])
+    assert overlays(output) == ["b.png", "sub/a.png", "z.png"]
+    assert sorted(os.listdir(output)) == ["overlays", "scores.csv"]
+
+
+def test_without_a_threshold_the_scale_is_that_of_all_images(tmp_path, images):
+    predict_images(StandInModel(16), images, tmp_path / "all", batch_size=1)
+    quiet = np.asarray(Image.open(tmp_path / "all" / "overlays" / "b.png"))
+    height, width = 192, 256
+    np.testing.assert_array_equal(quiet[:, :width], quiet[:, width + 8 : 2 * width + 8])
+    assert quiet.shape[0] == height
+    loud = np.asarray(Image.open(tmp_path / "all" / "overlays" / "sub" / "a.png"))
+    change = loud[:, :width].astype(int) - loud[:, width + 8 : 2 * width + 8]
+    assert np.abs(change).min() > 5
+
+
+def test_one_image_file(tmp_path, images):
+    rows = predict_images(StandInModel(16), images / "b.png", tmp_path / "output")
+    assert [row.path for row in rows] == ["b.png"]
+    assert overlays(tmp_path / "output") == ["b.png"]
+
+
+def test_overlays_of_files_that_differ_in_suffix_alone(tmp_path):
+    for name in ("a.bmp", "a.jpg", "a.jpg.png", "a.png"):
+        write_image(tmp_path / "images" / name, 100)
+    predict_images(StandInModel(16, 1.0), tmp_path / "images", tmp_path / "output")
+    assert len(overlays(tmp_path / "output")) == 4
+
+
+def test_a_second_run_does_not_take_its_overlays_for_images(tmp_path, images):
+    for _ in range(2):
+        rows = predict_images(StandInModel(16, 1.0), images, images / "predictions")
+    assert len(rows) == 4
+    assert len(predict_images(StandInModel(16, 1.0), images, images)) == 4 + 3
+    assert len(predict_images(StandInModel(16, 1.0), images, images)) == 4 + 3
+
+
+def test_names_are_no_formulas_and_survive_quoting(tmp_path):
+    names = ["+1.png", "=cmd().png", "-x.png", "@y.png", 'a,"b".png', "c\nd.png"]
+    for name in names:
+        write_image(tmp_path / "images" / name, 100)
+    predict_images(StandInModel(16, 1.0), tmp_path / "images", tmp_path / "output")
+    paths = [row["path"] for row in read_scores(tmp_path / "output")]
+    assert not any(path.startswith(("=", "+", "-", "@")) for path in paths)
+    found = {os.path.normpath(path) for path in paths}
+    assert found == set(names)
+
+
+def test_names_that_are_no_utf_8(tmp_path):
+    name = os.fsdecode(b"caf\xe9.png")
+    write_image(tmp_path / "images" / "plain.png", 100)
+    os.rename(tmp_path / "images" / "plain.png", tmp_path / "images" / name)
+    predict_images(StandInModel(16, 1.0), tmp_path / "images", tmp_path / "output")
+    assert read_scores(tmp_path / "output")[0]["path"] == name
+
+
+def test_refuses_a_folder_without_images(tmp_path):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(FileNotFoundError, match="There are no images in"):
+        predict_images(StandInModel(16), tmp_path / "empty", tmp_path / "output")
+    assert not (tmp_path / "output").exists()
+
+
+def test_refuses_an_output_that_is_a_file(tmp_path, images):
+    (tmp_path / "output").write_text("mine")
+    with pytest.raises(NotADirectoryError, match="Choose another folder with --output"):
+        predict_images(StandInModel(16), images, tmp_path / "output")
+    assert (tmp_path / "output").read_text() == "mine"
+
+
+def test_all_unreadable_still_gives_the_table(tmp_path):
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "a.png").write_bytes(b"")
+    rows = predict_images(StandInModel(16), tmp_path / "images", tmp_path / "output")
+    assert [bool(row.error) for row in rows] == [True]
+    assert read_scores(tmp_path / "output")[0]["error"]

@@ -1,0 +1,39 @@
+import numpy as np
+import pytest
+from scipy.ndimage import gaussian_filter
+
+from keras_rlr.layers import AnomalyScore
+from tests.golden_weights import assert_close
+from tests.layer_test_case import check_layer
+
+
+def random_maps(*shape):
+    return np.random.default_rng(0).uniform(0, 3, shape).astype("float32")
+
+
+def test_contract():
+    check_layer(AnomalyScore(sigma=2.0), random_maps(2, 12, 9), compute_dtype="float32")
+
+
+def test_equals_the_authors(golden):
+    arrays = golden("scoring")
+    layer = AnomalyScore(sigma=4.0)
+    assert_close(layer.smooth(arrays["anomaly_map"]), arrays["smoothed_map"])
+    assert_close(layer(arrays["anomaly_map"]), arrays["image_score"])
+
+
+# A map smaller than the kernel's radius (16 for a sigma of 4) mirrors repeatedly.
+@pytest.mark.parametrize("size", [(40, 25), (7, 3), (1, 1)])
+@pytest.mark.parametrize("sigma", [0.0, 0.7, 4.0])
+def test_equals_scipy(size, sigma):
+    maps = random_maps(2, *size)
+    expected = np.stack([gaussian_filter(m.astype("float64"), sigma) for m in maps])
+    layer = AnomalyScore(sigma)
+    assert_close(layer.smooth(maps), expected)
+    assert_close(layer(maps), expected.max(axis=(1, 2)))
+
+
+@pytest.mark.parametrize("sigma", [-1.0, float("nan")])
+def test_a_negative_sigma_is_refused(sigma):
+    with pytest.raises(ValueError, match="`sigma` must be at least 0"):
+        AnomalyScore(sigma)
