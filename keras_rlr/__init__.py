@@ -1,9 +1,17 @@
 """Multi-class visual anomaly detection for Keras 3 by the RLR method."""
 
-from keras_rlr import layers, losses, metrics
-from keras_rlr.models.feature_reconstructor import FeatureReconstructor
-from keras_rlr.models.import_torch_checkpoint import import_torch_checkpoint
-from keras_rlr.models.rlr import RLR
+from keras_rlr.backend_choice import choose_backend
+
+# Keras takes its backend when it is first imported, TensorFlow unless told otherwise,
+# be it installed or not.
+choose_backend()
+
+from keras_rlr import layers, losses, metrics  # noqa: E402
+from keras_rlr.models.feature_reconstructor import FeatureReconstructor  # noqa: E402
+from keras_rlr.models.import_torch_checkpoint import (  # noqa: E402
+    import_torch_checkpoint,
+)
+from keras_rlr.models.rlr import RLR  # noqa: E402
 
 __version__ = "0.1.0"
 

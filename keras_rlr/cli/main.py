@@ -3,6 +3,7 @@ import os
 
 import click
 
+from keras_rlr import __version__
 from keras_rlr.cli.failures import reporting_failures
 
 _COMMANDS = {
@@ -37,7 +38,7 @@ class _Commands(click.Group):
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="keras-rlr", prog_name="keras-rlr")
+@click.version_option(__version__, prog_name="keras-rlr")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 def cli(debug):
     """Find and localise defects in images of many products with one model."""

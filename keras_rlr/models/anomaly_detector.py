@@ -11,6 +11,7 @@ from keras_rlr.inputs.training_batches import TrainingBatches
 from keras_rlr.metrics.functional import auroc
 from keras_rlr.models.calibration import threshold_from_scores
 from keras_rlr.models.distribution import device_count, distribution_scope
+from keras_rlr.models.jax_values import give_back, hold_values
 from keras_rlr.models.loading import load_preset
 from keras_rlr.models.moments import ChannelMoments
 from keras_rlr.models.training_callbacks import EpochOrder, Validation
@@ -115,6 +116,8 @@ class AnomalyDetector(keras.Model):
         )
         if self.needs_adapting:
             self.adapt(x)
+        with distribution_scope(self.distribution):
+            self.optimizer.build(self.trainable_variables)
         own_callbacks = [EpochOrder(batches)]
         if validation_data is not None:
             own_callbacks.append(Validation(validation_data))
@@ -314,9 +317,11 @@ class AnomalyDetector(keras.Model):
         with distribution_scope(self.distribution), warnings.catch_warnings():
             # Keras warns when data of unknown length ends, as it must.
             warnings.filterwarnings("ignore", "Your input ran out of data")
+            held = hold_values(self)
             try:
                 return method(batches, **kwargs)
             except Exception:
+                give_back(held)
                 # TensorFlow wraps what the host's generator raised in its own words.
                 if batches.error is not None:
                     raise batches.error from None

@@ -26,8 +26,8 @@ def load_preset(cls, preset, **overrides):
     distribution = resolve_distribution(overrides.pop("distribution", None))
     if overrides:
         raise ValueError(
-            f"A saved model keeps its settings; {', '.join(sorted(overrides))} can't be "
-            "changed. Only `distribution` can be given with a file or folder."
+            f"A saved model keeps its settings; {', '.join(sorted(overrides))} can't "
+            "be changed. Only `distribution` can be given with a file or folder."
         )
     with distribution_scope(distribution):
         model = load_model(path)

@@ -17,7 +17,11 @@ from click.testing import CliRunner
 from PIL import Image
 
 from keras_rlr.cli.main import cli
-from keras_rlr.datasets import FolderDataset, write_procedural_dataset
+from keras_rlr.datasets import (
+    FolderDataset,
+    read_image,
+    write_procedural_dataset,
+)
 
 ROOT = Path(__file__).parents[2]
 SMALL = [
@@ -111,21 +115,16 @@ def test_evaluate_prints_a_table_or_one_object(trained, data, tmp_path):
         assert set(figures) == {"image_auroc", "pixel_auroc"}
         assert all(0 <= value <= 1 for value in figures.values())
     assert json.loads((tmp_path / "results" / "metrics.json").read_text()) == result
+    model = keras.saving.load_model(folder / "model.keras")
+    expected = model.evaluate(FolderDataset(data, "test"), verbose=0, return_dict=True)
+    for name, value in result["pooled"].items():
+        assert value == pytest.approx(expected[name], abs=1e-6)
     table = run(*arguments, "--categories", "wood")
     assert table.exit_code == 0
     rows = [line for line in table.stdout.splitlines() if "wood" in line]
     assert f"{100 * result['categories']['wood']['pixel_auroc']:.1f}" in rows[0]
     assert "gear" not in table.stdout
     assert "pooled" in table.stdout
-
-
-def test_evaluate_gives_the_figures_of_the_models_own_evaluation(trained, data):
-    result = run("evaluate", "--data", data, "--model", trained[-1], "--json")
-    pooled = json.loads(result.stdout)["pooled"]
-    model = keras.saving.load_model(trained[-1] / "model.keras")
-    expected = model.evaluate(FolderDataset(data, "test"), verbose=0, return_dict=True)
-    assert pooled["image_auroc"] == pytest.approx(expected["image_auroc"], abs=1e-6)
-    assert pooled["pixel_auroc"] == pytest.approx(expected["pixel_auroc"], abs=1e-6)
 
 
 def test_predict_writes_scores_and_overlays(trained, data, tmp_path):
@@ -143,7 +142,7 @@ def test_predict_writes_scores_and_overlays(trained, data, tmp_path):
         rows = list(csv.DictReader(file))
     assert [row["path"] for row in rows] == ["a.png", "sub/broken.png", "sub/large.jpg"]
     model = keras.saving.load_model(trained[-1] / "model.keras")
-    expected = model.predict([large], verbose=0)
+    expected = model.predict([read_image(images / "sub" / "large.jpg")], verbose=0)
     assert float(rows[2]["anomaly_score"]) == pytest.approx(
         float(expected["anomaly_score"][0]), rel=1e-5
     )
@@ -263,7 +262,7 @@ def test_demo_ends_with_the_table_and_the_place_of_its_pictures(tmp_path):
     result = run("demo", "--output", output, "--epochs", 1)
     assert result.exit_code == 0, result.stderr
     assert "image AUROC" in result.stdout
-    assert result.stdout.splitlines()[-1].endswith(str(output / "report.html"))
+    assert str(output / "report.html") in result.stdout.splitlines()[-1]
     page = (output / "report.html").read_text()
     assert page.count("data:image/jpeg;base64,") == 6
     overlays = sorted((output / "overlays").rglob("*.png"))

@@ -23,10 +23,10 @@ def checkpoint(tmp_path_factory):
 
 def test_writes_a_model(checkpoint, tmp_path):
     output = tmp_path / "new" / "model.keras"
-    result = run(checkpoint, "--output", output, "--backbone-weights", "none")
+    result = run(checkpoint, "--output", output, "--backbone", "efficientnet_lite2")
     assert result.exit_code == 0, result.stderr
     model = keras.saving.load_model(output)
-    assert model.backbone_name == "efficientnet_b6"
+    assert model.backbone_name == "efficientnet_lite2"
     assert ", ".join(map(str, model.levels)) in result.stdout
 
 
@@ -48,7 +48,7 @@ def test_another_backbone_is_refused_with_those_that_fit(checkpoint, tmp_path):
     output = tmp_path / "model.keras"
     result = run(checkpoint, "--output", output, "--backbone", "efficientnet_b0")
     assert result.exit_code == 2
-    assert "efficientnet_b6" in result.stderr
+    assert "Backbones that fit: efficientnet_b2, efficientnet_lite2" in result.stderr
     assert not output.exists()
 
 

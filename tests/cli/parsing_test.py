@@ -7,6 +7,7 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
+import keras_rlr
 from keras_rlr.cli.evaluate import command as evaluate_command
 from keras_rlr.cli.main import cli
 from keras_rlr.cli.options import NAMES, WHOLE_NUMBERS
@@ -31,6 +32,10 @@ def test_help_lists_every_command_with_its_own_first_line():
     for name in COMMANDS:
         assert re.search(rf"^  {name} ", text, re.MULTILINE), name
         assert "Usage: " in run(name, "--help").output
+
+
+def test_version():
+    assert run("--version").output == f"keras-rlr, version {keras_rlr.__version__}\n"
 
 
 def test_the_options_that_others_build_on():

@@ -77,6 +77,11 @@ def test_bad_data_is_refused(model, method, kind):
     make, message = BAD_DATA[kind]
     with pytest.raises(ValueError, match=message):
         getattr(model, method)(make(), verbose=0)
+    for weight in model.weights:  # none is lost
+        assert (
+            weight.path == "rlr/threshold"
+            or np.isfinite(keras.ops.convert_to_numpy(weight)).all()
+        )
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,14 @@
 """EfficientNet-Lite2, whose ImageNet weights ship with this package."""
 
 import hashlib
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
 import keras
 from keras import layers
 
+from keras_rlr.layers.initializers import SeededNormal, derive_seed
 from keras_rlr.models.backbones.backbone import Backbone
 from keras_rlr.models.backbones.cut_model import cut_model
 from keras_rlr.models.backbones.weights_file import load_weights_file
@@ -26,6 +28,23 @@ _STAGES = (
 _LAST_BLOCK_OF_LEVEL = {1: 3, 2: 6, 3: 14}
 
 
+def _initializer(name: str, fan_in: int) -> SeededNormal:
+    # NumPy's: JAX would compile a generator for every shape, half a minute in all.
+    return SeededNormal(math.sqrt(2.0 / fan_in), derive_seed(0, name))
+
+
+def _conv(x, width: int, kernel: int, stride: int, name: str):
+    return layers.Conv2D(
+        width,
+        kernel,
+        stride,
+        padding="same",
+        use_bias=False,
+        kernel_initializer=_initializer(name, x.shape[-1] * kernel**2),
+        name=name,
+    )(x)
+
+
 def _normalized(x, name: str):
     return layers.BatchNormalization(momentum=0.99, epsilon=1e-3, name=name)(x)
 
@@ -34,17 +53,22 @@ def _block(x, name: str, kernel: int, stride: int, expansion: int, channels: int
     shortcut = x
     width = x.shape[-1] * expansion
     if expansion != 1:
-        x = layers.Conv2D(width, 1, use_bias=False, name=f"{name}_expand")(x)
+        x = _conv(x, width, 1, 1, f"{name}_expand")
         x = layers.ReLU(6.0, name=f"{name}_expand_relu")(
             _normalized(x, f"{name}_expand_bn")
         )
     x = layers.DepthwiseConv2D(
-        kernel, stride, padding="same", use_bias=False, name=f"{name}_depthwise"
+        kernel,
+        stride,
+        padding="same",
+        use_bias=False,
+        depthwise_initializer=_initializer(f"{name}_depthwise", kernel**2),
+        name=f"{name}_depthwise",
     )(x)
     x = layers.ReLU(6.0, name=f"{name}_depthwise_relu")(
         _normalized(x, f"{name}_depthwise_bn")
     )
-    x = layers.Conv2D(channels, 1, use_bias=False, name=f"{name}_project")(x)
+    x = _conv(x, channels, 1, 1, f"{name}_project")
     x = _normalized(x, f"{name}_project_bn")
     if stride == 1 and shortcut.shape[-1] == channels:
         x = layers.Add(name=f"{name}_add")([x, shortcut])
@@ -79,7 +103,7 @@ def build_efficientnet_lite2(image_size: int) -> keras.Model:
     (TensorFlow blog, 2020).
     """
     image = keras.Input((image_size, image_size, 3), name="image")
-    x = layers.Conv2D(32, 3, 2, padding="same", use_bias=False, name="stem")(image)
+    x = _conv(image, 32, 3, 2, "stem")
     x = layers.ReLU(6.0, name="stem_relu")(_normalized(x, "stem_bn"))
     index = 0
     outputs = []
