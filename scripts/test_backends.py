@@ -18,6 +18,12 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 BACKENDS = ("tensorflow", "jax", "torch")
 AT_A_TIME = 2
+# Two backends with all cores each would spend their time waiting for each other.
+ONE_THREAD = {
+    "OMP_NUM_THREADS": "1",
+    "TF_NUM_INTRAOP_THREADS": "1",
+    "TF_NUM_INTEROP_THREADS": "1",
+}
 
 
 def run_backend(backend, arguments, report):
@@ -28,7 +34,7 @@ def run_backend(backend, arguments, report):
     done = subprocess.run(
         [*command, *arguments],
         cwd=ROOT,
-        env={**os.environ, "KERAS_BACKEND": backend},
+        env={**ONE_THREAD, **os.environ, "KERAS_BACKEND": backend},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

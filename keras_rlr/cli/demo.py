@@ -7,6 +7,8 @@ from keras_rlr.cli.backend import start_backend
 from keras_rlr.cli.options import AT_LEAST_ONE, json_option
 
 _PRESET = "rlr_efficientnet_lite2"
+# Few images and few steps: a faster rate than the recipe's gets there in minutes.
+_EPOCHS, _LEARNING_RATE = 9, 5e-4
 _NORMAL_PICTURES, _ANOMALOUS_PICTURES = 2, 4
 
 
@@ -19,7 +21,9 @@ _NORMAL_PICTURES, _ANOMALOUS_PICTURES = 2, 4
     help="Folder for data, run and report.",
 )
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
-@click.option("--epochs", type=AT_LEAST_ONE, help="Passes over the images.")
+@click.option(
+    "--epochs", type=AT_LEAST_ONE, help=f"Passes over the images [default: {_EPOCHS}]."
+)
 @json_option
 def command(output, seed, epochs, as_json):
     """Train and evaluate offline on painted products, in minutes.
@@ -51,7 +55,8 @@ def command(output, seed, epochs, as_json):
             run_folder,
             preset=_PRESET,
             seed=seed,
-            epochs=epochs,
+            epochs=epochs or _EPOCHS,
+            learning_rate=_LEARNING_RATE,
             resume=(run_folder / "config.json").is_file(),
             callbacks=[progress],
         )

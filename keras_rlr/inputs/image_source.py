@@ -44,6 +44,9 @@ class ImageSource:
             if count < 0:
                 return None
             return count if _is_batched(self.data) else -(-count // self.batch_size)
+        if self.data.batch_sampler is None:
+            # The loader does not batch; its items may be images or batches.
+            return None
         try:
             return len(self.data)
         except TypeError:

@@ -17,11 +17,7 @@ def load_preset(cls, preset, **overrides):
         **overrides: See `RLR.from_preset`.
     """
     if preset in PRESETS:
-        arguments = preset_arguments(preset)
-        if overrides.get("standardize_features") is False:
-            # The damping mends what standardised features do to the cosine.
-            arguments.pop("cosine_damping", None)
-        return cls(**{**arguments, **overrides})
+        return cls(**preset_arguments(preset, **overrides))
     path = saved_model_path(preset)
     distribution = resolve_distribution(overrides.pop("distribution", None))
     if overrides:

@@ -2,6 +2,8 @@
 
 import difflib
 
+from keras_rlr.models.level_settings import resolve_levels
+
 PRESETS = {
     "rlr_efficientnet_b6": {
         "backbone": "efficientnet_b6",
@@ -22,8 +24,16 @@ PRESETS = {
 _DEFAULT = "rlr_efficientnet_b6"
 
 
-def preset_arguments(preset):
+def preset_arguments(preset, **overrides):
     """Returns the arguments of `RLR` that a preset stands for.
+
+    What suits only what it was chosen with goes with it: the widths of other levels
+    than the preset's are `RLR`'s own, and raw features are scored by the paper's
+    cosine, because the damping mends what standardised features do to it.
+
+    Args:
+        preset: A name in `PRESETS`.
+        **overrides: Arguments that replace the preset's.
 
     Raises:
         ValueError: If there is no such preset; the message lists them.
@@ -36,7 +46,17 @@ def preset_arguments(preset):
             f"{', '.join(PRESETS)}, a folder that holds a model.keras, or a .keras "
             "file."
         )
-    return dict(PRESETS[preset])
+    arguments = dict(PRESETS[preset])
+    if "levels" in overrides and "hidden_dims" in arguments:
+        width = dict(zip(arguments["levels"], arguments["hidden_dims"], strict=True))
+        levels = resolve_levels(overrides["levels"])
+        if set(levels) <= set(width):
+            arguments["hidden_dims"] = tuple(width[level] for level in levels)
+        else:
+            del arguments["hidden_dims"]
+    if overrides.get("standardize_features") is False:
+        arguments.pop("cosine_damping", None)
+    return {**arguments, **overrides}
 
 
 def preset_for(preset=None, backbone=None):

@@ -21,7 +21,7 @@ class Recipe:
 
 
 PAPER = Recipe("paper", epochs=200, batch_size=4, learning_rate=1e-4)
-_STANDARDIZED = Recipe("default", epochs=30, batch_size=8, learning_rate=2e-4)
+_STANDARDIZED = Recipe("default", epochs=20, batch_size=8, learning_rate=2e-4)
 
 
 def resolve_recipe(name, standardize_features):

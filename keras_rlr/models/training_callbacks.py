@@ -4,15 +4,40 @@ import keras
 
 
 class EpochOrder(keras.callbacks.Callback):
-    """Tells the batches which epoch they are for, on which their order depends."""
+    """Tells the batches which epoch they are for, and counts the steps.
+
+    On TensorFlow, where data of unknown length ends by a step that finds none, that
+    step still advances the optimizer's count, on which Adam's correction and the
+    noise depend.
+    """
 
     def __init__(self, batches):
         super().__init__()
         self.batches = batches
+        self._steps = 0
+
+    def on_train_begin(self, logs=None):
+        """Notes where the optimizer stands."""
+        self._steps = 0
+        if keras.backend.backend() == "tensorflow":
+            self._first_step = int(self.model.optimizer.iterations)
 
     def on_epoch_begin(self, epoch, logs=None):
         """Sets the epoch."""
         self.batches.begin_epoch(epoch)
+
+    def on_train_batch_end(self, batch, logs=None):
+        """Counts a step that had data."""
+        self._steps += 1
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Takes back what the step without data counted."""
+        if (
+            keras.backend.backend() == "tensorflow"
+            and self.batches.num_batches is None
+            and self.model.steps_per_execution == 1
+        ):
+            self.model.optimizer.iterations.assign(self._first_step + self._steps)
 
 
 class Validation(keras.callbacks.Callback):

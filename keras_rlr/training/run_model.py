@@ -1,6 +1,6 @@
 """The model of a run, made from its settings or from its checkpoint."""
 
-from keras_rlr.models.presets import PRESETS, preset_for
+from keras_rlr.models.presets import preset_for
 from keras_rlr.models.rlr import RLR
 
 # Settings of the run that are no arguments of the model.
@@ -38,15 +38,6 @@ def new_model(settings):
     if arguments.get("backbone_weights") == "none":
         arguments["backbone_weights"] = None
     preset = preset_for(settings.get("preset"), settings.get("backbone"))
-    of_preset = PRESETS.get(preset, {})
-    if "levels" in arguments and "hidden_dims" in of_preset:
-        # Widths belong to levels: other levels keep the widths they have here.
-        width = dict(zip(of_preset["levels"], of_preset["hidden_dims"], strict=True))
-        widths = [width.get(level) for level in arguments["levels"]]
-        arguments.setdefault("hidden_dims", None if None in widths else widths)
-    if arguments.get("standardize_features") is False:
-        # Damping is for standardised features; raw ones are scored as in the paper.
-        arguments.setdefault("cosine_damping", 0.0)
     model = RLR.from_preset(preset, **arguments)
     if "learning_rate" in settings:
         model.optimizer.learning_rate = settings["learning_rate"]

@@ -79,7 +79,7 @@ def test_bad_data_is_refused(model, method, kind):
         getattr(model, method)(make(), verbose=0)
     for weight in model.weights:  # none is lost
         assert (
-            weight.path == "rlr/threshold"
+            weight.path.endswith("/threshold")
             or np.isfinite(keras.ops.convert_to_numpy(weight)).all()
         )
 
