@@ -81,6 +81,23 @@ def distribution_scope(distribution):
     return contextlib.nullcontext() if distribution is None else distribution.scope()
 
 
+def spread_variables(model, distribution):
+    """Puts variables that were created elsewhere on all devices, under JAX.
+
+    A user's backbone may be older than the distribution; JAX does not compute with
+    variables of one device beside those of several.
+
+    Args:
+        model: A Keras model.
+        distribution: What `resolve_distribution` returned, or the current one.
+    """
+    if not hasattr(distribution, "get_variable_layout"):
+        return
+    for variable in model.variables:
+        layout = distribution.get_variable_layout(variable)
+        variable.assign(keras.distribution.distribute_tensor(variable.value, layout))
+
+
 def current_distribution():
     """The distribution the user's surrounding code has set, or None."""
     backend = keras.backend.backend()

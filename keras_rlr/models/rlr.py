@@ -21,6 +21,7 @@ from keras_rlr.models.distribution import (
     current_distribution,
     distribution_scope,
     resolve_distribution,
+    spread_variables,
 )
 from keras_rlr.models.feature_extractor import FeatureExtractor
 from keras_rlr.models.feature_reconstructor import FeatureReconstructor
@@ -144,6 +145,7 @@ class RLR(AnomalyDetector):
                     image_size=image_size,
                     weights=backbone_weights,
                 )
+            spread_variables(backbone.model, self.distribution)
             self.backbone_name = backbone.name
             # As text, because Keras tracks the dicts of a model and empties those it
             # deserialises.

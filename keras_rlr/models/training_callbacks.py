@@ -20,7 +20,8 @@ class EpochOrder(keras.callbacks.Callback):
         """Notes where the optimizer stands."""
         self._steps = 0
         if keras.backend.backend() == "tensorflow":
-            self._first_step = int(self.model.optimizer.iterations)
+            iterations = self.model.optimizer.iterations
+            self._first_step = int(keras.ops.convert_to_numpy(iterations))
 
     def on_epoch_begin(self, epoch, logs=None):
         """Sets the epoch."""
