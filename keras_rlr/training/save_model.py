@@ -15,13 +15,11 @@ def save_without_optimizer(model, path):
         path: Where to, ending in `.keras`.
     """
     optimizer = model.optimizer
-    # An unbuilt optimizer has no moments to save; and a file without a compile
-    # configuration makes the loaded model build none for them.
+    # An unbuilt optimizer has no moments to save, and `RLR.get_compile_config` then
+    # leaves it to the recipe, so that the loaded model misses none.
     model.optimizer = type(optimizer).from_config(optimizer.get_config())
-    model.compiled = False
     try:
         with atomic_path(path) as temporary:
             model.save(temporary)
     finally:
         model.optimizer = optimizer
-        model.compiled = True
