@@ -272,7 +272,10 @@ class RLR(AnomalyDetector):
 
     def _recipe_optimizer(self):
         return keras.optimizers.Adam(
-            self.recipe.learning_rate, epsilon=1e-8, name="adam"
+            self.recipe.learning_rate,
+            beta_2=self.recipe.beta_2,
+            epsilon=1e-8,
+            name="adam",
         )
 
     def get_compile_config(self):
