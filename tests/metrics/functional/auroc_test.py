@@ -9,6 +9,8 @@ from sklearn.metrics import roc_auc_score
 
 from keras_rlr.metrics.functional import auroc
 
+pytestmark = pytest.mark.backend_independent
+
 
 def test_equals_the_golden_values(golden):
     arrays = golden("metrics")

@@ -1,0 +1,106 @@
+import math
+import warnings
+
+import numpy as np
+
+from keras_rlr.metrics import binned_figures
+from keras_rlr.metrics.functional.aupro import region_weights
+from keras_rlr.metrics.functional.figures import PIXEL_FIGURES
+from keras_rlr.metrics.functional.ranking import labels_and_scores
+from keras_rlr.metrics.score_bins import bin_index
+
+
+class PixelBins:
+    """Pixels of any number of anomaly maps, counted in bins of their values.
+
+    Args:
+        resolution: Leading bits of a float32 value that make its bin; 20 takes 24 MB.
+
+    Example:
+
+    ```python
+    from keras_rlr.metrics.pixel_bins import PixelBins
+
+    bins = PixelBins()
+    bins.update(masks, maps)
+    bins.figures()["pixel_aupro"], bins.error_bounds()["pixel_aupro"]
+    ```
+    """
+
+    def __init__(self, resolution=20):
+        self.resolution = resolution
+        self.normal = np.zeros(1 << resolution, "int64")
+        self.anomalous = np.zeros(1 << resolution, "int64")
+        self.overlap = np.zeros(1 << resolution, "float64")
+
+    def update(self, masks, maps):
+        """Counts the pixels of maps.
+
+        Args:
+            masks: Array (images, height, width), boolean or 0 and 1.
+            maps: Array of that shape.
+
+        Raises:
+            ValueError: If the shapes differ or are others, a mask holds other values,
+                or a map holds NaN.
+        """
+        masks = np.asarray(masks)
+        positive, score = labels_and_scores(masks, maps)
+        if masks.ndim != 3:
+            raise ValueError(
+                "`masks` must have the shape (images, height, width). Received: "
+                f"{masks.shape}."
+            )
+        score = score.astype("float32")
+        score[score == 0] = 0  # -0 has other bits
+        bins = bin_index(score.view("int32"), self.resolution, np.where)
+        size = 1 << self.resolution
+        found = bins[positive]
+        self.normal += np.bincount(bins[~positive], minlength=size)
+        self.anomalous += np.bincount(found, minlength=size)
+        weights = region_weights(positive.reshape(masks.shape))
+        self.overlap += np.bincount(found, weights, minlength=size)
+
+    def is_defined(self, what=None):
+        """Whether there were normal and anomalous pixels.
+
+        Args:
+            what: If given, and there were not, warns that it is undefined.
+        """
+        normal, anomalous = int(self.normal.sum()), int(self.anomalous.sum())
+        if what and not (normal and anomalous):
+            warnings.warn(
+                f"{what} is undefined without both classes: received {anomalous} "
+                f"anomalous and {normal} normal values. Returning NaN.",
+                stacklevel=3,
+            )
+        return bool(normal and anomalous)
+
+    def counts(self):
+        """Returns the `BinCounts` of the normal and of the anomalous pixels."""
+        return tuple(map(binned_figures.bin_counts, (self.normal, self.anomalous)))
+
+    def figures(self, fpr_limit=0.3):
+        """Returns the figures of `PIXEL_FIGURES`, NaN if a class is absent."""
+        return {name: value for name, (value, _) in self._figures(fpr_limit).items()}
+
+    def error_bounds(self, fpr_limit=0.3):
+        """Returns how far each figure may be from its exact value."""
+        return {name: error for name, (_, error) in self._figures(fpr_limit).items()}
+
+    def _figures(self, fpr_limit):
+        if not self.is_defined("Pixel AUROC"):
+            return dict.fromkeys(PIXEL_FIGURES, (math.nan, math.nan))
+        normal, anomalous = self.counts()
+        results = (
+            binned_figures.auroc(normal, anomalous, np),
+            binned_figures.average_precision(normal, anomalous, np),
+            binned_figures.f1_max(normal, anomalous, np)[:3],
+            binned_figures.aupro(normal, self.overlap, fpr_limit, np),
+        )
+        return {
+            name: (float(value), float(max(value - lowest, highest - value)))
+            for name, (value, lowest, highest) in zip(
+                PIXEL_FIGURES, results, strict=True
+            )
+        }

@@ -1,0 +1,142 @@
+import math
+import warnings
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_rlr.metrics.binned_figures import BinCounts, bin_counts
+from keras_rlr.metrics.functional.ranking import labels_and_scores
+from keras_rlr.metrics.score_bins import bin_index, check_resolution
+
+_INFINITIES = np.array([-np.inf, np.inf], "float32").view("int32")
+
+
+class StreamingMetric(keras.metrics.Metric):
+    """Counts normal and anomalous scores in bins of a relative width.
+
+    Memory depends on the resolution alone: two int32 counts a bin. Scores may have
+    any range, which need not be known. At most 2^31 - 1 values are counted.
+
+    Args:
+        resolution: Leading bits of a float32 score that make its bin, 10 to 24: 20
+            bits tell scores apart that differ by 1/2048 of their value, in 8 MB.
+        name: Of the metric.
+        dtype: As in Keras.
+    """
+
+    title = "The metric"
+
+    def __init__(self, resolution=20, name=None, dtype=None):
+        super().__init__(name=name, dtype=dtype)
+        self.resolution = check_resolution(resolution)
+        self.counts = self.add_variable(
+            (2, 1 << self.resolution), "zeros", dtype="int32", name="counts"
+        )
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        """Counts labelled scores.
+
+        Args:
+            y_true: Labels, boolean or 0 and 1 (anomalous), of any shape.
+            y_pred: Scores of that shape.
+            sample_weight: 1 for values that count, 0 for those left out, of a shape
+                that broadcasts to the scores', or None.
+
+        Raises:
+            ValueError: Outside of compiled steps, if shapes differ, a score is NaN,
+                or a label or weight is neither 0 nor 1. Compiled steps can't look at
+                values: there a NaN makes the result NaN.
+        """
+        if not is_traced(y_true, y_pred):
+            y_true, y_pred = ops.convert_to_numpy(y_true), ops.convert_to_numpy(y_pred)
+            labels_and_scores(y_true, y_pred)
+        # With a last axis of unknown length TensorFlow has no view.
+        scores = ops.reshape(ops.cast(y_pred, "float32"), (-1, 1))
+        # -0 has other bits than 0.
+        scores = ops.where(scores == 0, ops.zeros_like(scores), scores)
+        bits = ops.reshape(ops.view(scores, "int32"), (-1,))
+        bins = bin_index(bits, self.resolution, ops.where)
+        anomalous = ops.reshape(ops.cast(y_true, "bool"), (-1,))
+        place = bins + ops.cast(anomalous, "int32") * (1 << self.resolution)
+        counted = ops.ones_like(place)
+        if sample_weight is not None:
+            counted = self._counted(sample_weight, ops.shape(y_pred))
+        added = ops.segment_sum(counted, place, num_segments=2 << self.resolution)
+        self.counts.assign(self.counts + ops.reshape(added, self.counts.shape))
+
+    def _counted(self, sample_weight, shape):
+        if not is_traced(sample_weight):
+            values = ops.convert_to_numpy(sample_weight)
+            if not np.isin(values, (0, 1)).all():
+                raise ValueError(
+                    f"{self.title} counts values or leaves them out: `sample_weight` "
+                    f"must be 0 or 1. Received: {values[~np.isin(values, (0, 1))][0]!r}"
+                )
+        counted = ops.cast(ops.not_equal(sample_weight, 0), "int32")
+        return ops.reshape(ops.broadcast_to(counted, shape), (-1,))
+
+    def result(self):
+        """Returns the value; NaN, with a `UserWarning`, if a class is absent."""
+        counts = self.counts.value
+        reached = ops.flip(ops.cumsum(ops.flip(counts, axis=1), axis=1), axis=1)
+        normal, anomalous = (
+            BinCounts(ops.cast(counts[i], "float32"), ops.cast(reached[i], "float32"))
+            for i in (0, 1)
+        )
+        if not is_traced(counts):
+            self._warn_if_undefined(float(normal.total), float(anomalous.total))
+        defined = ops.logical_and(normal.total > 0, anomalous.total > 0)
+        # What is beyond the infinities was NaN.
+        first, last = bin_index(_INFINITIES, self.resolution, np.where).tolist()
+        odd = ops.sum(counts[:, last + 1 :]) + ops.sum(counts[:, :first])
+        defined = ops.logical_and(defined, odd == 0)
+        value = self.figure(normal, anomalous, ops)[0]
+        return ops.where(defined, value, ops.full_like(value, math.nan))
+
+    def error_bound(self):
+        """Returns how far the result may be from the exact value, a Python float.
+
+        It is computed from what was counted: the exact value lies within the bound
+        of the result, besides the rounding of float32 (1e-6).
+        """
+        normal, anomalous = self.host_counts()
+        if not normal.total or not anomalous.total:
+            return math.nan
+        value, lowest, highest = self.figure(normal, anomalous, np)[:3]
+        return float(max(value - lowest, highest - value))
+
+    def host_counts(self):
+        """Returns NumPy `BinCounts` of the normal and of the anomalous values."""
+        counts = ops.convert_to_numpy(self.counts)
+        return bin_counts(counts[0]), bin_counts(counts[1])
+
+    def figure(self, normal, anomalous, backend):
+        """Returns (value, lowest, highest, …) of `BinCounts`; for subclasses."""
+        raise TypeError(f"{type(self).__name__} must define `figure`.")
+
+    def _warn_if_undefined(self, normal, anomalous):
+        if not normal or not anomalous:
+            warnings.warn(
+                f"{self.title} is undefined without both classes: received "
+                f"{anomalous:.0f} anomalous and {normal:.0f} normal values. Returning "
+                "NaN.",
+                stacklevel=3,
+            )
+
+    def get_config(self):
+        """Returns the constructor's arguments."""
+        return {**super().get_config(), "resolution": self.resolution}
+
+
+def is_traced(*values):
+    """Whether any of the values is known only when a compiled step runs."""
+    if keras.backend.backend() == "jax":
+        import jax
+
+        return any(isinstance(value, jax.core.Tracer) for value in values)
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        return tf.inside_function()
+    return False
