@@ -1,11 +1,13 @@
-"""Data sets: any folder in MVTec AD's layout, and a procedural one."""
+"""Data sets: folders in the usual layouts, published ones and a procedural one."""
 
-from keras_rlr.datasets.folder_dataset import FolderDataset, Sample
+from keras_rlr.datasets.folder_dataset import FolderDataset
 from keras_rlr.datasets.image_files import find_images, read_image
 from keras_rlr.datasets.procedural import (
     PROCEDURAL_CATEGORIES,
     write_procedural_dataset,
 )
+from keras_rlr.datasets.sample import Sample
+from keras_rlr.datasets.tfds_builders import register_builders
 
 __all__ = [
     "PROCEDURAL_CATEGORIES",
@@ -15,3 +17,5 @@ __all__ = [
     "read_image",
     "write_procedural_dataset",
 ]
+
+register_builders()

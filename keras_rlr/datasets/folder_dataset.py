@@ -1,54 +1,39 @@
-"""Reads any folder in MVTec AD's layout."""
-
 import copy
 import hashlib
 import operator
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
-from keras_rlr.datasets.image_files import check_folder, find_images, read_image
-
-NORMAL = "good"
-
-_LAYOUT = (
-    "CATEGORY/train/good/*.png, CATEGORY/test/good/*.png, CATEGORY/test/DEFECT/*.png "
-    "and, optionally, CATEGORY/ground_truth/DEFECT/*_mask.png"
-)
-
-
-@dataclass(frozen=True)
-class Sample:
-    """One image of a data set, not yet read.
-
-    Args:
-        image: its file.
-        label: 0 for normal, 1 for anomalous.
-        mask: the file with its anomalous pixels; None if there is none.
-        category: the product it shows.
-        defect_type: `"good"`, or the name of the folder of defects.
-        path: its place below the data set's folder, with forward slashes.
-    """
-
-    image: Path
-    label: int
-    mask: Path | None
-    category: str
-    defect_type: str
-    path: str
+from keras_rlr.datasets.image_files import check_folder, read_image
+from keras_rlr.datasets.layouts import find_layout
+from keras_rlr.datasets.mask_files import read_mask
+from keras_rlr.datasets.sample import Sample
 
 
 class FolderDataset:
-    """A data set in MVTec AD's layout: a sequence of images with their labels.
+    """A data set of folders: a sequence of images with their labels.
+
+    The layout is found by itself. MVTec AD's, and that of most sets of the field:
 
     ```
     CATEGORY/train/good/*.png             normal images; nothing else is trained on
     CATEGORY/test/good/*.png              normal images
     CATEGORY/test/DEFECT/*.png            anomalous images
     CATEGORY/ground_truth/DEFECT/*.png    masks, NAME_mask.png or NAME.png; optional
+    ```
+
+    VisA's, as published (`split_csv/1cls.csv` says which image is for what) or as
+    converted by Amazon's script. And plain folders, in the folder itself or in one of
+    each category:
+
+    ```
+    normal/*          normal images
+    normal_test/*     normal images for testing; without it, every fifth of normal/*
+    anomalous/*       anomalous images, for testing; in folders by kind or not
+    masks/*           NAME_mask.png or NAME.png in the same folders; optional
     ```
 
     Folders are searched when the data set is made, and mistakes in the layout are
@@ -64,8 +49,8 @@ class FolderDataset:
         FileNotFoundError: if there is no such folder.
         NotADirectoryError: if `path` is a file.
         ValueError: if the folder has another layout, a category is unknown or has no
-            image in the split, or an anomalous image has no mask although its
-            category has a `ground_truth` folder.
+            image in the split, an anomalous image has no mask although its category
+            has a folder of masks, a mask has no image, or masks are JPEG files.
 
     Example:
 
@@ -92,14 +77,15 @@ class FolderDataset:
         self.path = Path(path)
         self.split = split
         check_folder(self.path)
-        found = _find_categories(self.path)
-        chosen = _choose_categories(found, categories, self.path)
+        layout, found = find_layout(self.path)
+        self.layout: str = layout.NAME
         samples: list[Sample] = []
-        self._with_masks = set()
-        for name in chosen:
-            samples += _list_samples(self.path, found[name], name, split)
-            if split == "test" and (found[name] / "ground_truth").is_dir():
-                self._with_masks.add(name)
+        for name in _choose_categories(found, categories, self.path):
+            listed = layout.list_samples(self.path, found[name], name, split)
+            if not listed:
+                _refuse_empty(layout, found[name], name, split)
+            samples += listed
+        self._with_masks = {sample.category for sample in samples if sample.mask}
         self._samples = tuple(samples)
 
     @property
@@ -131,14 +117,15 @@ class FolderDataset:
             A dict with `"image"` (uint8 or uint16 array (height, width, channels),
             see `read_image`), `"label"` (0 or 1), `"category"`, `"defect_type"` and
             `"path"` (below the data set's folder, with forward slashes). Elements of
-            the test split have a `"mask"` too, unless their category has no
-            `ground_truth` folder: a uint8 array (height, width), 1 where the mask's
-            file is above 0, all 0 for a normal image. A mask of another size than
-            its image is resized to it by nearest neighbour.
+            the test split have a `"mask"` too, unless their category has no masks: a
+            uint8 array (height, width), 1 where the mask's file is above 0, all 0 for
+            a normal image. A mask of another size than its image, but of its
+            proportions, is resized to it by nearest neighbour.
 
         Raises:
             IndexError: if there is no such position.
-            ValueError: if the image or its mask can't be read.
+            ValueError: if the image or its mask can't be read, or they can't belong
+                together.
         """
         sample = self.samples[operator.index(index)]
         image = read_image(sample.image)
@@ -154,7 +141,7 @@ class FolderDataset:
             if sample.mask is None:
                 element["mask"] = np.zeros((height, width), np.uint8)
             else:
-                element["mask"] = _read_mask(sample.mask, height, width)
+                element["mask"] = read_mask(sample.mask, height, width)
         return element
 
     def subset(self, indices: Iterable[int]) -> "FolderDataset":
@@ -188,42 +175,8 @@ class FolderDataset:
         return digest.hexdigest()
 
 
-def _folders(path: Path) -> list[Path]:
-    return sorted(
-        child
-        for child in path.iterdir()
-        if child.is_dir() and not child.name.startswith(".")
-    )
-
-
-def _is_category(path: Path) -> bool:
-    return (path / "train").is_dir() or (path / "test").is_dir()
-
-
-def _find_categories(path: Path) -> dict[str, Path]:
-    if _is_category(path):
-        return {path.resolve().name: path}
-    found = {child.name: child for child in _folders(path) if _is_category(child)}
-    if not found:
-        raise ValueError(
-            f"'{path}' is no data set: neither it nor a folder in it has a 'train' or "
-            f"'test' folder. {_describe(path)} Expected the layout of MVTec AD: "
-            f"{_LAYOUT}."
-        )
-    return found
-
-
-def _describe(path: Path) -> str:
-    names = sorted(child.name for child in path.iterdir())
-    if not names:
-        return "It is empty."
-    shown = ", ".join(f"'{name}'" for name in names[:5])
-    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
-    return f"It has {shown}{more}."
-
-
 def _choose_categories(
-    found: dict[str, Path], categories: Iterable[str] | None, path: Path
+    found: dict[str, Any], categories: Iterable[str] | None, path: Path
 ) -> list[str]:
     if categories is None:
         return sorted(found)
@@ -239,70 +192,10 @@ def _choose_categories(
     return chosen
 
 
-def _list_samples(root: Path, folder: Path, category: str, split: str) -> list[Sample]:
-    if not (folder / split).is_dir():
-        raise ValueError(
-            f"The category '{category}' has no folder '{folder / split}'. Expected the "
-            f"layout of MVTec AD: {_LAYOUT}. Add it, or choose other categories."
-        )
-    names = [NORMAL]
-    if split == "test":
-        names = [child.name for child in _folders(folder / split)]
-    samples = []
-    for name in names:
-        part = folder / split / name
-        images = find_images(part) if part.is_dir() else []
-        masks: Sequence[Path | None] = [None] * len(images)
-        if name != NORMAL and (folder / "ground_truth").is_dir():
-            masks = _find_masks(images, part, folder / "ground_truth" / name)
-        samples += [
-            Sample(
-                image=image,
-                label=int(name != NORMAL),
-                mask=mask,
-                category=category,
-                defect_type=name,
-                path=image.relative_to(root).as_posix(),
-            )
-            for image, mask in zip(images, masks, strict=True)
-        ]
-    if not samples:
-        wanted = folder / split / (NORMAL if split == "train" else "good or DEFECT")
-        raise ValueError(
-            f"There are no images in '{wanted}'. Put "
-            f"{'normal images' if split == 'train' else 'images'} there (.png, .jpg, "
-            f".bmp, .tif or .webp), or leave the category '{category}' out."
-        )
-    return samples
-
-
-def _find_masks(images: list[Path], part: Path, folder: Path) -> list[Path]:
-    """The mask of each image; the suffixes of the two may differ."""
-    found = {}
-    if folder.is_dir():
-        for mask in find_images(folder):
-            found[mask.relative_to(folder).with_suffix("")] = mask
-    masks = []
-    for image in images:
-        name = image.relative_to(part).with_suffix("")
-        names = (name.with_name(f"{name.name}_mask"), name)
-        matches = [found[candidate] for candidate in names if candidate in found]
-        if not matches:
-            raise ValueError(
-                f"The anomalous image '{image}' has no mask. Expected "
-                f"'{folder / name}_mask.png' or '{folder / name}.png'. Add it, or "
-                "remove the whole 'ground_truth' folder to do without masks."
-            )
-        masks.append(matches[0])
-    return masks
-
-
-def _read_mask(path: Path, height: int, width: int) -> np.ndarray:
-    pixels = read_image(path)
-    colours = pixels[..., : pixels.shape[-1] - (pixels.shape[-1] in (2, 4))]
-    mask = np.any(colours > 0, axis=-1)
-    if mask.shape != (height, width):
-        rows = (2 * np.arange(height) + 1) * mask.shape[0] // (2 * height)
-        columns = (2 * np.arange(width) + 1) * mask.shape[1] // (2 * width)
-        mask = mask[rows[:, None], columns]
-    return mask.astype(np.uint8)
+def _refuse_empty(layout, found: Any, category: str, split: str) -> None:
+    kind = "normal images" if split == "train" else "images"
+    raise ValueError(
+        f"There are no images in '{layout.expected_place(found, split)}'. Put {kind} "
+        "there (.png, .jpg, .bmp, .tif or .webp), or leave the category "
+        f"'{category}' out."
+    )

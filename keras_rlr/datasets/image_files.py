@@ -1,7 +1,9 @@
 """Finds image files and reads them into arrays."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -131,9 +133,25 @@ def read_image(path: str | Path) -> np.ndarray:
     read_image("black.png").shape  # (20, 30, 3)
     ```
     """
+    return decode(Path(path), image_to_array)
+
+
+def decode(path: Path, to_array: Callable[[Any], np.ndarray]) -> np.ndarray:
+    """Opens an image file and gives it to a function, with every error in words.
+
+    Args:
+        path: the file.
+        to_array: makes an array of an open PIL image.
+
+    Returns:
+        What `to_array` makes.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if the file can't be read, see `read_image`.
+    """
     from PIL import Image
 
-    path = Path(path)
     if not path.exists():
         raise FileNotFoundError(f"There is no image file '{path}'. Check the path.")
     with path.open("rb") as file:
@@ -145,7 +163,7 @@ def read_image(path: str | Path) -> np.ndarray:
         try:
             with Image.open(file, formats=IMAGE_FORMATS) as image:
                 _check_pixel_count(image)
-                return _to_array(image)
+                return to_array(image)
         except Image.UnidentifiedImageError as error:
             raise ValueError(_unreadable(path, "it is none")) from error
         except Exception as error:
@@ -179,7 +197,8 @@ def _check_pixel_count(image) -> None:
         )
 
 
-def _to_array(image) -> np.ndarray:
+def image_to_array(image) -> np.ndarray:
+    """The pixels of an open PIL image, as `read_image` returns them."""
     if image.mode == "P":
         mode = "RGBA" if "transparency" in image.info else "RGB"
         image = image.convert(mode)

@@ -1,0 +1,58 @@
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+
+@dataclass(frozen=True)
+class DataLocation:
+    """Where a data set is, and what it is called.
+
+    Args:
+        folder: Its folder.
+        name: The name of runs on it.
+        words: The options that name it, for messages.
+    """
+
+    folder: Path
+    name: str
+    words: str
+
+    @property
+    def run(self):
+        """The folder of the run on it, unless the user names another."""
+        return Path("runs") / self.name
+
+
+def data_location(data, dataset, data_dir):
+    """Makes sense of the options --data, --dataset and --data-dir.
+
+    Raises:
+        click.UsageError: If neither or both are given.
+        ValueError: If there is no data set of the name.
+        FileNotFoundError: If it is not there.
+    """
+    if (data is None) == (dataset is None):
+        raise click.UsageError(
+            "Give either --data with a folder or --dataset with the name of a "
+            "published data set."
+        )
+    if data is not None:
+        if data_dir is not None:
+            raise click.UsageError("--data-dir belongs to --dataset; --data is enough.")
+        return DataLocation(Path(data), Path(data).resolve().name, f"--data {data}")
+    from keras_rlr.datasets.catalogue import published_dataset
+    from keras_rlr.datasets.prepare_dataset import default_folder, is_prepared
+
+    published_dataset(dataset)
+    words = f"--dataset {dataset}"
+    if data_dir is not None:
+        return DataLocation(Path(data_dir), dataset, f"{words} --data-dir {data_dir}")
+    folder = default_folder(dataset)
+    if not is_prepared(folder):
+        raise FileNotFoundError(
+            f"The data set {dataset} is not there yet. Get it by `keras-rlr datasets "
+            f"prepare {dataset}`, or name the folder it is extracted in with "
+            "--data-dir."
+        )
+    return DataLocation(folder, dataset, words)

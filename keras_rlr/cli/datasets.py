@@ -1,0 +1,102 @@
+import json
+
+import click
+
+from keras_rlr.cli.options import json_option
+
+
+@click.group()
+def command():
+    """List, download and check published data sets."""
+
+
+@command.command("list")
+@json_option
+def list_command(as_json):
+    """List the data sets that are known by name, and where they are."""
+    from keras_rlr.datasets.catalogue import CATALOGUE
+    from keras_rlr.datasets.prepare_dataset import default_folder, is_prepared
+
+    rows = []
+    for name, dataset in CATALOGUE.items():
+        folder = default_folder(name)
+        counts = [sum(column) for column in zip(*dataset.counts.values(), strict=True)]
+        rows.append(
+            {
+                "name": name,
+                "categories": list(dataset.counts),
+                "training_images": counts[0],
+                "test_images": counts[1] + counts[2],
+                "licence": dataset.licence,
+                "homepage": dataset.homepage,
+                "folder": str(folder) if is_prepared(folder) else None,
+            }
+        )
+    if as_json:
+        click.echo(json.dumps(rows, indent=2))
+        return
+    for row in rows:
+        where = row["folder"] or f"not there: keras-rlr datasets prepare {row['name']}"
+        click.echo(
+            f"{row['name']}: {len(row['categories'])} categories, "
+            f"{row['training_images']} images to train on, {row['test_images']} to "
+            f"test on\n  {where}\n  licence: {row['licence']}\n  {row['homepage']}"
+        )
+
+
+@command.command()
+@click.argument("name")
+@click.option("--data-dir", type=click.Path(), help="Folder to prepare it in.")
+@click.option(
+    "--archive", type=click.Path(), help="Its archive, downloaded by other means."
+)
+def prepare(name, data_dir, archive):
+    """Download and extract the data set NAME.
+
+    An interrupted download goes on where it stopped. MVTec AD has to be downloaded by
+    hand, for its licence: give its file with --archive.
+    """
+    from keras_rlr.cli.progress import byte_progress
+    from keras_rlr.datasets.catalogue import published_dataset
+    from keras_rlr.datasets.prepare_dataset import prepare_dataset
+
+    dataset = published_dataset(name)
+    with byte_progress() as (download, extract):
+        folder = prepare_dataset(dataset, data_dir, archive, download, extract)
+    click.echo(f"{dataset.title} is in {folder}. Licence: {dataset.licence}.")
+    given = f" --data-dir {data_dir}" if data_dir else ""
+    click.echo(f"Check it by `keras-rlr datasets verify {name}{given}`.")
+
+
+@command.command()
+@click.argument("name", required=False)
+@click.option("--data-dir", type=click.Path(), help="Folder it is extracted in.")
+@click.option("--data", type=click.Path(), help="Any other data set's folder.")
+@json_option
+def verify(name, data_dir, data, as_json):
+    """Read every image and compare the counts with the published ones."""
+    from keras_rlr.cli.data_location import data_location
+    from keras_rlr.cli.progress import image_progress
+    from keras_rlr.datasets.catalogue import published_dataset
+    from keras_rlr.datasets.verify_dataset import verify_dataset
+
+    location = data_location(data, name, data_dir)
+    published = None if name is None else published_dataset(name)
+    with image_progress("reading") as progress:
+        result = verify_dataset(location.folder, published, on_progress=progress)
+    if as_json:
+        counts = {key: list(value) for key, value in result.counts.items()}
+        facts = {"folder": str(location.folder), "counts": counts}
+        click.echo(json.dumps({**facts, "problems": result.problems}, indent=2))
+    else:
+        for category, (train, normal, anomalous) in result.counts.items():
+            click.echo(
+                f"{category}: {train} to train on, {normal} normal and {anomalous} "
+                "anomalous to test on"
+            )
+        if not result.problems:
+            click.echo("No problems.")
+    for problem in result.problems:
+        click.echo(f"Problem: {problem}", err=True)
+    if result.problems:
+        raise click.exceptions.Exit(1)

@@ -1,0 +1,74 @@
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from keras_rlr.datasets.catalogue import PublishedDataset
+from keras_rlr.datasets.download import check_sha256, download
+from keras_rlr.datasets.extract import extract
+from keras_rlr.datasets.layouts import find_layout
+
+
+def default_folder(name: str) -> Path:
+    """Where a data set is looked for and prepared: below Keras' own folder."""
+    home = os.environ.get("KERAS_HOME") or Path.home() / ".keras"
+    return Path(home) / "datasets" / name
+
+
+def is_prepared(folder: Path) -> bool:
+    """Whether there is anything in a folder."""
+    return folder.is_dir() and any(folder.iterdir())
+
+
+def prepare_dataset(
+    dataset: PublishedDataset,
+    folder: str | Path | None = None,
+    archive: str | Path | None = None,
+    on_download: Callable[[int, int | None], None] | None = None,
+    on_extract: Callable[[int, int | None], None] | None = None,
+) -> Path:
+    """Makes sure that a published data set lies extracted in a folder.
+
+    What is there already is left as it is. Otherwise its archive is checked against
+    the published checksum and extracted, whole or not at all; it is downloaded first
+    if it may be.
+
+    Args:
+        dataset: from the catalogue.
+        folder: where to; by default below Keras' own folder.
+        archive: the archive, if it was downloaded by other means. It is kept.
+        on_download: called with (bytes done, bytes in all or None).
+        on_extract: called with (bytes done, bytes in all).
+
+    Returns:
+        The folder.
+
+    Raises:
+        FileNotFoundError: if there is no such archive, or the data set has to be
+            downloaded by hand.
+        ValueError: if the archive has another checksum or is unsafe, or what is in
+            the folder is no data set.
+        ConnectionError: if the download fails.
+        OSError: if the disk is full.
+    """
+    folder = Path(folder) if folder is not None else default_folder(dataset.name)
+    if is_prepared(folder):
+        find_layout(folder)
+        return folder
+    if archive is not None:
+        archive = Path(archive)
+        if not archive.is_file():
+            raise FileNotFoundError(f"There is no archive '{archive}'.")
+        check_sha256(archive, dataset.sha256)
+        return extract(archive, folder, on_extract)
+    if dataset.url is None:
+        raise FileNotFoundError(
+            f"{dataset.title} has to be downloaded by hand, for its licence: "
+            f"{dataset.licence}. Get '{dataset.archive}' from {dataset.homepage} and "
+            f"give it with --archive, or name the folder it is extracted in with "
+            "--data-dir."
+        )
+    downloaded = folder.parent / dataset.archive
+    download(dataset.url, downloaded, dataset.sha256, on_download)
+    extract(downloaded, folder, on_extract)
+    downloaded.unlink()
+    return folder

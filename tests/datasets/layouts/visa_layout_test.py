@@ -1,0 +1,102 @@
+import numpy as np
+import pytest
+
+from keras_rlr.datasets import FolderDataset
+from tests.datasets.layouts.write_files import write_image, write_mask, write_visa
+
+pytestmark = pytest.mark.backend_independent
+
+HEAD = "object,split,label,image,mask\n"
+
+
+@pytest.fixture
+def root(tmp_path):
+    root = tmp_path / "visa"
+    write_visa(root)
+    return root
+
+
+def rows(dataset):
+    return [(s.category, s.label, s.defect_type, s.path) for s in dataset.samples]
+
+
+def test_the_table_says_which_image_is_for_what(root):
+    assert FolderDataset(root).layout == "VisA's layout"
+    assert rows(FolderDataset(root))[:3] == [
+        ("candle", 0, "good", f"candle/Data/Images/Normal/{i:04}.JPG") for i in range(3)
+    ]
+    test = FolderDataset(root, "test", categories=["pcb1"])
+    assert rows(test) == [
+        ("pcb1", 1, "anomaly", "pcb1/Data/Images/Anomaly/000.JPG"),
+        ("pcb1", 1, "anomaly", "pcb1/Data/Images/Anomaly/001.JPG"),
+        ("pcb1", 0, "good", "pcb1/Data/Images/Normal/0003.JPG"),
+        ("pcb1", 0, "good", "pcb1/Data/Images/Normal/0004.JPG"),
+    ]
+    assert test.has_masks
+    # Mask values are class ids: any of them is anomalous.
+    for i, anomalous in enumerate([6, 6, 0, 0]):
+        mask = test[i]["mask"]
+        assert mask.sum() == anomalous
+        assert set(np.unique(mask)) <= {0, 1}
+
+
+def test_the_folder_of_one_category(root):
+    dataset = FolderDataset(root / "pcb1", "test")
+    assert dataset.categories == ("pcb1",)
+    assert dataset.samples[0].path == "Data/Images/Anomaly/000.JPG"
+    assert dataset[0]["mask"].any()
+
+
+def test_what_amazons_script_makes_of_it(tmp_path):
+    folder = tmp_path / "1cls" / "candle"
+    write_image(folder, "train/good/0000.JPG")
+    write_image(folder, "test/good/0001.JPG")
+    write_image(folder, "test/bad/000.JPG")
+    write_mask(folder, "ground_truth/bad/000.png", value=255)
+    for path in (tmp_path, tmp_path / "1cls", folder):
+        test = FolderDataset(path, "test")
+        assert test.categories == ("candle",)
+        assert [s.defect_type for s in test.samples] == ["bad", "good"]
+        assert test[0]["mask"].sum() == 6
+        assert len(FolderDataset(path)) == 1
+
+
+def test_a_missing_file_is_named(root):
+    (root / "candle/Data/Images/Normal/0001.JPG").unlink()
+    with pytest.raises(ValueError, match=r"0001.JPG' is missing, but the table of"):
+        FolderDataset(root)
+    assert len(FolderDataset(root, categories=["pcb1"])) == 3
+
+
+def test_a_missing_table_is_named(root):
+    (root / "split_csv/1cls.csv").unlink()
+    with pytest.raises(ValueError, match=r"no table of the splits. Expected '.*1cls"):
+        FolderDataset(root)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("object,split\n", "must have the columns object, split, label, image, mask"),
+        ("", "It has none"),
+        (
+            f"{HEAD}a,valid,normal,a.JPG,\n",
+            "Line 2 of .*'valid'",
+        ),
+        (f"{HEAD}a,test,odd,a.JPG,\n", "Line 2 of .*'odd'"),
+        (
+            f"{HEAD}a,test,normal,../a.JPG,\n",
+            "Line 2 of .* must name a file below the data set's folder.*'../a.JPG'",
+        ),
+        (f"{HEAD}a,test,normal,,\n", "Received: ''"),
+    ],
+)
+def test_a_malformed_table(root, text, message):
+    (root / "split_csv/1cls.csv").write_text(text)
+    with pytest.raises(ValueError, match=message):
+        FolderDataset(root)
+
+
+def test_an_unknown_category(root):
+    with pytest.raises(ValueError, match=r"no category 'x'. Choose from: candle, pcb1"):
+        FolderDataset(root, categories=["x"])

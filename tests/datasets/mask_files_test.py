@@ -1,0 +1,65 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from keras_rlr.datasets.mask_files import read_mask
+
+pytestmark = pytest.mark.backend_independent
+
+SIDES = st.tuples(st.integers(1, 5), st.integers(1, 5))
+
+
+# An odd number of mask pixels: no centre then lies on a border, where Pillow's choice
+# depends on rounding.
+@settings(max_examples=60, deadline=None)
+@given(SIDES, st.sampled_from([1, 3, 5]), st.integers(1, 6), st.integers(0, 9))
+def test_masks_are_resized_as_pillow_does_nearest(
+    tmp_path_factory, sides, mask_factor, image_factor, seed
+):
+    file = tmp_path_factory.mktemp("mask") / "mask.png"
+    sides = [2 * side + 1 for side in sides]
+    mask_size = [mask_factor * side for side in sides]
+    height, width = (image_factor * side for side in sides)
+    mask = np.random.default_rng(seed).integers(0, 2, mask_size, "uint8")
+    Image.fromarray(mask).save(file)
+    expected = Image.fromarray(mask).resize((width, height), Image.Resampling.NEAREST)
+    np.testing.assert_array_equal(read_mask(file, height, width), np.asarray(expected))
+
+
+def test_a_size_rounded_to_whole_pixels_is_accepted(tmp_path):
+    Image.fromarray(np.ones((333, 250), "uint8")).save(tmp_path / "mask.png")
+    assert read_mask(tmp_path / "mask.png", 1000, 750).all()
+
+
+def test_other_proportions_are_refused_by_name(tmp_path):
+    Image.fromarray(np.ones((30, 40), "uint8")).save(tmp_path / "mask.png")
+    message = "mask.png' is 40x30 pixels, but its image is 30x40: the proportions"
+    with pytest.raises(ValueError, match=message):
+        read_mask(tmp_path / "mask.png", 40, 30)
+
+
+@pytest.mark.parametrize("highest", [1, 7, 255])
+def test_any_value_above_zero_is_anomalous(tmp_path, highest):
+    values = np.array([[0, 1], [highest, 0]], "uint8")
+    Image.fromarray(values).save(tmp_path / "mask.png")
+    mask = read_mask(tmp_path / "mask.png", 2, 2)
+    assert mask.dtype == np.uint8
+    np.testing.assert_array_equal(mask, [[0, 1], [1, 0]])
+
+
+def test_of_a_palette_the_indices_count(tmp_path):
+    image = Image.fromarray(np.array([[0, 1], [2, 0]], "uint8"))
+    image.putpalette([255, 255, 255, 0, 0, 0, 9, 9, 9])
+    image.save(tmp_path / "mask.png")
+    assert Image.open(tmp_path / "mask.png").mode == "P"
+    np.testing.assert_array_equal(
+        read_mask(tmp_path / "mask.png", 2, 2), [[0, 1], [1, 0]]
+    )
+
+
+def test_a_damaged_mask_is_refused_by_name(tmp_path):
+    (tmp_path / "mask.png").write_bytes(b"nothing")
+    with pytest.raises(ValueError, match=r"mask.png' can't be read as an image"):
+        read_mask(tmp_path / "mask.png", 2, 2)
