@@ -35,13 +35,14 @@ def command(output, seed, epochs, as_json):
     if output.exists() and not output.is_dir():
         raise NotADirectoryError(f"'{output}' is a file. Choose another --output.")
     start_backend()
-    from keras_rlr.atomic_file import write_text
     from keras_rlr.cli.evaluate import print_result
     from keras_rlr.cli.progress import image_progress, training_progress
     from keras_rlr.datasets import FolderDataset, write_procedural_dataset
-    from keras_rlr.evaluation import evaluate_model
-    from keras_rlr.evaluation.report import report_html
+    from keras_rlr.evaluation.describe_evaluation import describe_evaluation
+    from keras_rlr.evaluation.evaluate_model import measure
     from keras_rlr.evaluation.result_file import result_as_json
+    from keras_rlr.evaluation.test_predictions import predict_test_set
+    from keras_rlr.evaluation.write_evaluation import write_evaluation
     from keras_rlr.training import TrainingInterrupted, train
 
     data, run_folder = output / "data", output / "run"
@@ -66,66 +67,39 @@ def command(output, seed, epochs, as_json):
     finally:
         progress.close()
     test = FolderDataset(data, "test")
+    model = run["model"]
     with image_progress("evaluating") as on_progress:
-        result = evaluate_model(run["model"], test, on_progress=on_progress)
-    write_text(output / "metrics.json", result_as_json(result) + "\n")
-    pictures = _draw(run["model"], test, output)
+        predictions = predict_test_set(model, test, on_progress=on_progress)
+    measured = measure(predictions)
+    evaluation = describe_evaluation(
+        model, test, predictions, measured, run=run["config"]
+    )
+    title = f"keras-rlr demo: {_PRESET}, one model for all categories"
+    write_evaluation(output, title, model, test, predictions, evaluation)
+    _draw(model, test, predictions, output)
     report = output / "report.html"
-    text = report_html("keras-rlr demo", _facts(run), result, pictures)
-    write_text(report, text)
     if as_json:
         summary = {"report": str(report), "model": str(run_folder / "model.keras")}
-        click.echo(json.dumps({**summary, **json.loads(result_as_json(result))}))
+        click.echo(json.dumps({**summary, **json.loads(result_as_json(evaluation))}))
         return
-    print_result(result)
+    print_result(evaluation)
     click.echo(f"The pictures are in {output / 'overlays'} and {report}.")
 
 
-def _facts(run):
-    config = run["config"]
-    calibration = config["calibration"]
-    seconds = sum(row["seconds"] for row in run["history"])
-    return [
-        f"One model ({_PRESET}) for all categories, trained on "
-        f"{config['data']['training_images']} normal images for "
-        f"{len(run['history'])} epochs in {seconds:.0f} seconds. AUROC in per cent; "
-        "“pooled” ranks the images (or pixels) of all categories together.",
-        f"The threshold, {calibration['threshold']:.3g}, is from "
-        f"{calibration['images']} normal images held out, at a false-positive rate of "
-        f"{calibration['false_positive_rate']:.3g}. Each picture shows an image and "
-        "its anomaly map over it; all have one scale of colours. The true defect is "
-        "outlined.",
-    ]
-
-
-def _draw(model, test, output):
+def _draw(model, test, predictions, output):
     """Overlays of some normal and some anomalous test images of every category."""
     from keras_rlr.atomic_file import atomic_path
     from keras_rlr.evaluation import HeatScale, draw_overlay
-    from keras_rlr.evaluation.report import Picture
 
-    chosen = [
-        i for category in test.categories for i in _some_of(test.samples, category)
-    ]
-    elements = [test[i] for i in chosen]
-    predictions = model.predict([element["image"] for element in elements], verbose=0)
-    scale = HeatScale.of_threshold(model.threshold)
-    pictures = []
-    for element, anomaly_map, score in zip(
-        elements,
-        predictions["anomaly_map"],
-        predictions["anomaly_score"],
-        strict=True,
-    ):
-        mask = element["mask"] if element["label"] else None
-        picture = draw_overlay(element["image"], anomaly_map, scale, mask)
-        path = output / "overlays" / element["path"]
-        with atomic_path(path.with_suffix(".png")) as temporary:
-            picture.save(temporary)
-        verdict = "anomalous" if score >= model.threshold else "normal"
-        caption = f"{element['defect_type']}: score {score:.2f}, called {verdict}"
-        pictures.append(Picture(picture, element["category"], caption))
-    return pictures
+    for category in test.categories:
+        scale = HeatScale.of_threshold(model.thresholds.of(category))
+        for i in _some_of(test.samples, category):
+            element = test[i]
+            mask = element["mask"] if element["label"] else None
+            picture = draw_overlay(element["image"], predictions.maps[i], scale, mask)
+            path = output / "overlays" / element["path"]
+            with atomic_path(path.with_suffix(".png")) as temporary:
+                picture.save(temporary)
 
 
 def _some_of(samples, category):

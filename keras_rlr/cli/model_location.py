@@ -23,6 +23,12 @@ def load_run(location):
     return load_model(saved_model_path(location))
 
 
-def default_run(data):
-    """The folder of the run on a data set, unless the user names another."""
-    return Path("runs") / Path(data).resolve().name
+def run_config(location):
+    """The config.json beside a model, or None if it has none."""
+    from keras_rlr.training.run_folder import RunFolder
+
+    path = Path(location)
+    run = RunFolder(path.parent if path.suffix == ".keras" else path)
+    # A file by another name may be of any run.
+    ours = path.suffix != ".keras" or path.name == run.model.name
+    return run.read_config() if ours and run.config.is_file() else None

@@ -34,13 +34,31 @@ NAMES = ListOf(str, "names")
 WHOLE_NUMBERS = ListOf(int, "whole numbers")
 AT_LEAST_ONE = click.IntRange(min=1)
 
-data_option = click.option(
-    "--data",
-    required=True,
-    type=click.Path(),
-    help="Data set: a folder in MVTec AD's layout (CATEGORY/train/good/*.png, "
-    "CATEGORY/test/DEFECT/*.png, CATEGORY/ground_truth/DEFECT/*_mask.png).",
-)
+
+def data_options(command):
+    """Adds --data, --dataset and --data-dir; `data_location` makes sense of them."""
+    for option in (
+        click.option(
+            "--data-dir",
+            type=click.Path(),
+            help="Where the data set of --dataset is extracted [default: where "
+            "`keras-rlr datasets prepare` puts it].",
+        ),
+        click.option(
+            "--dataset", help="Published data set; `keras-rlr datasets list` has them."
+        ),
+        click.option(
+            "--data",
+            type=click.Path(),
+            help="Folder of a data set: in MVTec AD's layout (CATEGORY/train/good/, "
+            "CATEGORY/test/DEFECT/, CATEGORY/ground_truth/DEFECT/*_mask.png), in "
+            "VisA's, or plain folders (normal/, anomalous/, masks/).",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
 categories_option = click.option(
     "--categories", type=NAMES, help="Use these categories alone: bottle,cable."
 )

@@ -1,11 +1,20 @@
 """How far training has come, for people and for log files."""
 
+import contextlib
+import functools
 import time
 
 import click
 import keras
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
 
 
 def training_progress():
@@ -136,6 +145,34 @@ class _ImageProgress:
 
     def __exit__(self, *exception):
         self._progress.stop()
+
+
+@contextlib.contextmanager
+def byte_progress():
+    """Gives two functions `(done, total)`, for a download and for an extraction."""
+    console = Console(stderr=True)
+    progress = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
+    tasks = {}
+
+    def update(what, done, total):
+        if what not in tasks:
+            tasks[what] = progress.add_task(what)
+        progress.update(tasks[what], completed=done, total=total)
+
+    with progress:
+        yield (
+            functools.partial(update, "downloading"),
+            functools.partial(update, "extracting"),
+        )
 
 
 def format_seconds(seconds):

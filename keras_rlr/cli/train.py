@@ -4,19 +4,19 @@ from pathlib import Path
 import click
 
 from keras_rlr.cli.backend import start_backend
-from keras_rlr.cli.model_location import default_run
+from keras_rlr.cli.data_location import data_location
 from keras_rlr.cli.options import (
     AT_LEAST_ONE,
     WHOLE_NUMBERS,
     categories_option,
-    data_option,
+    data_options,
     json_option,
     optional_weights,
 )
 
 
 @click.command()
-@data_option
+@data_options
 @click.option(
     "--output", type=click.Path(), help="Folder of the run [default: runs/NAME]."
 )
@@ -63,21 +63,38 @@ from keras_rlr.cli.options import (
 )
 @click.option("--distribution", type=AT_LEAST_ONE, help="Number of devices.")
 @click.option("--resume", is_flag=True, help="Continue the run in --output.")
+@click.option(
+    "--test-every-epoch",
+    is_flag=True,
+    help="Keep the models that are best on the test set too, as the paper's authors "
+    "select them, for `evaluate --protocol best-on-test-set`.",
+)
 @json_option
-def command(data, output, resume, as_json, **settings):
+def command(
+    data, dataset, data_dir, output, resume, test_every_epoch, as_json, **settings
+):
     """Train one model on all categories of a data set.
 
     The run's folder gets model.keras, history.csv, config.json and environment.json;
     a checkpoint is kept after every epoch. Ctrl-C stops it, --resume goes on.
     """
+    location = data_location(data, dataset, data_dir)
     start_backend()
     from keras_rlr.cli.progress import training_progress
+    from keras_rlr.datasets import FolderDataset
+    from keras_rlr.evaluation.best_on_test_set import BestOnTestSet
     from keras_rlr.training import TrainingInterrupted, train
 
-    output = output or default_run(data)
+    output = output or location.run
     progress = training_progress()
+    callbacks = [progress]
+    if test_every_epoch:
+        test = FolderDataset(location.folder, "test", settings["categories"])
+        callbacks.append(BestOnTestSet(test, Path(output, "best_on_test_set")))
     try:
-        run = train(data, output, resume=resume, callbacks=[progress], **settings)
+        run = train(
+            location.folder, output, resume=resume, callbacks=callbacks, **settings
+        )
     except TrainingInterrupted:
         if Path(output, "config.json").is_file():
             click.echo(f"The run is in {output}: --resume continues it.", err=True)

@@ -3,21 +3,27 @@ import warnings
 
 import numpy as np
 
-from keras_rlr.inputs.masks import to_square_mask
-from keras_rlr.metrics import functional
+from keras_rlr.evaluation.test_predictions import predict_test_set
+from keras_rlr.inputs.resize import resize_maps
+from keras_rlr.metrics.functional import image_figures, pixel_figures
+from keras_rlr.metrics.functional.figures import IMAGE_FIGURES, PIXEL_FIGURES
+from keras_rlr.metrics.pixel_bins import PixelBins
 
-METRICS = ("image_auroc", "pixel_auroc")
+FIGURES = (*IMAGE_FIGURES, *PIXEL_FIGURES)
+MAP_SIZES = ("model", "original")
 
 
-def evaluate_model(model, dataset, batch_size=16, on_progress=None):
+def evaluate_model(
+    model, dataset, batch_size=16, map_size="model", fpr_limit=0.3, on_progress=None
+):
     """Measures a model on the test images of one or more categories.
 
-    The protocol of the literature on one model for many categories: AUROC of the
-    images' anomaly scores and of the pixels of the unsmoothed anomaly maps, per
-    category. Masks are resized to the model's image size by nearest neighbour at
-    pixel centres, and anything above 0 is anomalous. "mean" averages the categories;
-    "pooled" ranks the images (or pixels) of all of them together, which asks for one
-    threshold that suits every category. Neither is chosen on, and nothing is flipped.
+    The protocol of the literature on one model for many categories: figures of the
+    images' anomaly scores, and of the pixels of the unsmoothed anomaly maps, per
+    category. Masks are resized by nearest neighbour at pixel centres, and anything
+    above 0 is anomalous. "mean" averages the categories; "pooled" ranks the images
+    (or pixels) of all of them together, which asks for one threshold that suits every
+    category. Nothing is selected by the figures, and nothing is flipped.
 
     Args:
         model: An `RLR` model, trained.
@@ -25,15 +31,21 @@ def evaluate_model(model, dataset, batch_size=16, on_progress=None):
             unless there is no ground truth, "mask" (height, width) of any size; for
             example a `FolderDataset` of the split "test".
         batch_size: Images predicted at a time.
+        map_size: "model" compares maps and masks at the model's image size, "original"
+            at each image's own. At original sizes the pooled figures of pixels are
+            counted in bins, to 1e-3 or better; all others are exact.
+        fpr_limit: False-positive rate where AUPRO's integration ends.
         on_progress: Called with (images done, images in all) after every batch.
 
     Returns:
-        A dict of fractions, `{"categories": {name: {"image_auroc": float,
-        "pixel_auroc": float}}, "mean": {…}, "pooled": {…}}`. A figure that is
-        undefined is NaN, with a warning, and is left out of the mean.
+        A dict of fractions, `{"categories": {name: {"image_auroc": float, "image_ap",
+        "image_f1_max", "pixel_auroc", "pixel_ap", "pixel_f1_max", "pixel_aupro"}},
+        "mean": {…}, "pooled": {…}}`. A figure that is undefined is NaN, with a
+        warning, and is left out of the mean.
 
     Raises:
-        ValueError: If the data set is empty or a mask is malformed.
+        ValueError: If the data set is empty, a mask is malformed or an option is
+            unknown.
 
     Example:
 
@@ -47,65 +59,80 @@ def evaluate_model(model, dataset, batch_size=16, on_progress=None):
     evaluate_model(model, test)["mean"]["image_auroc"]
     ```
     """
-    count = len(dataset)
-    if not count:
-        raise ValueError("The data set has no images, so there is nothing to evaluate.")
-    size = model.image_size
-    labels = np.zeros(count, bool)
-    scores = np.zeros(count, "float32")
-    categories = np.empty(count, object)
-    maps = np.zeros((count, size, size), "float32")
-    masks = np.zeros((count, size, size), bool)
-    unmasked = set()
-    for start in range(0, count, batch_size):
-        rows = range(start, min(start + batch_size, count))
-        elements = [dataset[i] for i in rows]
-        output = model.predict(
-            [element["image"] for element in elements],
-            batch_size=batch_size,
-            verbose=0,
-        )
-        scores[rows] = output["anomaly_score"]
-        maps[rows] = output["anomaly_map"]
-        for i, element in zip(rows, elements, strict=True):
-            labels[i] = element["label"]
-            categories[i] = element["category"]
-            if element.get("mask") is not None:
-                masks[i] = to_square_mask(element["mask"], size)
-            elif labels[i]:
-                unmasked.add(categories[i])
-        if on_progress:
-            on_progress(rows.stop, count)
+    check_map_size(map_size)
+    predictions = predict_test_set(
+        model, dataset, batch_size, map_size == "original", on_progress
+    )
+    return measure(predictions, fpr_limit)
 
-    masked = np.array([name not in unmasked for name in categories])
-    results = {}
-    for name in sorted(set(categories)):
-        rows = np.flatnonzero(categories == name)
-        results[name] = {
-            "image_auroc": _auroc(labels[rows], scores[rows]),
-            "pixel_auroc": _auroc(masks[rows], maps[rows], name not in unmasked),
+
+def check_map_size(map_size):
+    """Raises a ValueError for an unknown size of maps."""
+    if map_size not in MAP_SIZES:
+        raise ValueError(
+            f"`map_size` must be 'model' or 'original'. Received: {map_size!r}."
+        )
+
+
+def measure(predictions, fpr_limit=0.3):
+    """Returns the figures of `TestPredictions`, as `evaluate_model` does."""
+    with warnings.catch_warnings():
+        # One summary follows in place of a warning a category and figure.
+        warnings.filterwarnings("ignore", ".* is undefined without both classes")
+        results = {
+            name: _category(predictions, name, fpr_limit) for name in predictions.names
         }
-    everything = masked.all()
-    pooled = {
-        "image_auroc": _auroc(labels, scores),
-        # Indexing copies, which all the maps of a large data set should be spared.
-        "pixel_auroc": _auroc(masks, maps)
-        if everything
-        else _auroc(masks[masked], maps[masked]),
-    }
-    _warn_of_undefined(results, unmasked)
+        pooled = {
+            **image_figures(predictions.labels, predictions.scores),
+            **_pooled_pixels(predictions, fpr_limit),
+        }
+    _warn_of_undefined(results, predictions.unmasked)
     return {"categories": results, "mean": _mean(results), "pooled": pooled}
 
 
-def _auroc(labels, scores, known=True):
-    if not known or labels.all() or not labels.any():
-        return math.nan
-    return functional.auroc(labels, scores)
+def _category(predictions, name, fpr_limit):
+    rows = predictions.rows(name)
+    figures = image_figures(predictions.labels[rows], predictions.scores[rows])
+    if name in predictions.unmasked:
+        return {**figures, **_unknown_pixels()}
+    masks, maps = _pixels(predictions, rows)
+    return {**figures, **pixel_figures(masks, maps, fpr_limit)}
+
+
+def _pooled_pixels(predictions, fpr_limit):
+    masked = [name for name in predictions.names if name not in predictions.unmasked]
+    if not masked:
+        return _unknown_pixels()
+    if not predictions.original_masks:
+        if predictions.unmasked:
+            rows = np.isin(predictions.categories.astype(str), masked)
+            masks, maps = predictions.masks[rows], predictions.maps[rows]
+            return pixel_figures(masks, maps, fpr_limit)
+        # Indexing copies, which all the maps of a large data set should be spared.
+        return pixel_figures(predictions.masks, predictions.maps, fpr_limit)
+    bins = PixelBins()
+    for name in masked:
+        for i in predictions.rows(name):
+            (mask,), (anomaly_map,) = _pixels(predictions, [i])
+            bins.update(mask[None], anomaly_map[None])
+    return bins.figures(fpr_limit)
+
+
+def _pixels(predictions, rows):
+    if not predictions.original_masks:
+        return predictions.masks[rows], predictions.maps[rows]
+    masks = [predictions.original_masks[i].unpack() for i in rows]
+    maps = resize_maps(predictions.maps[rows], [mask.shape for mask in masks])
+    return masks, maps
+
+
+def _unknown_pixels():
+    return dict.fromkeys(PIXEL_FIGURES, math.nan)
 
 
 def _mean(results):
     mean = {}
-    for metric in METRICS:
+    for metric in FIGURES:
         values = [figures[metric] for figures in results.values()]
         defined = [value for value in values if not math.isnan(value)]
         mean[metric] = sum(defined) / len(defined) if defined else math.nan
@@ -115,22 +142,23 @@ def _mean(results):
 def _warn_of_undefined(results, unmasked):
     if unmasked:
         warnings.warn(
-            f"No masks for {', '.join(sorted(unmasked))}: pixel AUROC is NaN there, "
-            "and its mean and pooled figures are of the other categories.",
-            stacklevel=3,
+            f"No masks for {', '.join(sorted(unmasked))}: the pixel figures are NaN "
+            "there, and their mean and pooled ones are of the other categories.",
+            stacklevel=4,
         )
     undefined = []
     for name, figures in results.items():
         kinds = [
-            metric.split("_")[0]
-            for metric, value in figures.items()
-            if math.isnan(value) and not (metric == "pixel_auroc" and name in unmasked)
+            kind
+            for kind in ("image", "pixel")
+            if math.isnan(figures[f"{kind}_auroc"])
+            and not (kind == "pixel" and name in unmasked)
         ]
         if kinds:
             undefined.append(f"{name} ({', '.join(kinds)})")
     if undefined:
         warnings.warn(
-            f"AUROC is NaN for {', '.join(undefined)}: it needs normal and anomalous "
-            "ones. The means are of the other categories.",
-            stacklevel=3,
+            f"Figures are NaN for {', '.join(undefined)}: they need normal and "
+            "anomalous ones. The means are of the other categories.",
+            stacklevel=4,
         )

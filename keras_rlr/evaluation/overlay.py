@@ -88,24 +88,54 @@ def draw_overlay(image, anomaly_map, scale, mask=None, max_side=512):
     draw_overlay(images[0], output["anomaly_map"][0], scale).save("overlay.png")
     ```
     """
-    from PIL import Image
+    return side_by_side(
+        overlay_panels(image, anomaly_map, scale, mask, max_side), scale
+    )
 
+
+def overlay_panels(image, anomaly_map, scale, mask=None, max_side=512):
+    """An image, and the image with its map over it.
+
+    Args:
+        image: See `draw_overlay`, as are the others.
+        anomaly_map: float array (S, S).
+        scale: A `HeatScale`.
+        mask: Array (height, width) to be outlined, or None.
+        max_side: The longest side of a panel.
+
+    Returns:
+        List of two float arrays (h, w, 3) in 0-255.
+    """
     rgb = to_rgb(np.asarray(image), "an image")
     longest = max(rgb.shape[:2])
     # Small images are enlarged so that the map's detail can be seen.
     factor = np.clip(longest, min(256, max_side), max_side) / longest
     height, width = (max(1, round(side * factor)) for side in rgb.shape[:2])
-    rgb = _resize(np.clip(rgb, 0, 255), height, width)
+    rgb = resize_pixels(np.clip(rgb, 0, 255), height, width)
     smooth = _smooth(np.asarray(anomaly_map, "float32"))
-    heat = _resize(smooth[..., None], height, width)[..., 0]
+    heat = resize_pixels(smooth[..., None], height, width)[..., 0]
     blended = _blend(rgb, scale.position(heat))
     if mask is not None:
-        inside = _nearest(np.asarray(mask) > 0, height, width)
+        inside = nearest_mask(mask, height, width)
         blended[_border(inside)] = _OUTLINE
-    picture = Image.new("RGB", (2 * width + 2 * _GAP + _LEGEND, height), "white")
-    picture.paste(_image(rgb), (0, 0))
-    picture.paste(_image(blended), (width + _GAP, 0))
-    picture.paste(_legend(scale, height), (2 * width + 2 * _GAP, 0))
+    return [rgb, blended]
+
+
+def side_by_side(panels, scale):
+    """A PIL image of panels of one size, with the legend of the scale at the right.
+
+    Args:
+        panels: Float arrays (h, w, 3) in 0-255.
+        scale: A `HeatScale`.
+    """
+    from PIL import Image
+
+    height, width = panels[0].shape[:2]
+    step = width + _GAP
+    picture = Image.new("RGB", (len(panels) * step + _LEGEND, height), "white")
+    for number, panel in enumerate(panels):
+        picture.paste(_image(panel), (number * step, 0))
+    picture.paste(_legend(scale, height), (len(panels) * step, 0))
     return picture
 
 
@@ -120,13 +150,16 @@ def _smooth(anomaly_map):
     return rows @ anomaly_map @ columns.T
 
 
-def _resize(pixels, height, width):
+def resize_pixels(pixels, height, width):
+    """Pixels (h, w, c) resized smoothly."""
     rows = resize_weights(pixels.shape[0], height)
     columns = resize_weights(pixels.shape[1], width)
     return np.einsum("ij,jkc,lk->ilc", rows, pixels, columns, optimize=True)
 
 
-def _nearest(mask, height, width):
+def nearest_mask(mask, height, width):
+    """A mask (h, w) resized by nearest neighbour; boolean, True above 0."""
+    mask = np.asarray(mask) > 0
     rows = ((np.arange(height) + 0.5) * mask.shape[0] / height).astype(int)
     columns = ((np.arange(width) + 0.5) * mask.shape[1] / width).astype(int)
     return mask.reshape(mask.shape[:2])[rows[:, None], columns]

@@ -1,12 +1,16 @@
+"""Results of evaluations as files."""
+
+import csv
+import io
 import json
 import math
 
 
 def result_as_json(result):
-    """The text of a result of `evaluate_model`: valid JSON, undefined figures null.
+    """The text of a result, as valid JSON: undefined figures are null.
 
     Args:
-        result: Nested dict of floats.
+        result: Nested dict, of `evaluate_model` or `describe_evaluation`.
 
     Returns:
         The text of one object, without a line break at its end.
@@ -18,3 +22,40 @@ def _finite(value):
     if isinstance(value, dict):
         return {key: _finite(entry) for key, entry in value.items()}
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def evaluation_as_csv(evaluation):
+    """The text of a table: a row a category, then mean and pooled.
+
+    Every row says what it was measured with, so that tables can be joined. Undefined
+    figures are empty.
+
+    Args:
+        evaluation: A result of `describe_evaluation`.
+    """
+    protocol, environment = evaluation["protocol"], evaluation["environment"]
+    used = {
+        "epoch": json.dumps(protocol["epoch"]),
+        "selected_on_test_set": str(protocol["selected_on_test_set"]).lower(),
+        "map_size": protocol["map_size"],
+        "backbone": evaluation["model"]["backbone"],
+        "levels": " ".join(map(str, evaluation["model"]["levels"])),
+        "recipe": (evaluation["training"] or {}).get("recipe", ""),
+        "seed": evaluation["model"]["seed"],
+        "backend": environment["backend"],
+        "keras_rlr": environment["packages"]["keras-rlr"],
+        "data_fingerprint": evaluation["data"]["fingerprint"],
+    }
+    text = io.StringIO()
+    columns = ["category", *evaluation["mean"], *used]
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    rows = {
+        **evaluation["categories"],
+        "mean": evaluation["mean"],
+        "pooled": evaluation["pooled"],
+    }
+    for name, figures in rows.items():
+        values = {k: "" if math.isnan(v) else repr(v) for k, v in figures.items()}
+        writer.writerow({"category": name, **values, **used})
+    return text.getvalue()

@@ -1,3 +1,5 @@
+import itertools
+
 import keras
 import numpy as np
 
@@ -73,6 +75,12 @@ class ImageSource:
         else:
             yield from self._stream()
 
+    def chunks(self, batches_each):
+        """Yields the batches of one pass as `BatchList`s of so many at most."""
+        stream = self.batches()
+        while chunk := list(itertools.islice(stream, batches_each)):
+            yield BatchList(chunk, self.batch_size)
+
     def _stream(self):
         pending = []
         for item in self.data:
@@ -89,6 +97,27 @@ class ImageSource:
                 yield _split(item)
         if pending:
             yield pending
+
+
+class BatchList:
+    """Batches that were read already, in place of an `ImageSource`.
+
+    Args:
+        elements: List of batches, lists of elements.
+        batch_size: Images a batch.
+    """
+
+    def __init__(self, elements, batch_size):
+        self.elements = elements
+        self.batch_size = batch_size
+
+    def num_batches(self):
+        """Number of batches."""
+        return len(self.elements)
+
+    def batches(self, order_seed=None):
+        """Yields the batches, in their order."""
+        yield from self.elements
 
 
 def _is_dataset(data):

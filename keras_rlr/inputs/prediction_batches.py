@@ -10,8 +10,9 @@ class PredictionBatches(HostBatches):
 
     Every batch is padded to the size of the first one and to a multiple of the
     devices, so that backends that compile for a shape compile once. After a pass,
-    `is_real` says which rows were images, `sizes` what their sizes were, and `labels`
-    and `masks` what came with them (None if any had none).
+    `is_real` says which rows were images, `sizes` what their sizes were, `categories`
+    what products they show (None where unknown), and `labels` and `masks` what came
+    with them (None if any had none).
 
     Args:
         source: An `ImageSource`.
@@ -22,6 +23,8 @@ class PredictionBatches(HostBatches):
         with_weight: Whether batches are dicts with "weight" (1, or 0 for padding),
             for which the model returns the loss too; keeps labels and masks.
         purpose: What the images are for, for the message when there are none.
+        first_index: Position of the first image in the whole data set.
+        padded_to: Size of the batches; 0 for that of the first one.
     """
 
     def __init__(
@@ -33,6 +36,8 @@ class PredictionBatches(HostBatches):
         order_seed=None,
         with_weight=False,
         purpose="predict",
+        first_index=0,
+        padded_to=0,
     ):
         super().__init__(source, image_size)
         self.devices = devices
@@ -40,8 +45,11 @@ class PredictionBatches(HostBatches):
         self.order_seed = order_seed
         self.with_weight = with_weight
         self.purpose = purpose
+        self.first_index = first_index
+        self.padded_to = padded_to
         self.is_real = []
         self.sizes = []
+        self.categories = []
         self.labels = None
         self.masks = None
 
@@ -58,7 +66,8 @@ class PredictionBatches(HostBatches):
                 elements = elements[: self.max_images - seen]
             if not elements:
                 break
-            yield elements, stack_images(elements, self.image_size, seen)
+            first = self.first_index + seen
+            yield elements, stack_images(elements, self.image_size, first)
             seen += len(elements)
         if not seen:
             raise no_images(self.purpose)
@@ -68,8 +77,8 @@ class PredictionBatches(HostBatches):
         # Kept apart until the pass is complete, because a backend may begin another
         # ahead of time; and published before the last batch is handed out, because a
         # backend that knows how many there are never asks for the end.
-        is_real, sizes, labels, masks = [], [], [], []
-        first_size = 0
+        is_real, sizes, categories, labels, masks = [], [], [], [], []
+        first_size = self.padded_to
         pending = None
         for elements, images in self.images():
             if pending is not None:
@@ -79,6 +88,7 @@ class PredictionBatches(HostBatches):
             first_size = first_size or padded
             is_real.extend([True] * count + [False] * (padded - count))
             sizes.extend(np.shape(element["image"])[:2] for element in elements)
+            categories.extend(map(_category, elements))
             if self.with_weight:
                 labels.extend(self._labels(elements))
                 masks.extend(self._masks(elements))
@@ -89,6 +99,7 @@ class PredictionBatches(HostBatches):
             pending = self._batch(images, count)
         self.is_real = np.array(is_real)
         self.sizes = sizes
+        self.categories = categories
         if labels and None not in labels:
             self.labels = np.array(labels)
         if masks and all(mask is not None for mask in masks):
@@ -121,3 +132,12 @@ class PredictionBatches(HostBatches):
         if not self.with_weight:
             return image
         return {"image": image, "weight": ((None,), "float32")}
+
+
+def _category(element):
+    category = element.get("category")
+    if category is None:
+        return None
+    if not isinstance(category, str | bytes):
+        category = to_array(category).item()
+    return category.decode() if isinstance(category, bytes) else str(category)

@@ -4,27 +4,28 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_rlr.inputs.host_batches import no_images
 from keras_rlr.inputs.image_source import ImageSource
 from keras_rlr.inputs.prediction_batches import PredictionBatches
 from keras_rlr.inputs.resize import resize_maps
 from keras_rlr.inputs.training_batches import TrainingBatches
-from keras_rlr.metrics.functional import auroc
-from keras_rlr.models.calibration import threshold_from_scores
 from keras_rlr.models.distribution import device_count, distribution_scope
 from keras_rlr.models.jax_values import give_back, hold_values
 from keras_rlr.models.loading import load_preset
 from keras_rlr.models.moments import ChannelMoments
+from keras_rlr.models.running_figures import RunningFigures
 from keras_rlr.models.training_callbacks import EpochOrder, Validation
 
 _MOST_IMAGES_TO_ADAPT_ON = 512
 _INFERENCE_BATCH = 16
+_BATCHES_A_CHUNK = 4
 
 
 class AnomalyDetector(keras.Model):
     """What RLR does on the host: any kind of data in, plain arrays out.
 
     The network itself is in the subclass, which gives `feature_extractor`,
-    `standardizations`, `standardize`, `rebuild`, `threshold_weight` and the
+    `standardizations`, `standardize`, `rebuild`, `thresholds` and the
     constructor's settings.
     """
 
@@ -42,8 +43,7 @@ class AnomalyDetector(keras.Model):
     @property
     def threshold(self):
         """The score from which on an image is anomalous, or None before `calibrate`."""
-        value = float(ops.convert_to_numpy(self.threshold_weight))
-        return None if np.isnan(value) else value
+        return self.thresholds.threshold
 
     @classmethod
     def from_preset(cls, preset, **overrides):
@@ -116,6 +116,7 @@ class AnomalyDetector(keras.Model):
         )
         if self.needs_adapting:
             self.adapt(x)
+        self.thresholds.forget()
         with distribution_scope(self.distribution):
             self.optimizer.build(self.trainable_variables)
         own_callbacks = [EpochOrder(batches)]
@@ -146,7 +147,9 @@ class AnomalyDetector(keras.Model):
         Returns:
             Dict: "anomaly_map", float32 array (images, image_size, image_size), or a
             list of arrays (height, width) with `original_size`; "anomaly_score",
-            float32 array (images,); once calibrated "is_anomalous", bool (images,).
+            float32 array (images,); once calibrated "is_anomalous", bool (images,):
+            whether the score reaches the threshold, that of its category for elements
+            that are dicts with a "category" the model has one for.
 
         Raises:
             ValueError: If the data is not readable, or the model was never trained
@@ -155,8 +158,9 @@ class AnomalyDetector(keras.Model):
         batches = self._inference_batches(x, batch_size)
         outputs = self._infer(batches, verbose=verbose, callbacks=callbacks)
         if self.threshold is not None:
-            outputs["is_anomalous"] = outputs["anomaly_score"] >= np.float32(
-                self.threshold
+            thresholds = [self.thresholds.of(name) for name in batches.categories]
+            outputs["is_anomalous"] = outputs["anomaly_score"] >= np.array(
+                thresholds, "float32"
             )
         if original_size:
             outputs["anomaly_map"] = resize_maps(outputs["anomaly_map"], batches.sizes)
@@ -169,52 +173,75 @@ class AnomalyDetector(keras.Model):
         verbose="auto",
         callbacks=None,
         return_dict=False,
+        exact=None,
     ):
-        """Returns loss, image AUROC and pixel AUROC, pooled over all images.
+        """Returns the loss and the figures of a test set, of all images together.
 
         Args:
             x: Data whose elements are dicts with "image" and optionally "label" (0
                 normal, 1 anomalous) and "mask" (height, width), of any size: above
                 0 is anomalous.
             batch_size: For data that is not batched.
-            verbose: As in Keras.
-            callbacks: As in Keras.
+            verbose: Whether to show a progress bar.
+            callbacks: As in Keras; they see the batches as those of `predict`.
             return_dict: Whether to return a dict instead of a list.
+            exact: Whether the figures of pixels are exact, which keeps all maps, or
+                counted in bins of 1/2048 of a value. By default up to 4096 maps are.
 
         Returns:
-            "loss", and where there are labels "image_auroc" and "pixel_auroc" (NaN
-            with a warning without masks), in this order.
+            "loss", and where there are labels "image_auroc", "image_ap",
+            "image_f1_max", "pixel_auroc", "pixel_ap", "pixel_f1_max" and
+            "pixel_aupro" (NaN with a warning without masks), in this order.
         """
-        batches = self._inference_batches(x, batch_size, with_loss=True)
-        outputs = self._infer(batches, verbose=verbose, callbacks=callbacks)
-        results = {"loss": float(np.mean(outputs["loss"], dtype="float64"))}
-        if batches.labels is not None:
-            results["image_auroc"] = auroc(batches.labels, outputs["anomaly_score"])
-            results["pixel_auroc"] = _pixel_auroc(batches.masks, outputs["anomaly_map"])
+        source = self._inference_batches(x, batch_size).source
+        figures = RunningFigures(exact)
+        bar = keras.utils.Progbar(source.num_batches(), verbose=int(bool(verbose)))
+        seen = done = size = 0
+        for chunk in source.chunks(_BATCHES_A_CHUNK):
+            batches = PredictionBatches(
+                chunk,
+                self.image_size,
+                devices=self.device_count,
+                with_weight=True,
+                first_index=seen,
+                padded_to=size,
+            )
+            outputs = self._infer(batches, verbose=0, callbacks=callbacks)
+            figures.update(outputs, batches.labels, batches.masks)
+            size = size or len(batches.is_real) // chunk.num_batches()
+            seen += int(batches.is_real.sum())
+            done += chunk.num_batches()
+            bar.update(done)
+        if not seen:
+            raise no_images("evaluate")
+        bar.update(done, finalize=True)
+        results = figures.result()
         return results if return_dict else list(results.values())
 
     def calibrate(self, x, false_positive_rate=0.01, batch_size=None):
-        """Sets the threshold from normal images that were not trained on.
+        """Sets thresholds from normal images that were not trained on.
 
-        The threshold is the ⌈(n + 1)(1 - rate)⌉-th smallest of their n scores. It is
-        a weight of the model, saved with it.
+        A threshold is the ⌈(n + 1)(1 - rate)⌉-th smallest of n scores. There is one
+        of all images, and one of each category that has images enough. They are
+        saved with the model, and forgotten when it is trained again.
 
         Args:
-            x: Normal images, any kind of data that `fit` takes.
+            x: Normal images, any kind of data that `fit` takes. Elements that are
+                dicts with a "category" give thresholds by category too.
             false_positive_rate: Share of new normal images called anomalous.
             batch_size: For data that is not batched.
 
         Returns:
-            The threshold, a Python float.
+            The threshold of all images together, a Python float.
 
         Raises:
             ValueError: If there are too few images for the rate; it names how many.
         """
         batches = self._inference_batches(x, batch_size)
         scores = self._infer(batches, verbose=0)["anomaly_score"]
-        threshold = threshold_from_scores(scores, false_positive_rate)
-        self.threshold_weight.assign(threshold)
-        return threshold
+        return self.thresholds.calibrate(
+            scores, batches.categories, false_positive_rate
+        )
 
     def adapt(self, x, batch_size=None):
         """Takes mean and variance of the features from normal images.
@@ -296,7 +323,7 @@ class AnomalyDetector(keras.Model):
             )
         return [np.concatenate(level) for level in zip(*parts, strict=True)]
 
-    def _inference_batches(self, x, batch_size=None, with_loss=False):
+    def _inference_batches(self, x, batch_size=None):
         if self.needs_adapting:
             raise ValueError(
                 "This model standardises its features and has not seen normal images "
@@ -306,7 +333,6 @@ class AnomalyDetector(keras.Model):
             ImageSource(x, batch_size or _INFERENCE_BATCH),
             self.image_size,
             devices=self.device_count,
-            with_weight=with_loss,
         )
 
     def _infer(self, batches, **kwargs):
@@ -326,14 +352,3 @@ class AnomalyDetector(keras.Model):
                 if batches.error is not None:
                     raise batches.error from None
                 raise
-
-
-def _pixel_auroc(masks, maps):
-    if masks is None:
-        warnings.warn(
-            "The data has no masks, so the pixel AUROC is NaN. Give each element a "
-            "'mask' (height, width), all zero for normal images.",
-            stacklevel=3,
-        )
-        return float("nan")
-    return auroc(masks.ravel(), maps.ravel())

@@ -31,10 +31,38 @@ def threshold_from_scores(scores, false_positive_rate):
     count = len(scores)
     rank = math.ceil(round((count + 1) * (1.0 - false_positive_rate), 9))
     if rank > count:
-        needed = math.ceil(round(1.0 / false_positive_rate, 9)) - 1
         raise ValueError(
             f"A false-positive rate of {false_positive_rate:g} needs at least "
-            f"{needed} normal images to calibrate on. Received {count}: give more "
-            f"images, or a rate of at least {1.0 / (count + 1):.3g}."
+            f"{images_needed(false_positive_rate)} normal images to calibrate on. "
+            f"Received {count}: give more images, or a rate of at least "
+            f"{1.0 / (count + 1):.3g}."
         )
     return float(np.sort(scores)[rank - 1])
+
+
+def category_thresholds(scores, categories, false_positive_rate):
+    """Returns a threshold for each category that has images enough for one.
+
+    Args:
+        scores: Array (n,), as of `threshold_from_scores`.
+        categories: List of n names; None where unknown.
+        false_positive_rate: Share of normal images that may be called anomalous.
+
+    Returns:
+        Dict of Python floats by category, and the sorted names of the categories with
+        too few images for the rate.
+    """
+    names = np.array(categories, object)
+    thresholds, too_few = {}, []
+    for name in sorted({name for name in categories if name is not None}):
+        chosen = scores[names == name]
+        if images_needed(false_positive_rate) > len(chosen):
+            too_few.append(name)
+        else:
+            thresholds[name] = threshold_from_scores(chosen, false_positive_rate)
+    return thresholds, too_few
+
+
+def images_needed(false_positive_rate):
+    """Returns how many normal images a false-positive rate needs at least."""
+    return math.ceil(round(1.0 / false_positive_rate, 9)) - 1

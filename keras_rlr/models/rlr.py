@@ -17,6 +17,7 @@ from keras_rlr.models.backbones import (
     deserialize_backbone,
     serialize_backbone,
 )
+from keras_rlr.models.decision_thresholds import DecisionThresholds
 from keras_rlr.models.distribution import (
     current_distribution,
     distribution_scope,
@@ -194,14 +195,7 @@ class RLR(AnomalyDetector):
         self.anomaly_map.build([(None, *shape) for shape in shapes])
         self.anomaly_score = AnomalyScore(name="anomaly_score")
         self.anomaly_score.build((None, self.image_size, self.image_size))
-        # NaN until calibrated; a weight, so that it is saved with the model.
-        self.threshold_weight = self.add_weight(
-            shape=(),
-            initializer=keras.initializers.Constant(float("nan")),
-            trainable=False,
-            dtype="float32",
-            name="threshold",
-        )
+        self.thresholds = DecisionThresholds(name="thresholds")
         self.reconstruction_loss = ReconstructionLoss(reduction=None)
         self.mean_of_errors = MeanOfErrors()
         self.loss_metric = keras.metrics.Mean(name="loss")

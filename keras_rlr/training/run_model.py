@@ -12,22 +12,6 @@ _OF_THE_RUN = {
     "learning_rate",
     "calibration_fraction",
 }
-# Arguments of the model to be found in config.json, chosen or not.
-_DESCRIBED = (
-    "levels",
-    "image_size",
-    "hidden_dims",
-    "windows",
-    "num_heads",
-    "num_blocks",
-    "alpha",
-    "noise_scale",
-    "attentions",
-    "residual",
-    "standardize_features",
-    "cosine_damping",
-    "seed",
-)
 
 
 def new_model(settings):
@@ -49,12 +33,3 @@ def resumed_model(run, settings):
     if not run.checkpoint.is_file():
         return new_model(settings)
     return RLR.from_preset(run.checkpoint, distribution=settings.get("distribution"))
-
-
-def describe_model(model):
-    """Returns the model's arguments, fit for JSON."""
-    described = {"backbone": model.backbone_name}
-    for name in _DESCRIBED:
-        value = getattr(model, name)
-        described[name] = list(value) if isinstance(value, tuple) else value
-    return described

@@ -2,14 +2,15 @@ import math
 import warnings
 
 from keras_rlr.datasets import FolderDataset
+from keras_rlr.models.describe_model import describe_model
+from keras_rlr.models.environment import describe_environment
+from keras_rlr.models.save_model import save_without_optimizer
 from keras_rlr.training.checkpointing import Checkpointing
-from keras_rlr.training.environment import describe_environment
 from keras_rlr.training.hold_out import hold_out
 from keras_rlr.training.interruption import SignalGuard
 from keras_rlr.training.run_folder import RunFolder
-from keras_rlr.training.run_model import describe_model, new_model, resumed_model
+from keras_rlr.training.run_model import new_model, resumed_model
 from keras_rlr.training.run_settings import run_settings
-from keras_rlr.training.save_model import save_without_optimizer
 
 _FALSE_POSITIVE_RATE = 0.01
 
@@ -107,6 +108,7 @@ def train(
             "batch_size": batch_size,
             # By way of text, 2e-4 as float32 stays 0.0002.
             "learning_rate": float(f"{float(model.optimizer.learning_rate):.6g}"),
+            "beta_2": model.recipe.beta_2,
         }
         config["calibration"] = None
         run.write_json(run.config, config)
@@ -173,9 +175,13 @@ def _calibrate(model, held):
             f"for the smallest that they allow, {rate:.3g}.",
             stacklevel=3,
         )
-    threshold = model.calibrate(held, false_positive_rate=rate)
+    with warnings.catch_warnings():
+        # Which categories have thresholds of their own is in the configuration.
+        warnings.filterwarnings("ignore", ".*for a threshold of its own")
+        threshold = model.calibrate(held, false_positive_rate=rate)
     return {
         "images": len(held),
         "false_positive_rate": rate,
-        "threshold": float(threshold),
+        "threshold": threshold,
+        "category_thresholds": model.thresholds.by_category,
     }

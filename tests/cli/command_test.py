@@ -112,14 +112,23 @@ def test_evaluate_prints_a_table_or_one_object(trained, data, tmp_path):
     assert list(result) == ["categories", "mean", "pooled"]
     assert list(result["categories"]) == ["gear", "wood"]
     for figures in (*result["categories"].values(), result["mean"], result["pooled"]):
-        assert set(figures) == {"image_auroc", "pixel_auroc"}
+        assert list(figures) == [
+            *("image_auroc", "image_ap", "image_f1_max"),
+            *("pixel_auroc", "pixel_ap", "pixel_f1_max", "pixel_aupro"),
+        ]
         assert all(0 <= value <= 1 for value in figures.values())
-    assert json.loads((tmp_path / "results" / "metrics.json").read_text()) == result
+    written = json.loads((tmp_path / "results" / "metrics.json").read_text())
+    assert {key: written[key] for key in result} == result
+    assert written["protocol"]["selected_on_test_set"] is False
+    assert written["protocol"]["epoch"] == trained[1] + 2
+    assert written["data"]["fingerprint"] == FolderDataset(data, "test").fingerprint()
+    assert sum(written["confusion"]["gear"].values()) == 6
     model = keras.saving.load_model(folder / "model.keras")
     expected = model.evaluate(FolderDataset(data, "test"), verbose=0, return_dict=True)
     for name, value in result["pooled"].items():
         assert value == pytest.approx(expected[name], abs=1e-6)
     table = run(*arguments, "--categories", "wood")
+    assert (folder / "evaluation" / "report.html").is_file()
     assert table.exit_code == 0
     rows = [line for line in table.stdout.splitlines() if "wood" in line]
     assert f"{100 * result['categories']['wood']['pixel_auroc']:.1f}" in rows[0]
@@ -222,6 +231,7 @@ def test_evaluate_without_a_model_names_the_command_that_makes_one(
     assert result.exit_code == 2
     assert f"`keras-rlr train --data {data}`" in result.stderr
     assert os.path.join("runs", "data") in result.stderr
+    assert "--train" in result.stderr
 
 
 @pytest.mark.parametrize(
@@ -261,10 +271,11 @@ def test_demo_ends_with_the_table_and_the_place_of_its_pictures(tmp_path):
     )
     result = run("demo", "--output", output, "--epochs", 1)
     assert result.exit_code == 0, result.stderr
-    assert "image AUROC" in result.stdout
+    assert result.stdout.count("AUROC") == 2 and "AUPRO" in result.stdout
     assert str(output / "report.html") in result.stdout.splitlines()[-1]
     page = (output / "report.html").read_text()
-    assert page.count("data:image/jpeg;base64,") == 6
+    assert page.count("data:image/jpeg;base64,") == 4
+    assert page.count("data:image/svg+xml;base64,") == 3
     overlays = sorted((output / "overlays").rglob("*.png"))
     assert len(overlays) == 6
     assert {path.parent.name for path in overlays} > {"good"}

@@ -16,7 +16,10 @@ from keras_rlr.cli.train import command as train_command
 
 pytestmark = pytest.mark.backend_independent
 
-COMMANDS = ["demo", "evaluate", "import-checkpoint", "info", "predict", "train"]
+COMMANDS = [
+    *("calibrate", "datasets", "demo", "evaluate", "import-checkpoint", "info"),
+    *("predict", "train"),
+]
 
 
 def run(*arguments):
@@ -44,8 +47,32 @@ def test_the_options_that_others_build_on():
         *("--backbone-weights", "--hidden-dims", "--standardize-features"),
         *("--noise-scale", "--recipe", "--epochs", "--batch-size", "--learning-rate"),
         *("--seed", "--calibration-fraction", "--distribution", "--resume"),
+        *("--dataset", "--data-dir"),
     }
-    assert options_of(evaluate_command) >= {"--data", "--model", "--output", "--json"}
+    assert options_of(evaluate_command) >= {
+        *("--data", "--dataset", "--data-dir", "--model", "--output", "--json"),
+        *("--train", "--protocol"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ((), "Give either --data with a folder or --dataset"),
+        (("--data", "a", "--dataset", "visa"), "Give either --data"),
+        (("--data", "a", "--data-dir", "b"), "--data-dir belongs to --dataset"),
+        (("--dataset", "mnist"), "no data set 'mnist'. Choose from: mvtec_ad, visa"),
+        (("--dataset", "visa"), "by `keras-rlr datasets prepare visa`"),
+    ],
+)
+@pytest.mark.parametrize("name", ["train", "evaluate"])
+def test_where_the_data_is(name, options, message, tmp_path, monkeypatch):
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    result = run(name, *options)
+    assert result.exit_code == 2
+    assert message in " ".join(result.stderr.split())
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_an_unknown_command_is_wrong_use():

@@ -5,10 +5,15 @@ import warnings
 import numpy as np
 import pytest
 from PIL import Image
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import (
+    average_precision_score,
+    precision_recall_curve,
+    roc_auc_score,
+)
 
 from keras_rlr.evaluation import evaluate_model
 from keras_rlr.evaluation.result_file import result_as_json
+from keras_rlr.metrics.functional import aupro
 from tests.evaluation.stand_in_model import StandInModel
 
 pytestmark = pytest.mark.backend_independent
@@ -45,6 +50,16 @@ def pillow_mask(mask):
     )
 
 
+def skl(kind, labels, scores):
+    precision, recall, _ = precision_recall_curve(labels, scores)
+    f1 = 2 * precision * recall / np.maximum(precision + recall, 1e-12)
+    return {
+        f"{kind}_auroc": roc_auc_score(labels, scores),
+        f"{kind}_ap": average_precision_score(labels, scores),
+        f"{kind}_f1_max": f1.max(),
+    }
+
+
 def test_equals_scikit_learn_per_category_mean_and_pooled():
     elements = noisy_elements(["b", "a", "c"], 10)
     model = StandInModel(SIZE)
@@ -57,8 +72,9 @@ def test_equals_scikit_learn_per_category_mean_and_pooled():
 
     def expected(rows):
         return {
-            "image_auroc": roc_auc_score(labels[rows], scores[rows]),
-            "pixel_auroc": roc_auc_score(masks[rows].ravel(), maps[rows].ravel()),
+            **skl("image", labels[rows], scores[rows]),
+            **skl("pixel", masks[rows].ravel(), maps[rows].ravel()),
+            "pixel_aupro": aupro(masks[rows], maps[rows]),
         }
 
     assert list(result["categories"]) == ["a", "b", "c"]
@@ -96,7 +112,7 @@ def test_categories_without_masks_are_nan_with_one_warning():
     elements = noisy_elements(["a"], 6) + noisy_elements(["b", "c"], 6, masks=False)
     with pytest.warns(UserWarning) as caught:
         result = evaluate_model(StandInModel(SIZE), elements)
-    assert [str(w.message)[:21] for w in caught] == ["No masks for b, c: pi"]
+    assert [str(w.message)[:21] for w in caught] == ["No masks for b, c: th"]
     only = evaluate_model(StandInModel(SIZE), elements[:6])
     for name in ("b", "c"):
         assert math.isnan(result["categories"][name]["pixel_auroc"])

@@ -181,6 +181,6 @@ def test_reconstruct_says_which_shapes_it_takes(model):
 
 def test_evaluate_warns_without_masks(model):
     data = {"image": IMAGES, "label": np.array([0, 1, 0, 1])}
-    with pytest.warns(UserWarning, match="no masks, so the pixel AUROC is NaN"):
+    with pytest.warns(UserWarning, match="no masks, so the figures of pixels are NaN"):
         results = model.evaluate(data, verbose=0, return_dict=True)
     assert np.isnan(results["pixel_auroc"]) and 0 <= results["image_auroc"] <= 1

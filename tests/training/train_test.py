@@ -82,11 +82,13 @@ def test_the_folder_has_what_was_promised(run):
         "epochs": 3,
         "batch_size": 4,
         "learning_rate": run["model"].recipe.learning_rate,
+        "beta_2": 0.95,
     }
     assert config["calibration"] == {
         "images": 2,
         "false_positive_rate": pytest.approx(1 / 3),
         "threshold": run["model"].threshold,
+        "category_thresholds": {},
     }
     environment = json.loads((folder / "environment.json").read_text())
     assert environment["backend"] == keras.backend.backend()

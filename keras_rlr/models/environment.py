@@ -16,7 +16,7 @@ def describe_environment():
         installed, the system, the backend and its precision.
     """
     versions = {"keras-rlr": keras_rlr.__version__}
-    for name in (*_PACKAGES, "Pillow"):
+    for name in (*_PACKAGES, "Pillow", "scipy"):
         try:
             versions[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:

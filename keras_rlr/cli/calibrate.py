@@ -1,0 +1,53 @@
+import json
+from pathlib import Path
+
+import click
+
+from keras_rlr.cli.backend import start_backend
+from keras_rlr.cli.model_location import load_run
+from keras_rlr.cli.options import json_option
+
+
+@click.command()
+@click.option(
+    "--model", required=True, type=click.Path(), help="Folder of a run, or .keras file."
+)
+@click.option(
+    "--data",
+    required=True,
+    type=click.Path(),
+    help="Normal images: any folder of images, or a data set, whose normal training "
+    "images are used. Of the data set the run was trained on, those held out.",
+)
+@click.option(
+    "--false-positive-rate",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    default=0.01,
+    show_default=True,
+    help="Share of new normal images that may be called anomalous.",
+)
+@json_option
+def command(model, data, false_positive_rate, as_json):
+    """Set the thresholds of a model from normal images.
+
+    The images must not be those the model was trained on: these score lower than new
+    ones. The threshold is stored in the model; so is one for every category that has
+    images enough.
+    """
+    start_backend()
+    from keras_rlr.models.loading import saved_model_path
+    from keras_rlr.training.calibrate_run import calibrate_run
+
+    detector = load_run(model)
+    calibration = calibrate_run(
+        detector, saved_model_path(Path(model)), data, false_positive_rate
+    )
+    if as_json:
+        click.echo(json.dumps(calibration, indent=2))
+        return
+    click.echo(
+        f"Threshold {calibration['threshold']:.4g}, for a false-positive rate of "
+        f"{false_positive_rate:g}, from {calibration['images']} normal images."
+    )
+    for name, threshold in calibration["category_thresholds"].items():
+        click.echo(f"  {name}: {threshold:.4g}")

@@ -1,0 +1,72 @@
+from keras_rlr.evaluation.confusion import confusion
+from keras_rlr.models.describe_model import describe_model
+from keras_rlr.models.environment import describe_environment
+
+_LAST_EPOCH = (
+    "The model is that of the last epoch: nothing was selected on the test set."
+)
+_UNKNOWN_EPOCH = (
+    "The model was evaluated as it is; how it was trained, and whether it was selected "
+    "on the test set, is not known here."
+)
+_BEST_EPOCH = (
+    "SELECTED ON THE TEST SET, as the paper's authors do: of all epochs the ones with "
+    "the best mean image AUROC and, separately, the best mean pixel AUROC on these "
+    "very images. Such figures are higher than what new images will give."
+)
+
+
+def describe_evaluation(
+    model,
+    dataset,
+    predictions,
+    result,
+    map_size="model",
+    fpr_limit=0.3,
+    run=None,
+    best_epochs=None,
+):
+    """Everything that `metrics.json` holds of an evaluation.
+
+    Args:
+        model: The `RLR` model.
+        dataset: The `FolderDataset` of test images.
+        predictions: `TestPredictions`.
+        result: The result of `measure`.
+        map_size: At which size pixels were compared, "model" or "original".
+        fpr_limit: Where AUPRO's integration ended.
+        run: The `config.json` of the training run, or None if it is unknown.
+        best_epochs: (epoch of the image figures, epoch of the pixel figures) if they
+            were selected on the test set.
+
+    Returns:
+        The result with "thresholds", "confusion", "protocol", "model", "training",
+        "data" and "environment", fit for JSON.
+    """
+    thresholds = {name: model.thresholds.of(name) for name in predictions.names}
+    epochs = None if run is None else run["training"]["epochs"]
+    if best_epochs is not None:
+        epochs, words = list(best_epochs), _BEST_EPOCH
+    else:
+        words = _UNKNOWN_EPOCH if run is None else _LAST_EPOCH
+    return {
+        **result,
+        "thresholds": thresholds,
+        "confusion": confusion(predictions, thresholds),
+        "protocol": {
+            "words": words,
+            "epoch": epochs,
+            "selected_on_test_set": best_epochs is not None,
+            "map_size": model.image_size if map_size == "model" else "original",
+            "aupro_false_positive_rate_limit": fpr_limit,
+        },
+        "model": describe_model(model),
+        "training": None if run is None else run["training"],
+        "data": {
+            "path": str(dataset.path),
+            "layout": dataset.layout,
+            "images": len(dataset),
+            "fingerprint": dataset.fingerprint(),
+        },
+        "environment": describe_environment(),
+    }

@@ -1,0 +1,68 @@
+"""The figures of the paper's tables 1 and 2, to compare with."""
+
+import csv
+from dataclasses import dataclass, field
+from importlib import resources
+
+from keras_rlr.datasets.catalogue import CATALOGUE
+
+PUBLISHED = ("image_auroc", "pixel_auroc")
+
+
+@dataclass(frozen=True)
+class PublishedResults:
+    """What a method reached on a data set, as printed.
+
+    Args:
+        title: The data set's name as its authors write it.
+        method: "RLR", for example.
+        categories: For each category, fractions by the names of `PUBLISHED`.
+        mean: The same of the printed mean.
+    """
+
+    title: str
+    method: str
+    categories: dict = field(default_factory=dict)
+    mean: dict = field(default_factory=dict)
+
+
+def published_results(categories, method="RLR"):
+    """Returns the printed results on the data set that has these categories.
+
+    Args:
+        categories: Names of categories.
+        method: A column of the paper's tables.
+
+    Returns:
+        `PublishedResults`, or None if no published data set has all of them.
+
+    Example:
+
+    >>> from keras_rlr.evaluation.published_results import published_results
+    >>> published_results(["candle", "pcb1"]).mean["pixel_auroc"]
+    0.992
+    """
+    for dataset in CATALOGUE.values():
+        if categories and set(categories) <= set(dataset.counts):
+            return _read(dataset, method)
+    return None
+
+
+def _read(dataset, method):
+    results = PublishedResults(dataset.title, method)
+    file = resources.files("keras_rlr.evaluation") / "reference_results.csv"
+    with file.open(encoding="utf-8", newline="") as stream:
+        for row in csv.DictReader(stream):
+            if (row["dataset"], row["method"]) != (dataset.name, method):
+                continue
+            if row["table"] not in ("1", "2"):
+                continue
+            figures = {
+                name: round(float(row[f"{name}_percent"]) / 100, 5)
+                for name in PUBLISHED
+            }
+            if row["category"] == "mean":
+                results.mean.update(figures)
+            else:
+                results.categories[row["category"]] = figures
+    return results

@@ -1,0 +1,130 @@
+"""ROC and precision-recall curves, and histograms of scores, as SVG pictures."""
+
+import io
+import warnings
+
+import numpy as np
+
+from keras_rlr.metrics.functional.average_precision import true_positives
+from keras_rlr.metrics.functional.ranking import labels_and_scores, rank
+
+# Okabe and Ito's colours, which the colour-blind can tell apart.
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
+_STYLES = ("-", "--", ":")
+_NORMAL, _ANOMALOUS = "#0072B2", "#D55E00"
+_MOST_POINTS = 400
+_BINS = 24
+
+
+def curve_points(labels, scores):
+    """The corners of the ROC and precision-recall curves.
+
+    Args:
+        labels: Array, boolean or 0 and 1.
+        scores: Array of the same shape.
+
+    Returns:
+        Dict of arrays "false_positive_rate", "recall" and "precision", by descending
+        threshold, thinned to a few hundred points; None if a class is absent.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        ranking = rank(*labels_and_scores(labels, scores), "A curve")
+    if ranking is None:
+        return None
+    true = true_positives(ranking)[::-1]
+    false = ranking.not_below[::-1]
+    kept = np.unique(np.linspace(0, true.size - 1, _MOST_POINTS).astype(int))
+    true, false = true[kept], false[kept]
+    return {
+        "false_positive_rate": np.concatenate([[0], false / ranking.normal, [1]]),
+        "recall": np.concatenate([[0], true / ranking.scores.size, [1]]),
+        "precision": np.concatenate(
+            [[true[0] / (true[0] + false[0])], true / (true + false), [np.nan]]
+        ),
+    }
+
+
+def curves_figure(points):
+    """Draws the curves of several categories.
+
+    Args:
+        points: Dict of results of `curve_points` by category, without None.
+
+    Returns:
+        The text of an SVG picture.
+    """
+    figure = _figure(10, 4.6)
+    roc, precision_recall = figure.subplots(1, 2)
+    for number, (name, curve) in enumerate(points.items()):
+        look = {
+            "label": name,
+            "color": _COLOURS[number % len(_COLOURS)],
+            "linestyle": _STYLES[number // len(_COLOURS) % len(_STYLES)],
+        }
+        roc.plot(curve["false_positive_rate"], curve["recall"], **look)
+        precision_recall.plot(curve["recall"], curve["precision"], **look)
+    roc.set(xlabel="false-positive rate", ylabel="recall", title="ROC")
+    precision_recall.set(xlabel="recall", ylabel="precision", title="Precision-recall")
+    for axes in (roc, precision_recall):
+        axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
+        axes.grid(alpha=0.3)
+    figure.legend(
+        *roc.get_legend_handles_labels(), loc="outside right center", fontsize=9
+    )
+    return _svg(figure)
+
+
+def histograms_figure(predictions, thresholds):
+    """Draws the scores of normal and anomalous images, a histogram a category.
+
+    Args:
+        predictions: `TestPredictions`.
+        thresholds: Dict of the thresholds by category; None where there is none.
+
+    Returns:
+        The text of an SVG picture.
+    """
+    names = predictions.names
+    columns = min(3, len(names))
+    rows = -(-len(names) // columns)
+    figure = _figure(3.6 * columns, 2.6 * rows)
+    grid = figure.subplots(rows, columns, squeeze=False)
+    for axes in grid.ravel()[len(names) :]:
+        axes.set_axis_off()
+    for name, axes in zip(names, grid.ravel(), strict=False):
+        chosen = predictions.rows(name)
+        scores, labels = predictions.scores[chosen], predictions.labels[chosen]
+        edges = np.histogram_bin_edges(scores, _BINS)
+        for label, colour, hatch in ((0, _NORMAL, None), (1, _ANOMALOUS, "//")):
+            axes.hist(
+                scores[labels == label],
+                edges,
+                color=colour,
+                alpha=0.6,
+                hatch=hatch,
+                label="anomalous" if label else "normal",
+            )
+        if thresholds.get(name) is not None:
+            axes.axvline(thresholds[name], color="black", label="threshold")
+        axes.set(title=name, xlabel="anomaly score")
+    figure.legend(
+        *grid[0, 0].get_legend_handles_labels(), loc="outside right upper", fontsize=9
+    )
+    return _svg(figure)
+
+
+def _figure(width, height):
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def _svg(figure):
+    import matplotlib
+
+    file = io.StringIO()
+    # Text as text, and the same bytes for the same picture.
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "keras_rlr"}):
+        figure.savefig(file, format="svg", metadata={"Date": None})
+    return file.getvalue()

@@ -1,0 +1,131 @@
+from keras_rlr.atomic_file import write_text
+from keras_rlr.evaluation.published_results import published_results
+from keras_rlr.evaluation.report import cases, curves, tables
+from keras_rlr.evaluation.report.page import Picture, figure, page, paragraph, section
+
+_EXPLANATION = (
+    "All figures in per cent. “mean” averages the categories; “pooled” ranks the "
+    "images (or pixels) of all of them together, which asks for one threshold that "
+    "suits every category."
+)
+
+
+def write_report(path, title, model, dataset, predictions, evaluation):
+    """Writes the report of an evaluation: one HTML file that loads nothing.
+
+    Args:
+        path: The file.
+        title: Its heading.
+        model: The `RLR` model.
+        dataset: The test set, a sequence of dicts.
+        predictions: `TestPredictions` of the model on it.
+        evaluation: What `metrics.json` holds, see `describe_evaluation`.
+    """
+    parts = [
+        *_summary(evaluation),
+        *_decisions(evaluation),
+        *_curves(predictions, evaluation),
+        *_cases(model, dataset, predictions, evaluation),
+        section("What was used"),
+        tables.facts_table(_flat(evaluation)),
+    ]
+    write_text(path, page(title, parts))
+
+
+def _summary(evaluation):
+    protocol = evaluation["protocol"]
+    published = published_results(list(evaluation["categories"]))
+    parts = [
+        paragraph(protocol["words"], label=protocol["selected_on_test_set"]),
+        paragraph(_EXPLANATION),
+        tables.results_table(evaluation, published),
+    ]
+    if published is not None:
+        parts.append(
+            paragraph(
+                f"{published.method}: as printed in the paper (EfficientNet-B6, levels "
+                f"1 to 3, one model for all categories of {published.title})."
+            )
+        )
+    return parts
+
+
+def _decisions(evaluation):
+    counts = evaluation["confusion"]
+    if not counts:
+        return [
+            section("Decisions"),
+            paragraph(
+                "The model has no threshold yet: `keras-rlr calibrate` sets one from "
+                "normal images."
+            ),
+        ]
+    return [
+        section("Decisions at the threshold"),
+        tables.confusion_table(counts, evaluation["thresholds"]),
+        paragraph("Thresholds come from normal images that were held out alone."),
+    ]
+
+
+def _curves(predictions, evaluation):
+    names = predictions.names
+    points = {
+        name: curves.curve_points(
+            predictions.labels[predictions.rows(name)],
+            predictions.scores[predictions.rows(name)],
+        )
+        for name in names
+    }
+    pixels = {
+        name: curves.curve_points(
+            predictions.masks[predictions.rows(name)],
+            predictions.maps[predictions.rows(name)],
+        )
+        for name in names
+        if name not in predictions.unmasked
+    }
+    parts = [section("Curves")]
+    for kind, found in (("images", points), ("pixels", pixels)):
+        defined = {name: curve for name, curve in found.items() if curve is not None}
+        if defined:
+            picture = Picture(curves.curves_figure(defined), f"Curves of {kind}.")
+            parts.append(figure(picture))
+    histograms = curves.histograms_figure(predictions, evaluation["thresholds"])
+    caption = "Anomaly scores of normal and anomalous test images."
+    return [*parts, section("Scores"), figure(Picture(histograms, caption))]
+
+
+def _cases(model, dataset, predictions, evaluation):
+    parts = [
+        section("Worst and best cases"),
+        paragraph(
+            f"From left to right: {cases.PANELS}. The map's colours begin just below "
+            "the category's threshold; the true defect is outlined. Features are those "
+            "of the coarsest level, in false colours: what the model can't rebuild "
+            "changes its colour."
+        ),
+    ]
+    for name in predictions.names:
+        parts.append(f"<h3>{tables.html.escape(name)}</h3>\n")
+        threshold = evaluation["thresholds"].get(name)
+        scale = cases.category_scale(predictions, name, threshold)
+        chosen = cases.choose_cases(predictions, name)
+        elements = [dataset[case.index] for case in chosen]
+        maps = predictions.maps[[case.index for case in chosen]]
+        pictures = cases.draw_cases(model, elements, maps, scale)
+        for case, element, picture in zip(chosen, elements, pictures, strict=True):
+            score = predictions.scores[case.index]
+            where = element.get("path", f"image {case.index}")
+            caption = f"{case.title}, {score:.3f} ({where})"
+            parts.append(figure(Picture(picture, caption)))
+    return parts
+
+
+def _flat(evaluation):
+    facts = {}
+    for group in ("protocol", "model", "training", "data", "environment"):
+        for key, value in (evaluation.get(group) or {}).items():
+            if isinstance(value, dict):
+                value = ", ".join(f"{k} {v}" for k, v in value.items() if v)
+            facts[f"{group}: {key.replace('_', ' ')}"] = value
+    return facts

@@ -1,0 +1,118 @@
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from keras_rlr.inputs.masks import to_square_mask
+
+
+@dataclass
+class TestPredictions:
+    """What a model said of every image of a test set, beside what is true.
+
+    Args:
+        labels: Boolean array (images,), whether each is anomalous.
+        scores: float32 array (images,), the anomaly scores.
+        categories: Object array (images,) of names.
+        maps: float32 array (images, S, S), the anomaly maps.
+        masks: Boolean array (images, S, S).
+        unmasked: Names of the categories that have anomalous images without a mask.
+        original_masks: Masks of the images' own sizes, packed, or an empty list.
+    """
+
+    __test__ = False  # pytest takes every name that begins so for tests
+
+    labels: np.ndarray
+    scores: np.ndarray
+    categories: np.ndarray
+    maps: np.ndarray
+    masks: np.ndarray
+    unmasked: set = field(default_factory=set)
+    original_masks: list = field(default_factory=list)
+
+    @property
+    def names(self):
+        """The categories, sorted."""
+        return sorted(set(self.categories))
+
+    def rows(self, category):
+        """Positions of the images of a category."""
+        return np.flatnonzero(self.categories == category)
+
+
+class PackedMask:
+    """A mask in an eighth of the memory.
+
+    Args:
+        mask: Boolean array (height, width).
+    """
+
+    def __init__(self, mask):
+        self.shape = mask.shape
+        self._bits = np.packbits(mask) if mask.any() else None
+
+    def unpack(self):
+        """Returns the boolean array."""
+        if self._bits is None:
+            return np.zeros(self.shape, bool)
+        count = self.shape[0] * self.shape[1]
+        return np.unpackbits(self._bits, count=count).astype(bool).reshape(self.shape)
+
+
+def predict_test_set(
+    model, dataset, batch_size=16, original_size=False, on_progress=None
+):
+    """Runs a model over a test set.
+
+    Args:
+        model: An `RLR` model, trained.
+        dataset: Sequence of dicts, see `evaluate_model`.
+        batch_size: Images predicted at a time.
+        original_size: Whether to keep the masks of the images' own sizes too.
+        on_progress: Called with (images done, images in all) after every batch.
+
+    Returns:
+        `TestPredictions`.
+
+    Raises:
+        ValueError: If the data set is empty or a mask is malformed.
+    """
+    count = len(dataset)
+    if not count:
+        raise ValueError("The data set has no images, so there is nothing to evaluate.")
+    size = model.image_size
+    kept = TestPredictions(
+        labels=np.zeros(count, bool),
+        scores=np.zeros(count, "float32"),
+        categories=np.empty(count, object),
+        maps=np.zeros((count, size, size), "float32"),
+        masks=np.zeros((count, size, size), bool),
+    )
+    for start in range(0, count, batch_size):
+        rows = range(start, min(start + batch_size, count))
+        elements = [dataset[i] for i in rows]
+        output = model.predict(
+            [element["image"] for element in elements],
+            batch_size=batch_size,
+            verbose=0,
+        )
+        kept.scores[rows] = output["anomaly_score"]
+        kept.maps[rows] = output["anomaly_map"]
+        for i, element in zip(rows, elements, strict=True):
+            _keep_truth(kept, i, element, original_size)
+        if on_progress:
+            on_progress(rows.stop, count)
+    return kept
+
+
+def _keep_truth(kept, i, element, original_size):
+    kept.labels[i] = element["label"]
+    kept.categories[i] = element["category"]
+    mask = element.get("mask")
+    if mask is not None:
+        kept.masks[i] = to_square_mask(mask, kept.masks.shape[1])
+    elif kept.labels[i]:
+        kept.unmasked.add(element["category"])
+    if original_size:
+        height, width = np.shape(element["image"])[:2]
+        native = np.zeros((height, width), bool) if mask is None else np.asarray(mask)
+        kept.original_masks.append(PackedMask(native.reshape(native.shape[:2]) > 0))

@@ -1,0 +1,23 @@
+from pathlib import Path
+
+from keras_rlr.atomic_file import write_text
+from keras_rlr.evaluation.report import write_report
+from keras_rlr.evaluation.result_file import evaluation_as_csv, result_as_json
+
+
+def write_evaluation(output, title, model, dataset, predictions, evaluation):
+    """Writes `metrics.json`, `metrics.csv` and `report.html`.
+
+    Args:
+        output: The folder.
+        title: Heading of the report.
+        model: The `RLR` model.
+        dataset: The `FolderDataset` of test images.
+        predictions: `TestPredictions` of the model on it.
+        evaluation: A result of `describe_evaluation`.
+    """
+    output = Path(output)
+    output.mkdir(parents=True, exist_ok=True)
+    write_text(output / "metrics.json", result_as_json(evaluation) + "\n")
+    write_text(output / "metrics.csv", evaluation_as_csv(evaluation))
+    write_report(output / "report.html", title, model, dataset, predictions, evaluation)

@@ -1,0 +1,101 @@
+import json
+import warnings
+from pathlib import Path
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_rlr.models.calibration import (
+    category_thresholds,
+    images_needed,
+    threshold_from_scores,
+)
+
+_FILE = "category_thresholds.json"
+
+
+@keras.saving.register_keras_serializable(package="keras_rlr")
+class DecisionThresholds(keras.layers.Layer):
+    """The scores from which on images are anomalous, saved with a model.
+
+    One threshold is for all images; categories may have their own.
+
+    Example:
+
+    >>> thresholds = keras_rlr.models.decision_thresholds.DecisionThresholds()
+    >>> thresholds.calibrate(np.arange(100.0), [None] * 100, 0.05)
+    95.0
+    """
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        # Pairs, because Keras replaces dicts by its own, which it empties on loading.
+        self._by_category = ()
+        # NaN until calibrated; a weight, so that exports hold it.
+        self.threshold_weight = self.add_weight(
+            shape=(),
+            initializer=keras.initializers.Constant(float("nan")),
+            trainable=False,
+            dtype="float32",
+            name="threshold",
+        )
+        self.built = True
+
+    @property
+    def threshold(self):
+        """The threshold of all images, or None before `calibrate`."""
+        value = float(ops.convert_to_numpy(self.threshold_weight))
+        return None if np.isnan(value) else value
+
+    @property
+    def by_category(self):
+        """Dict of the categories' own thresholds."""
+        return dict(self._by_category)
+
+    def of(self, category):
+        """The threshold of a category: its own, or that of all images."""
+        return self.by_category.get(category, self.threshold)
+
+    def calibrate(self, scores, categories, false_positive_rate):
+        """Takes thresholds from the scores of normal images.
+
+        Args:
+            scores: Array (n,).
+            categories: List of n names; None where unknown.
+            false_positive_rate: Share of new normal images called anomalous.
+
+        Returns:
+            The threshold of all images, a Python float.
+
+        Raises:
+            ValueError: If there are too few images for the rate.
+        """
+        threshold = threshold_from_scores(scores, false_positive_rate)
+        own, too_few = category_thresholds(scores, categories, false_positive_rate)
+        if too_few:
+            warnings.warn(
+                f"A false-positive rate of {false_positive_rate:g} needs "
+                f"{images_needed(false_positive_rate)} normal images of a category for "
+                f"a threshold of its own. There are fewer of {', '.join(too_few)}: the "
+                "threshold of all categories together holds there.",
+                stacklevel=3,
+            )
+        self.threshold_weight.assign(threshold)
+        self._by_category = tuple(sorted(own.items()))
+        return self.threshold
+
+    def forget(self):
+        """Removes all thresholds."""
+        self.threshold_weight.assign(float("nan"))
+        self._by_category = ()
+
+    def save_assets(self, dir_path):
+        """Writes the categories' thresholds, for Keras."""
+        text = json.dumps(self.by_category)
+        Path(dir_path, _FILE).write_text(text, encoding="utf-8")
+
+    def load_assets(self, dir_path):
+        """Reads the categories' thresholds, for Keras."""
+        read = json.loads(Path(dir_path, _FILE).read_text(encoding="utf-8"))
+        self._by_category = tuple((name, float(value)) for name, value in read.items())
