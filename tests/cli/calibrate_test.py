@@ -1,0 +1,119 @@
+import json
+import shutil
+
+import keras
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from keras_rlr.cli.main import cli
+from keras_rlr.datasets import FolderDataset, read_image, write_procedural_dataset
+from keras_rlr.training import train
+from keras_rlr.training.hold_out import hold_out
+
+
+def run(*arguments):
+    return CliRunner().invoke(cli, [str(argument) for argument in arguments])
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return write_procedural_dataset(
+        tmp_path_factory.mktemp("products") / "data",
+        image_size=64,
+        train_per_category=12,
+        test_normal=6,
+        test_anomalous=2,
+        categories=["gear", "wood"],
+    )
+
+
+@pytest.fixture(scope="module")
+def trained(data, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs") / "run"
+    with pytest.warns(UserWarning, match="too few for a false-positive rate"):
+        train(
+            data, folder, epochs=1, backbone="efficientnet_lite2", levels=(3,),
+            image_size=96, hidden_dims=(16,), num_blocks=1, calibration_fraction=0.34,
+        )  # fmt: skip
+    return folder
+
+
+@pytest.fixture
+def folder(trained, tmp_path):
+    return shutil.copytree(trained, tmp_path / "run")
+
+
+def conformal(scores, rate):
+    rank = int(np.ceil(round((len(scores) + 1) * (1 - rate), 9)))
+    return float(np.sort(scores)[rank - 1])
+
+
+def test_from_any_folder_of_normal_images(folder, data, tmp_path):
+    images = tmp_path / "normal"
+    shutil.copytree(data / "gear" / "test" / "good", images / "a")
+    shutil.copytree(data / "wood" / "test" / "good", images / "b")
+    result = run(
+        "calibrate", "--model", folder, "--data", images, "--false-positive-rate", 0.25,
+        "--json",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.stderr
+    facts = json.loads(result.stdout)
+    model = keras.saving.load_model(folder / "model.keras")
+    files = sorted(images.rglob("*.png"))
+    scores = model.predict([read_image(f) for f in files], verbose=0)["anomaly_score"]
+    assert facts["images"] == len(files) == 12
+    assert facts["threshold"] == pytest.approx(conformal(scores, 0.25), rel=1e-5)
+    assert model.threshold == facts["threshold"]
+    assert facts["category_thresholds"] == {}
+    config = json.loads((folder / "config.json").read_text())
+    assert config["calibration"] == facts
+    assert config["training"]["epochs"] == 1
+
+
+def test_from_the_data_set_it_was_trained_on_only_what_was_held_out(folder, data):
+    result = run(
+        "calibrate", "--model", folder, "--data", data, "--false-positive-rate", 0.2
+    )
+    assert result.exit_code == 0, result.stderr
+    held = hold_out(FolderDataset(data), 0.34, 0)[1]
+    assert f"from {len(held)} normal images" in result.stdout
+    model = keras.saving.load_model(folder / "model.keras")
+    scores = model.predict(held, verbose=0)["anomaly_score"]
+    assert model.threshold == pytest.approx(conformal(scores, 0.2), rel=1e-5)
+    assert sorted(model.thresholds.by_category) == ["gear", "wood"]
+    assert "gear: " in result.stdout
+
+
+def test_images_that_were_all_trained_on_are_refused(folder, data):
+    config = json.loads((folder / "config.json").read_text())
+    config["settings"]["calibration_fraction"] = 0
+    (folder / "config.json").write_text(json.dumps(config))
+    before = (folder / "model.keras").read_bytes()
+    result = run("calibrate", "--model", folder, "--data", data)
+    assert result.exit_code == 2
+    assert "was trained on all normal images" in result.stderr
+    assert (folder / "model.keras").read_bytes() == before
+
+
+def test_too_few_images_are_refused_with_their_number(folder, data):
+    result = run(
+        "calibrate", "--model", folder, "--data", data / "gear" / "test" / "good",
+        "--false-positive-rate", 0.01,
+    )  # fmt: skip
+    assert result.exit_code == 2
+    assert (
+        "needs at least 99 normal images to calibrate on. Received 6" in result.stderr
+    )
+
+
+@pytest.mark.parametrize(
+    ("place", "message"),
+    [("missing", "There is no folder"), (".", "There are no images in")],
+)
+def test_no_images(folder, tmp_path, monkeypatch, place, message):
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path / "empty")
+    result = run("calibrate", "--model", folder, "--data", place)
+    assert result.exit_code == 2
+    assert message in result.stderr
