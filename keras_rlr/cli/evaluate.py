@@ -5,6 +5,7 @@ import click
 
 from keras_rlr.cli.backend import start_backend
 from keras_rlr.cli.data_location import data_location
+from keras_rlr.cli.decoder import load_decoder
 from keras_rlr.cli.model_location import load_run, run_config
 from keras_rlr.cli.options import (
     AT_LEAST_ONE,
@@ -63,7 +64,8 @@ def command(
 
     Prints AUROC, average precision and F1-max of images and of pixels and AUPRO, per
     category, their mean, and pooled: all images (or pixels) ranked together. Writes
-    them with a report of curves and pictures.
+    them with a report of curves and pictures, which shows decoded reconstructions if
+    `keras-rlr decoder train` made a decoder.
     """
     location = data_location(data, dataset, data_dir)
     start_backend()
@@ -92,7 +94,9 @@ def command(
         detector, test, predictions, measured, map_size, run=run, best_epochs=epochs
     )
     title = f"{place} on {location.name}"
-    write_evaluation(output, title, detector, test, predictions, evaluation)
+    write_evaluation(
+        output, title, detector, test, predictions, evaluation, load_decoder(place)
+    )
     if as_json:
         click.echo(result_as_json(measured))
         return

@@ -9,6 +9,7 @@ from keras_rlr.cli.failures import reporting_failures
 _COMMANDS = {
     "calibrate": "Set the thresholds of a model from normal images.",
     "datasets": "List, download and check published data sets.",
+    "decoder": "Show what a model reconstructs, by a decoder of its features.",
     "demo": "Train and evaluate offline on painted products, in minutes.",
     "evaluate": "Measure a model on a data set's test images.",
     "import-checkpoint": "Convert a checkpoint of the paper's authors.",

@@ -4,6 +4,7 @@ import json
 import click
 
 from keras_rlr.cli.backend import start_backend
+from keras_rlr.cli.decoder import load_decoder
 from keras_rlr.cli.model_location import load_run
 from keras_rlr.cli.options import AT_LEAST_ONE, json_option
 
@@ -21,8 +22,14 @@ from keras_rlr.cli.options import AT_LEAST_ONE, json_option
     help="Folder for scores.csv and overlays.",
 )
 @click.option("--batch-size", type=AT_LEAST_ONE, default=16, show_default=True)
+@click.option(
+    "--show-reconstruction",
+    is_flag=True,
+    help="Show beside each image how the model rebuilt it; needs a decoder, see "
+    "`keras-rlr decoder train`.",
+)
 @json_option
-def command(images, model, output, batch_size, as_json):
+def command(images, model, output, batch_size, show_reconstruction, as_json):
     """Score images and draw where they are anomalous.
 
     IMAGES is an image or a folder, searched with all folders in it. An image that
@@ -32,9 +39,12 @@ def command(images, model, output, batch_size, as_json):
     from keras_rlr.cli.progress import image_progress
     from keras_rlr.evaluation.predict_images import predict_images
 
-    model = load_run(model)
+    place, model = model, load_run(model)
+    decoder = load_decoder(place, required=True) if show_reconstruction else None
     with image_progress("predicting") as progress:
-        rows = predict_images(model, images, output, batch_size, on_progress=progress)
+        rows = predict_images(
+            model, images, output, batch_size, on_progress=progress, decoder=decoder
+        )
     failed = [row for row in rows if row.error]
     if as_json:
         summary = {"output": output, "images": len(rows), "failed": len(failed)}

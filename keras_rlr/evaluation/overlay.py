@@ -63,7 +63,7 @@ class HeatScale:
         return np.clip((values - self.low) / (self.high - self.low), 0.0, 1.0)
 
 
-def draw_overlay(image, anomaly_map, scale, mask=None, max_side=512):
+def draw_overlay(image, anomaly_map, scale, mask=None, max_side=512, more=()):
     """Draws an image beside itself with its anomaly map laid over it.
 
     The map is smoothed as for the anomaly score, so colour passes the threshold
@@ -76,9 +76,11 @@ def draw_overlay(image, anomaly_map, scale, mask=None, max_side=512):
         mask: Array (height, width), above 0 where a defect is, to be outlined; or
             None.
         max_side: The image is drawn at most so many pixels high and wide.
+        more: Further pictures, arrays (h, w, 3) in 0-255, to show beside it.
 
     Returns:
-        A PIL image: the image, the overlay and the legend from left to right.
+        A PIL image: the image, the overlay, what else is to be shown, and the legend
+        from left to right.
 
     Example:
 
@@ -88,9 +90,10 @@ def draw_overlay(image, anomaly_map, scale, mask=None, max_side=512):
     draw_overlay(images[0], output["anomaly_map"][0], scale).save("overlay.png")
     ```
     """
-    return side_by_side(
-        overlay_panels(image, anomaly_map, scale, mask, max_side), scale
-    )
+    panels = overlay_panels(image, anomaly_map, scale, mask, max_side)
+    height, width = panels[0].shape[:2]
+    more = [resize_pixels(picture, height, width) for picture in more]
+    return side_by_side([*panels, *more], scale)
 
 
 def overlay_panels(image, anomaly_map, scale, mask=None, max_side=512):

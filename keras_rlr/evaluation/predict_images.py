@@ -1,5 +1,6 @@
 import contextlib
 import csv
+import functools
 import io
 import tempfile
 from dataclasses import dataclass
@@ -33,7 +34,9 @@ class Prediction:
     error: str = ""
 
 
-def predict_images(model, images, output, batch_size=16, on_progress=None):
+def predict_images(
+    model, images, output, batch_size=16, on_progress=None, decoder=None
+):
     """Scores every image of a folder and draws an overlay of each.
 
     `output` gets `scores.csv` (path, anomaly_score, is_anomalous, error) and
@@ -47,6 +50,8 @@ def predict_images(model, images, output, batch_size=16, on_progress=None):
         output: The folder to write to. Overlays in it are never taken for images.
         batch_size: Images predicted at a time.
         on_progress: Called with (images done, images in all) after every batch.
+        decoder: A `FeatureDecoder` of the model's features, to show the image as the
+            model rebuilt it; None to do without.
 
     Returns:
         List of `Prediction`s in the order of `scores.csv`.
@@ -70,6 +75,7 @@ def predict_images(model, images, output, batch_size=16, on_progress=None):
     _make_folder(output)
     rows = [Prediction(_relative(path, root)) for path in paths]
     pictures = _picture_names(rows)
+    draw = functools.partial(_draw, model, decoder)
     scale = None
     if model.threshold is not None:
         scale = HeatScale.of_threshold(model.threshold)
@@ -89,7 +95,7 @@ def predict_images(model, images, output, batch_size=16, on_progress=None):
                     if kept is not None:
                         kept[i] = anomaly_map
                     else:
-                        _draw(output / pictures[i], loaded[i], anomaly_map, scale)
+                        draw(output / pictures[i], loaded[i], anomaly_map, scale)
             if on_progress:
                 on_progress(chosen.stop, len(paths))
         scores = [row.anomaly_score for row in rows if row.anomaly_score is not None]
@@ -97,7 +103,7 @@ def predict_images(model, images, output, batch_size=16, on_progress=None):
             scale = HeatScale.of_scores(scores)
             for i, row in enumerate(rows):
                 if not row.error:
-                    _draw(output / pictures[i], read_image(paths[i]), kept[i], scale)
+                    draw(output / pictures[i], read_image(paths[i]), kept[i], scale)
     _write_scores(output / "scores.csv", rows)
     return rows
 
@@ -167,9 +173,13 @@ def _score(model, rows, loaded, batch_size):
     return dict(zip(loaded, output["anomaly_map"], strict=True))
 
 
-def _draw(path, image, anomaly_map, scale):
+def _draw(model, decoder, path, image, anomaly_map, scale):
+    more = []
+    if decoder is not None:
+        rebuilt = model.reconstruct(model.extract_features([image]))
+        more = list(decoder.decode(rebuilt))
     with atomic_path(path) as temporary:
-        draw_overlay(image, anomaly_map, scale).save(temporary)
+        draw_overlay(image, anomaly_map, scale, more=more).save(temporary)
 
 
 def _write_scores(path, rows):

@@ -5,7 +5,9 @@ from keras_rlr.evaluation.report import write_report
 from keras_rlr.evaluation.result_file import evaluation_as_csv, result_as_json
 
 
-def write_evaluation(output, title, model, dataset, predictions, evaluation):
+def write_evaluation(
+    output, title, model, dataset, predictions, evaluation, decoder=None
+):
     """Writes `metrics.json`, `metrics.csv` and `report.html`.
 
     Args:
@@ -15,9 +17,11 @@ def write_evaluation(output, title, model, dataset, predictions, evaluation):
         dataset: The `FolderDataset` of test images.
         predictions: `TestPredictions` of the model on it.
         evaluation: A result of `describe_evaluation`.
+        decoder: The `FeatureDecoder` of the model's features, or None.
     """
     output = Path(output)
     output.mkdir(parents=True, exist_ok=True)
     write_text(output / "metrics.json", result_as_json(evaluation) + "\n")
     write_text(output / "metrics.csv", evaluation_as_csv(evaluation))
-    write_report(output / "report.html", title, model, dataset, predictions, evaluation)
+    page = output / "report.html"
+    write_report(page, title, model, dataset, predictions, evaluation, decoder)

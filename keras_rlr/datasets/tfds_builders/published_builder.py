@@ -8,7 +8,9 @@ from keras_rlr.datasets.catalogue import PublishedDataset
 from keras_rlr.datasets.folder_dataset import FolderDataset
 
 
-class PublishedBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+class PublishedBuilder(  # type: ignore[call-arg]
+    tfds.core.GeneratorBasedBuilder, skip_registration=True
+):
     """What the builders of published data sets share.
 
     Subclasses set `PUBLISHED` and say in `_folder` where the data set lies.

@@ -13,6 +13,9 @@ from keras_rlr.evaluation.overlay import (
 )
 
 PANELS = "image, true mask, anomaly map, features, rebuilt features"
+DECODED_PANELS = (
+    "image, true mask, anomaly map, decoded features, decoded reconstruction"
+)
 _SIDE = 192
 
 
@@ -60,7 +63,7 @@ def choose_cases(predictions, category, each=1):
     return chosen
 
 
-def draw_cases(model, elements, maps, scale):
+def draw_cases(model, elements, maps, scale, decoder=None):
     """Draws images with masks, maps and what the model rebuilt.
 
     Args:
@@ -68,13 +71,18 @@ def draw_cases(model, elements, maps, scale):
         elements: Dicts with "image" and, if known, "mask".
         maps: Array (images, S, S), their anomaly maps.
         scale: A `HeatScale`.
+        decoder: The `FeatureDecoder` of the model's features, or None to show the
+            features in false colours.
 
     Returns:
         List of PIL images.
     """
-    seen, rebuilt = _reconstruction_views(
-        model, [element["image"] for element in elements]
-    )
+    features = model.extract_features([element["image"] for element in elements])
+    rebuilt = model.reconstruct(features)
+    if decoder is None:
+        seen, rebuilt = _false_colours(features[-1], rebuilt[-1])
+    else:
+        seen, rebuilt = decoder.decode(features), decoder.decode(rebuilt)
     pictures = []
     for element, anomaly_map, *views in zip(elements, maps, seen, rebuilt, strict=True):
         mask = element.get("mask")
@@ -90,15 +98,12 @@ def draw_cases(model, elements, maps, scale):
     return pictures
 
 
-def _reconstruction_views(model, images):
+def _false_colours(features, rebuilt):
     """Original and rebuilt features of the coarsest level, as colours.
 
     The colours are the three directions in which the original features vary most, so
     that what was rebuilt as something else has another colour.
     """
-    features = model.extract_features(images)
-    rebuilt = model.reconstruct(features)[-1]
-    features = features[-1]
     tokens = features.reshape(-1, features.shape[-1])
     mean = tokens.mean(0)
     _, _, directions = np.linalg.svd(tokens - mean, full_matrices=False)

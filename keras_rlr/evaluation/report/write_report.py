@@ -8,9 +8,17 @@ _EXPLANATION = (
     "images (or pixels) of all of them together, which asks for one threshold that "
     "suits every category."
 )
+_FALSE_COLOURS = (
+    "Features are those of the coarsest level, in false colours: what the model can't "
+    "rebuild changes its colour."
+)
+_DECODED = (
+    "The last two are pictures that a decoder, trained on normal images, makes of the "
+    "image's features and of what the model rebuilt."
+)
 
 
-def write_report(path, title, model, dataset, predictions, evaluation):
+def write_report(path, title, model, dataset, predictions, evaluation, decoder=None):
     """Writes the report of an evaluation: one HTML file that loads nothing.
 
     Args:
@@ -20,12 +28,13 @@ def write_report(path, title, model, dataset, predictions, evaluation):
         dataset: The test set, a sequence of dicts.
         predictions: `TestPredictions` of the model on it.
         evaluation: What `metrics.json` holds, see `describe_evaluation`.
+        decoder: The `FeatureDecoder` of the model's features, or None.
     """
     parts = [
         *_summary(evaluation),
         *_decisions(evaluation),
         *_curves(predictions, evaluation),
-        *_cases(model, dataset, predictions, evaluation),
+        *_cases(model, dataset, predictions, evaluation, decoder),
         section("What was used"),
         tables.facts_table(_flat(evaluation)),
     ]
@@ -95,14 +104,14 @@ def _curves(predictions, evaluation):
     return [*parts, section("Scores"), figure(Picture(histograms, caption))]
 
 
-def _cases(model, dataset, predictions, evaluation):
+def _cases(model, dataset, predictions, evaluation, decoder):
+    panels = cases.PANELS if decoder is None else cases.DECODED_PANELS
+    views = _FALSE_COLOURS if decoder is None else _DECODED
     parts = [
         section("Worst and best cases"),
         paragraph(
-            f"From left to right: {cases.PANELS}. The map's colours begin just below "
-            "the category's threshold; the true defect is outlined. Features are those "
-            "of the coarsest level, in false colours: what the model can't rebuild "
-            "changes its colour."
+            f"From left to right: {panels}. The map's colours begin just below the "
+            f"category's threshold; the true defect is outlined. {views}"
         ),
     ]
     for name in predictions.names:
@@ -112,7 +121,7 @@ def _cases(model, dataset, predictions, evaluation):
         chosen = cases.choose_cases(predictions, name)
         elements = [dataset[case.index] for case in chosen]
         maps = predictions.maps[[case.index for case in chosen]]
-        pictures = cases.draw_cases(model, elements, maps, scale)
+        pictures = cases.draw_cases(model, elements, maps, scale, decoder)
         for case, element, picture in zip(chosen, elements, pictures, strict=True):
             score = predictions.scores[case.index]
             where = element.get("path", f"image {case.index}")

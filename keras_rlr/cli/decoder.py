@@ -1,0 +1,103 @@
+import json
+from pathlib import Path
+
+import click
+
+from keras_rlr.cli.backend import start_backend
+from keras_rlr.cli.data_location import data_location
+from keras_rlr.cli.model_location import load_run, run_config
+from keras_rlr.cli.options import AT_LEAST_ONE, data_options, json_option
+
+_FRACTION = 0.1
+
+
+@click.group()
+def command():
+    """Show what a model reconstructs, by a decoder of its features."""
+
+
+@command.command()
+@data_options
+@click.option(
+    "--model", type=click.Path(), help="Run or .keras file [default: runs/NAME]."
+)
+@click.option(
+    "--output", type=click.Path(), help="File [default: decoder.keras by the model]."
+)
+@click.option("--epochs", type=AT_LEAST_ONE, default=30, show_default=True)
+@click.option(
+    "--width",
+    type=AT_LEAST_ONE,
+    default=192,
+    show_default=True,
+    help="Channels at the coarsest level.",
+)
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@json_option
+def train(data, dataset, data_dir, model, output, epochs, width, seed, as_json):
+    """Train a decoder on the normal images of a data set.
+
+    Images that the run held out for its threshold, or else a tenth, are not trained
+    on; the decoder is measured on them, against the mean image of each category.
+    """
+    location = data_location(data, dataset, data_dir)
+    start_backend()
+    from keras_rlr.atomic_file import atomic_path, write_text
+    from keras_rlr.cli.progress import training_progress
+    from keras_rlr.datasets import FolderDataset
+    from keras_rlr.training.hold_out import hold_out
+    from keras_rlr.training.train_decoder import measure_decoder, train_decoder
+
+    place = Path(model) if model else location.run
+    settings = (run_config(place) or {}).get("settings", {})
+    images = FolderDataset(location.folder, "train", settings.get("categories"))
+    fraction = settings.get("calibration_fraction") or _FRACTION
+    fitted, held = hold_out(images, fraction, settings.get("seed", seed))
+    detector = load_run(place)
+    output = Path(output or decoder_path(place))
+    progress = training_progress()
+    try:
+        decoder = train_decoder(
+            detector, fitted, epochs, width, seed, callbacks=[progress]
+        )
+    finally:
+        progress.close()
+    results = measure_decoder(detector, decoder, fitted, held)
+    with atomic_path(output) as temporary:
+        decoder.save(temporary)
+    text = json.dumps({"epochs": epochs, "seed": seed, "psnr": results}, indent=2)
+    write_text(output.with_suffix(".json"), text + "\n")
+    if as_json:
+        click.echo(text)
+        return
+    for name, figures in results.items():
+        click.echo(
+            f"{name}: {figures['psnr']:.1f} dB on {figures['images']} images held out, "
+            f"{figures['gain']:.1f} dB above the mean image"
+        )
+    click.echo(f"The decoder is {output}.")
+
+
+def decoder_path(place):
+    """Where the decoder of a model lies unless the user names another place."""
+    place = Path(place)
+    return (place.parent if place.suffix == ".keras" else place) / "decoder.keras"
+
+
+def load_decoder(place, required=False):
+    """The decoder beside a model, or None if it has none.
+
+    Raises:
+        FileNotFoundError: If it is required and not there.
+    """
+    import keras
+
+    path = decoder_path(place)
+    if path.is_file():
+        return keras.saving.load_model(path)
+    if required:
+        raise FileNotFoundError(
+            f"There is no decoder '{path}'. Train one with `keras-rlr decoder train "
+            f"--model {place} --data DIR`."
+        )
+    return None

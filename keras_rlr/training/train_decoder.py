@@ -1,0 +1,124 @@
+import math
+
+import keras
+import numpy as np
+
+from keras_rlr.inputs.images import to_rgb
+from keras_rlr.inputs.resize import resize_images
+from keras_rlr.models.feature_decoder import FeatureDecoder
+
+_BATCH = 16
+
+
+class _Pairs(keras.utils.PyDataset):
+    """Features of images, and the images as the backbone sees them."""
+
+    def __init__(self, model, dataset, seed):
+        super().__init__()
+        self.model, self.dataset, self.seed = model, dataset, seed
+        self.epoch = 0
+        self._shuffle()
+
+    def _shuffle(self):
+        generator = np.random.Generator(
+            np.random.Philox(np.random.SeedSequence([self.seed, self.epoch]))
+        )
+        self._order = generator.permutation(len(self.dataset))
+
+    def __len__(self):
+        return math.ceil(len(self.dataset) / _BATCH)
+
+    def __getitem__(self, index):
+        rows = self._order[index * _BATCH : (index + 1) * _BATCH]
+        images = squares(self.dataset, rows, self.model.image_size)
+        return tuple(self.model.extract_features(images)), images
+
+    def on_epoch_end(self):
+        self.epoch += 1
+        self._shuffle()
+
+
+def squares(dataset, rows, size):
+    """Images of a data set as the model sees them, (images, size, size, 3)."""
+    return np.stack(
+        [
+            resize_images(to_rgb(dataset[int(i)]["image"], f"image {i}")[None], size)[0]
+            for i in rows
+        ]
+    )
+
+
+def train_decoder(model, dataset, epochs=30, width=192, seed=0, callbacks=()):
+    """Trains a decoder of a model's features on normal images.
+
+    Adam at 1e-3, falling to 0 as a cosine, on the mean squared error of the pixels.
+
+    Args:
+        model: An `RLR` model that was trained or adapted.
+        dataset: `FolderDataset` of normal images.
+        epochs: Passes over the images.
+        width: Channels of the decoder at the coarsest level.
+        seed: Seed of initial values and order.
+        callbacks: Keras callbacks.
+
+    Returns:
+        A `FeatureDecoder`.
+    """
+    pairs = _Pairs(model, dataset, seed)
+    shapes = model.feature_extractor.feature_shapes
+    decoder = FeatureDecoder(shapes, model.image_size, width=width, seed=seed)
+    decoder.optimizer.learning_rate = keras.optimizers.schedules.CosineDecay(
+        1e-3, epochs * len(pairs)
+    )
+    decoder.fit(pairs, epochs=epochs, verbose=0, callbacks=list(callbacks))
+    # What is saved is for use: a plain rate, and no schedule.
+    decoder.compile(keras.optimizers.Adam(1e-3, name="adam"), "mean_squared_error")
+    return decoder
+
+
+def measure_decoder(model, decoder, fitted, held):
+    """Measures a decoder on normal images that it was not trained on.
+
+    Args:
+        model: The `RLR` model.
+        decoder: Its `FeatureDecoder`.
+        fitted: Data set of the images it was trained on, for the mean images.
+        held: Data set of other normal images.
+
+    Returns:
+        Dict by category of dicts of decibels: "psnr", the mean over the held images
+        of 10·log10(255² / mean squared error); "mean_image_psnr", the same for the
+        mean of the category's training images in place of the decoded ones; "gain",
+        the difference; and "images", the number of images held.
+    """
+    size = model.image_size
+    results = {}
+    for category in held.categories:
+        rows = _rows(fitted, category)
+        total = np.zeros((size, size, 3))
+        for i in rows:
+            total += squares(fitted, [i], size)[0]
+        mean_image = total / len(rows)
+        decoded, plain = [], []
+        chosen = _rows(held, category)
+        for start in range(0, len(chosen), _BATCH):
+            images = squares(held, chosen[start : start + _BATCH], size)
+            pictures = decoder.decode(model.extract_features(images))
+            decoded += [_psnr(*pair) for pair in zip(pictures, images, strict=True)]
+            plain += [_psnr(mean_image, image) for image in images]
+        results[category] = {
+            "images": len(chosen),
+            "psnr": float(np.mean(decoded)),
+            "mean_image_psnr": float(np.mean(plain)),
+            "gain": float(np.mean(decoded) - np.mean(plain)),
+        }
+    return results
+
+
+def _rows(dataset, category):
+    return [i for i, s in enumerate(dataset.samples) if s.category == category]
+
+
+def _psnr(picture, image):
+    error = np.mean((picture - image) ** 2)
+    return 10 * math.log10(255**2 / max(error, 1e-10))
