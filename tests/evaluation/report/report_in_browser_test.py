@@ -1,0 +1,110 @@
+"""The report of a real evaluation, in a browser that is cut off from networks."""
+
+import base64
+import html
+import json
+import re
+import shutil
+import subprocess
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from keras_rlr.datasets import FolderDataset, write_procedural_dataset
+from keras_rlr.evaluation.describe_evaluation import describe_evaluation
+from keras_rlr.evaluation.evaluate_model import measure
+from keras_rlr.evaluation.test_predictions import predict_test_set
+from keras_rlr.evaluation.write_evaluation import write_evaluation
+from tests.tiny_model import tiny_model
+
+BROWSER = shutil.which("chromium")
+pytestmark = [
+    pytest.mark.backend_independent,
+    pytest.mark.skipif(not BROWSER, reason="needs chromium (Debian's package)"),
+]
+
+# Runs in a copy of the page and leaves what it saw in the document.
+PROBE = """<script>addEventListener("load", () => {
+  const images = [...document.images];
+  const seen = {
+    images: images.length,
+    broken: images.filter(i => !i.complete || !i.naturalWidth).length,
+    loaded: performance.getEntriesByType("resource")
+      .map(r => r.name).filter(n => !n.startsWith("data:")),
+    overflow: document.documentElement.scrollWidth - innerWidth,
+    headings: [...document.querySelectorAll("h1, h2, h3")].map(h => h.innerText),
+    rows: [...document.querySelectorAll("table")].map(t => t.rows.length),
+    cell: document.querySelector("tbody td").innerText,
+  };
+  document.body.dataset.seen = btoa(unescape(encodeURIComponent(JSON.stringify(seen))));
+})</script></body>"""
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory):
+    root = tmp_path_factory.mktemp("report")
+    data = write_procedural_dataset(
+        root / "data",
+        image_size=64,
+        train_per_category=12,
+        test_normal=3,
+        test_anomalous=4,
+        categories=["gear", "wood"],
+    )
+    model = tiny_model()
+    model.calibrate(FolderDataset(data), false_positive_rate=0.1)
+    test = FolderDataset(data, "test")
+    predictions = predict_test_set(model, test)
+    result = measure(predictions)
+    evaluation = describe_evaluation(model, test, predictions, result)
+    title = "A <model> & its data"
+    write_evaluation(root / "out", title, model, test, predictions, evaluation)
+    return root / "out" / "report.html", result
+
+
+def browse(page, tmp_path, *arguments):
+    command = [
+        *(BROWSER, "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run"),
+        *("--disable-quic", "--disable-background-networking", "--disable-sync"),
+        *("--disable-component-update", "--host-resolver-rules=MAP * ~NOTFOUND"),
+        *("--hide-scrollbars", f"--user-data-dir={tmp_path / 'profile'}"),
+        *("--virtual-time-budget=20000", *arguments, page.as_uri()),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    return done.stdout
+
+
+@pytest.mark.parametrize("width", [1280, 500])
+def test_everything_is_there_and_nothing_is_loaded(report, tmp_path, width):
+    page, result = report
+    copy = tmp_path / "copy.html"
+    text = page.read_text(encoding="utf-8")
+    copy.write_text(text.replace("</body>", PROBE), encoding="utf-8")
+    document = browse(copy, tmp_path, f"--window-size={width},900", "--dump-dom")
+    (found,) = re.findall(r'data-seen="([^"]+)"', document)
+    seen = json.loads(base64.b64decode(html.unescape(found)))
+    # Two pictures of curves, one of histograms, four cases of each category.
+    assert seen["images"] == 3 + 8
+    assert seen["broken"] == 0
+    assert seen["loaded"] == []
+    assert seen["overflow"] <= 0
+    assert seen["headings"] == [
+        *("A <model> & its data", "Decisions at the threshold", "Curves", "Scores"),
+        *("Worst and best cases", "gear", "wood", "What was used"),
+    ]
+    assert seen["rows"][:2] == [5, 4]
+    gear = result["categories"]["gear"]["image_auroc"]
+    assert seen["cell"] == f"{100 * gear:.1f}"
+
+
+def test_it_looks_like_something(report, tmp_path):
+    file = tmp_path / "page.png"
+    browse(report[0], tmp_path, "--window-size=1280,3000", f"--screenshot={file}")
+    pixels = np.asarray(Image.open(file).convert("RGB"))
+    assert pixels.shape == (3000, 1280, 3)
+    # Text and pictures on white, down to where the cases are.
+    for part in np.split(pixels, 6)[:5]:
+        share = (part < 200).any(-1).mean()
+        assert 0.005 < share < 0.9
+    assert len(np.unique(pixels.reshape(-1, 3), axis=0)) > 1000
