@@ -1,0 +1,90 @@
+import numpy as np
+import pytest
+
+from keras_rlr.evaluation.confusion import confusion
+from keras_rlr.evaluation.report.cases import category_scale, choose_cases, draw_cases
+from keras_rlr.evaluation.report.curves import curve_points
+from keras_rlr.evaluation.test_predictions import TestPredictions
+from tests.tiny_model import random_images, tiny_model
+
+pytestmark = pytest.mark.backend_independent
+
+
+def predictions():
+    return TestPredictions(
+        labels=np.array([0, 0, 0, 1, 1, 1, 0, 1], bool),
+        scores=np.array([0.1, 0.3, 0.2, 0.9, 0.25, 0.6, 5.0, 7.0], "float32"),
+        categories=np.array(["a"] * 6 + ["b"] * 2, object),
+        maps=np.zeros((8, 4, 4), "float32"),
+        masks=np.zeros((8, 4, 4), bool),
+    )
+
+
+def test_the_worst_and_the_best_are_chosen():
+    chosen = choose_cases(predictions(), "a")
+    assert [case.index for case in chosen] == [4, 1, 3, 0]
+    assert chosen[0].title == "worst: the lowest score of the anomalous images"
+    assert [c.index for c in choose_cases(predictions(), "a", each=2)] == [
+        *(4, 5, 1, 2, 3, 0)
+    ]
+
+
+def test_an_image_is_shown_once():
+    assert [case.index for case in choose_cases(predictions(), "b")] == [7, 6]
+
+
+def test_confusion_counts_by_each_categorys_threshold():
+    counts = confusion(predictions(), {"a": 0.25, "b": 6.0})
+    assert counts == {
+        "a": {
+            "true_positive": 3,
+            "false_negative": 0,
+            "false_positive": 1,
+            "true_negative": 2,
+        },
+        "b": {
+            "true_positive": 1,
+            "false_negative": 0,
+            "false_positive": 0,
+            "true_negative": 1,
+        },
+    }
+    assert confusion(predictions(), {"a": 0.25, "b": None}) == {}
+
+
+def test_colours_begin_at_the_threshold_or_at_the_scores():
+    assert category_scale(predictions(), "a", 0.4).threshold == 0.4
+    scale = category_scale(predictions(), "b", None)
+    assert (scale.low, scale.high) == (5.0, 7.0)
+
+
+def test_pictures_have_five_panels():
+    model = tiny_model()
+    images = random_images(2)
+    mask = np.zeros((32, 32), "uint8")
+    mask[4:9, 4:9] = 1
+    elements = [{"image": images[0], "mask": mask}, {"image": images[1]}]
+    maps = model.predict(images, verbose=0)["anomaly_map"]
+    scale = category_scale(predictions(), "a", 0.4)
+    pictures = draw_cases(model, elements, maps, scale)
+    sides = {picture.size for picture in pictures}
+    ((width, height),) = sides
+    assert height == 192
+    assert width > 5 * height
+    truth = np.asarray(pictures[0])[:, 200:392].mean(-1) > 128
+    # The mask's square, enlarged six times.
+    assert truth.sum() == 30 * 30
+    assert truth[24:54, 24:54].all()
+
+
+def test_curves_go_from_nothing_to_everything():
+    generator = np.random.default_rng(0)
+    labels = generator.random(5000) < 0.2
+    curve = curve_points(labels, generator.random(5000) + labels)
+    assert len(curve["recall"]) <= 402
+    for name in ("recall", "false_positive_rate"):
+        assert curve[name][0] == 0 and curve[name][-1] == 1
+        assert (np.diff(curve[name]) >= 0).all()
+    area = np.trapezoid(curve["recall"], curve["false_positive_rate"])
+    assert area == pytest.approx(1.0, abs=0.02)
+    assert curve_points(np.zeros(3), np.ones(3)) is None
