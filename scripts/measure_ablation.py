@@ -1,6 +1,7 @@
 """Trains the seven rows of the paper's table 3 on one data set and compares them.
 
     python scripts/measure_ablation.py --data DIR [--output FILE] [--epochs 10]
+        [--hidden-dim 256] [--seeds 3] [--dtype-policy float32]
 
 What every row shares: EfficientNet-Lite2 features of level 3, standardised, taken
 once; Adam 2e-4 with beta 2 of 0.95 in batches of 8, noise 4, four blocks; the last
@@ -108,6 +109,7 @@ def main():
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--hidden-dim", type=int, default=256)
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--dtype-policy", default="float32")
     arguments = parser.parse_args()
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
     done = {(line["row"], int(line["seed"])) for line in read(arguments.output)}
@@ -117,6 +119,7 @@ def main():
         for row in ROWS
         if (row, seed) not in done
     ]
+    keras.config.set_dtype_policy(arguments.dtype_policy)
     if left:
         fitted, tested, truth = features_and_truth(arguments.data)
     for row, seed in left:

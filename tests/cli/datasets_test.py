@@ -109,6 +109,7 @@ def test_visa_from_the_server_to_the_report(tmp_path, home, monkeypatch):
     assert "true" in row.split(",")
 
 
+@pytest.mark.backend_independent
 def test_evaluate_trains_if_it_may(tmp_path, home):
     for category in ("candle", "pcb1"):
         write_image(home / "visa", f"{category}/normal/a.png")
@@ -123,6 +124,13 @@ def test_evaluate_trains_if_it_may(tmp_path, home):
     assert "Training first: keras-rlr train --dataset visa" in result.stderr
     assert "no_such_preset" in result.stderr
     assert not (tmp_path / "runs").exists()
+    result = run(
+        "evaluate", "--dataset", "visa", "--train", "--preset",
+        "rlr_efficientnet_lite2", "--json",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.stderr
+    assert sorted(json.loads(result.stdout)["categories"]) == ["candle", "pcb1"]
+    assert (tmp_path / "runs" / "visa" / "model.keras").is_file()
 
 
 def test_mvtec_ad_is_taken_from_its_archive(tmp_path, home, monkeypatch):

@@ -164,6 +164,41 @@ def test_json_is_valid_and_undefined_figures_are_null():
     assert read["pooled"]["image_auroc"] == result["pooled"]["image_auroc"]
 
 
+def test_maps_can_be_compared_at_the_images_own_sizes():
+    elements = noisy_elements(["a", "b"], 6)
+    del elements[0]["mask"]  # a normal image needs none
+    result = evaluate_model(StandInModel(SIZE), elements, map_size="original")
+    maps, masks = [], []
+    for element in elements:
+        height, width = element["image"].shape[:2]
+        small = StandInModel(SIZE).predict([element["image"]], 1, 0)["anomaly_map"][0]
+        scaled = Image.fromarray(small).resize((width, height), Image.BILINEAR)
+        maps.append(np.asarray(scaled))
+        masks.append(element.get("mask", np.zeros((height, width))) > 0)
+    for name, part in (("a", slice(0, 6)), ("b", slice(6, 12))):
+        truth = np.concatenate([mask.ravel() for mask in masks[part]])
+        score = np.concatenate([values.ravel() for values in maps[part]])
+        figures = result["categories"][name]
+        assert figures["pixel_auroc"] == pytest.approx(
+            roc_auc_score(truth, score), abs=1e-6
+        )
+        assert figures["pixel_ap"] == pytest.approx(
+            average_precision_score(truth, score), abs=1e-6
+        )
+    truth = np.concatenate([mask.ravel() for mask in masks])
+    score = np.concatenate([values.ravel() for values in maps])
+    pooled = result["pooled"]["pixel_auroc"]
+    assert pooled == pytest.approx(roc_auc_score(truth, score), abs=1e-3)
+    plain = evaluate_model(StandInModel(SIZE), elements)
+    assert plain["pooled"]["image_auroc"] == result["pooled"]["image_auroc"]
+    assert plain["pooled"]["pixel_auroc"] != pooled
+
+
+def test_an_unknown_map_size_is_refused():
+    with pytest.raises(ValueError, match="must be 'model' or 'original'. Received"):
+        evaluate_model(StandInModel(SIZE), noisy_elements(["a"], 2), map_size=512)
+
+
 def test_reports_progress():
     calls = []
     elements = noisy_elements(["a"], 5)
