@@ -40,6 +40,9 @@ def atomic_path(path):
 
 
 def write_text(path, text):
-    """Writes a UTF-8 text file, whole or not at all."""
+    """Writes a UTF-8 text file, whole or not at all.
+
+    File names that are no UTF-8 are written with their bytes as escapes.
+    """
     with atomic_path(path) as temporary:
-        temporary.write_text(text, encoding="utf-8", newline="")
+        temporary.write_bytes(text.encode("utf-8", "backslashreplace"))

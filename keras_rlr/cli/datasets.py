@@ -59,10 +59,16 @@ def prepare(name, data_dir, archive):
     from keras_rlr.cli.progress import byte_progress
     from keras_rlr.datasets.catalogue import published_dataset
     from keras_rlr.datasets.prepare_dataset import prepare_dataset
+    from keras_rlr.training.interruption import SignalGuard
 
     dataset = published_dataset(name)
-    with byte_progress() as (download, extract):
-        folder = prepare_dataset(dataset, data_dir, archive, download, extract)
+    # The guard turns a SIGTERM into an exception, so that nothing half-made is left.
+    with SignalGuard(), byte_progress() as (download, extract):
+        try:
+            folder = prepare_dataset(dataset, data_dir, archive, download, extract)
+        except ConnectionError as error:
+            # The work failed; nothing was wrong with the command.
+            raise click.ClickException(str(error)) from error
     click.echo(f"{dataset.title} is in {folder}. Licence: {dataset.licence}.")
     given = f" --data-dir {data_dir}" if data_dir else ""
     click.echo(f"Check it by `keras-rlr datasets verify {name}{given}`.")

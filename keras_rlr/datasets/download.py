@@ -86,9 +86,8 @@ def check_sha256(path: Path, sha256: str) -> None:
         actual = hashlib.file_digest(file, "sha256").hexdigest()
     if actual != sha256:
         raise ValueError(
-            f"'{path.name.removesuffix('.part')}' has the SHA-256 {actual}, but it "
-            f"should be {sha256}: the file is damaged, cut short or another one. "
-            "Download it again."
+            f"'{path}' has the SHA-256 {actual}, but it should be {sha256}: the file "
+            "is damaged, cut short or another one. Remove it, and download it again."
         )
 
 

@@ -15,15 +15,15 @@ def extract(
     folder: str | Path,
     on_progress: Callable[[int, int | None], None] | None = None,
 ) -> Path:
-    """Extracts a tar archive into a new folder.
+    """Extracts a tar archive into a new or empty folder.
 
-    It is extracted beside the folder and renamed when all is there. Links, devices
-    and names that lead out of the folder are refused.
+    It is extracted into a hidden folder beside it, or in it if it is there, and moved
+    when all has come. Links, devices and names that lead out of it are refused.
 
     Args:
         archive: a .tar file, compressed by xz, gzip or bzip2 or not. Check its SHA-256
             first: a tar file cut between two members looks like a complete one.
-        folder: the folder to make. It must not exist, or be empty.
+        folder: the folder.
         on_progress: called with (bytes read of the archive, its size).
 
     Returns:
@@ -35,21 +35,22 @@ def extract(
         OSError: if the disk is full. Nothing is left behind.
     """
     archive, folder = Path(archive), Path(folder)
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise FileExistsError(
-            f"'{folder}' is there already. Remove it to extract '{archive}' anew."
-        )
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    check_empty(folder)
+    # An empty folder may be a mount point, which can't be replaced.
+    parent = folder if folder.exists() else folder.parent
+    parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(
-        tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".part", dir=folder.parent)
+        tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".part", dir=parent)
     )
     try:
         _extract_members(archive, temporary, on_progress)
-        # `mkdtemp` keeps others out; a data set is for all who may read the rest.
-        temporary.chmod(0o755)
-        if folder.exists():
-            folder.rmdir()
-        temporary.rename(folder)
+        if parent == folder:
+            for child in temporary.iterdir():
+                child.rename(folder / child.name)
+        else:
+            # `mkdtemp` keeps others out; a data set is for all who may read the rest.
+            temporary.chmod(0o755)
+            temporary.rename(folder)
     except (tarfile.TarError, EOFError, lzma.LZMAError, zlib.error) as error:
         raise ValueError(
             f"'{archive}' can't be extracted: {error}. It is damaged, cut short or no "
@@ -66,6 +67,26 @@ def extract(
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return folder
+
+
+def check_empty(folder: Path) -> None:
+    """Refuses a folder to extract into that has something in it, or is a file.
+
+    Raises:
+        NotADirectoryError: if it is a file.
+        FileExistsError: if there is something in it.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise NotADirectoryError(f"'{folder}' is a file. Choose another folder.")
+    if folder.is_dir() and any(_visible(folder)):
+        raise FileExistsError(
+            f"'{folder}' has something in it. Remove it to extract anew, or choose "
+            "another folder."
+        )
+
+
+def _visible(folder):
+    return (child for child in folder.iterdir() if not child.name.startswith("."))
 
 
 def _extract_members(archive, folder, on_progress):

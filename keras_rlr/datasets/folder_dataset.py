@@ -165,13 +165,15 @@ class FolderDataset:
 
         Returns:
             The hexadecimal SHA-256 of each image's path below the data set's
-            folder, size and time of last change, in order.
+            folder, and of its size and time of last change and its mask's, in order.
         """
         digest = hashlib.sha256()
         for sample in self.samples:
-            status = sample.image.stat()
-            line = f"{sample.path}\0{status.st_size}\0{status.st_mtime_ns}\n"
-            digest.update(line.encode("utf-8", "surrogateescape"))
+            line = sample.path
+            for file in filter(None, (sample.image, sample.mask)):
+                status = file.stat()
+                line += f"\0{status.st_size}\0{status.st_mtime_ns}"
+            digest.update(f"{line}\n".encode("utf-8", "surrogateescape"))
         return digest.hexdigest()
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from keras_rlr.datasets.catalogue import PublishedDataset
 from keras_rlr.datasets.download import check_sha256, download
-from keras_rlr.datasets.extract import extract
+from keras_rlr.datasets.extract import check_empty, extract
 from keras_rlr.datasets.layouts import find_layout
 
 
@@ -16,7 +16,9 @@ def default_folder(name: str) -> Path:
 
 def is_prepared(folder: Path) -> bool:
     """Whether there is anything in a folder."""
-    return folder.is_dir() and any(folder.iterdir())
+    return folder.is_dir() and any(
+        not child.name.startswith(".") for child in folder.iterdir()
+    )
 
 
 def prepare_dataset(
@@ -48,12 +50,14 @@ def prepare_dataset(
         ValueError: if the archive has another checksum or is unsafe, or what is in
             the folder is no data set.
         ConnectionError: if the download fails.
+        NotADirectoryError: if the folder is a file.
         OSError: if the disk is full.
     """
     folder = Path(folder) if folder is not None else default_folder(dataset.name)
     if is_prepared(folder):
         find_layout(folder)
         return folder
+    check_empty(folder)
     if archive is not None:
         archive = Path(archive)
         if not archive.is_file():
@@ -67,7 +71,7 @@ def prepare_dataset(
             f"give it with --archive, or name the folder it is extracted in with "
             "--data-dir."
         )
-    downloaded = folder.parent / dataset.archive
+    downloaded = folder.resolve().parent / dataset.archive
     download(dataset.url, downloaded, dataset.sha256, on_download)
     extract(downloaded, folder, on_extract)
     downloaded.unlink()

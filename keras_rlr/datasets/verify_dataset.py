@@ -1,14 +1,12 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 from keras_rlr.datasets.catalogue import PublishedDataset
-from keras_rlr.datasets.folder_dataset import FolderDataset
-from keras_rlr.datasets.image_files import check_folder
+from keras_rlr.datasets.image_files import check_folder, read_image
 from keras_rlr.datasets.layouts import find_layout
-
-SPLITS: tuple[Literal["train"], Literal["test"]] = ("train", "test")
+from keras_rlr.datasets.mask_files import read_mask
+from keras_rlr.datasets.sample import Sample
 
 
 @dataclass
@@ -54,32 +52,31 @@ def verify_dataset(
     ```
     """
     result = Verification()
-    check_folder(Path(folder))
-    readable: list[FolderDataset] = []
-    for name in sorted(find_layout(Path(folder))[1]):
-        labels: dict[str, list[int]] = {"train": [], "test": []}
-        for split in SPLITS:
-            try:
-                dataset = FolderDataset(folder, split, [name])
-            except ValueError as error:
-                result.problems.append(f"{name}, {split}: {error}")
-            else:
-                readable.append(dataset)
-                labels[split] = [sample.label for sample in dataset.samples]
-        test = labels["test"]
-        result.counts[name] = (len(labels["train"]), test.count(0), test.count(1))
+    folder = Path(folder)
+    check_folder(folder)
+    layout, found = find_layout(folder)
+    samples: list[Sample] = []
+    for name in sorted(found):
+        parts = {
+            split: layout.list_samples(
+                folder, found[name], name, split, refuse=result.problems.append
+            )
+            for split in ("train", "test")
+        }
+        labels = [sample.label for sample in parts["test"]]
+        result.counts[name] = (len(parts["train"]), labels.count(0), labels.count(1))
+        samples += [*parts["train"], *parts["test"]]
     if published is not None:
         _compare(result, published)
-    total, done = sum(map(len, readable)), 0
-    for dataset in readable:
-        for i in range(len(dataset)):
-            try:
-                dataset[i]
-            except (ValueError, OSError) as error:
-                result.problems.append(str(error))
-            done += 1
-            if on_progress:
-                on_progress(done, total)
+    for done, sample in enumerate(samples, start=1):
+        try:
+            height, width = read_image(sample.image).shape[:2]
+            if sample.mask:
+                read_mask(sample.mask, height, width)
+        except (ValueError, OSError) as error:
+            result.problems.append(str(error))
+        if on_progress:
+            on_progress(done, len(samples))
     return result
 
 

@@ -55,7 +55,7 @@ def test_visa_from_the_server_to_the_report(tmp_path, home, monkeypatch):
         # One drop is taken up; a server that stays away is an error, and no loss.
         server.drop_after = [9_000] + [0] * 9
         result = run("datasets", "prepare", "visa")
-        assert result.exit_code == 2
+        assert result.exit_code == 1
         assert "are kept in" in result.stderr and "Traceback" not in result.output
         assert not (home / "visa").exists()
         server.drop_after = []
@@ -169,7 +169,10 @@ def test_verify_names_what_is_missing_or_unreadable(tmp_path):
     assert result.exit_code == 1
     assert "0001.JPG' can't be read as an image" in result.stderr
     assert "000.png' is missing" in result.stderr
-    assert result.stderr.count("Problem: ") == 2
+    (tmp_path / "visa/pcb1/Data/Images/Normal/0000.JPG").unlink()
+    result = run("datasets", "verify", "--data", tmp_path / "visa")
+    assert result.stderr.count("Problem: ") == 3
+    assert "0000.JPG' is missing" in result.stderr
 
 
 @pytest.mark.parametrize(

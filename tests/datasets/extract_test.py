@@ -1,6 +1,7 @@
 import errno
 import io
 import tarfile
+from pathlib import Path
 
 import pytest
 
@@ -93,7 +94,27 @@ def test_a_full_disk_leaves_nothing(tmp_path, monkeypatch):
 
 def test_a_folder_with_something_in_it_is_left_alone(tmp_path):
     archive = archive_of(tmp_path / "a.tar", ("a.png", {}))
-    (tmp_path / "data").mkdir()
     extract(archive, tmp_path / "data")
-    with pytest.raises(FileExistsError, match="is there already. Remove it"):
+    with pytest.raises(FileExistsError, match="has something in it. Remove it"):
+        extract(archive, tmp_path / "data")
+
+
+@pytest.mark.parametrize("kind", ["folder", "link", "."])
+def test_an_empty_folder_is_filled_where_it_is(tmp_path, monkeypatch, kind):
+    archive = archive_of(tmp_path / "a.tar", ("a/b.png", {}), ("c.png", {}))
+    real = tmp_path / "real"
+    real.mkdir()
+    before = real.stat().st_ino
+    (tmp_path / "link").symlink_to(real)
+    monkeypatch.chdir(real)
+    folder = {"folder": real, "link": tmp_path / "link", ".": Path(".")}[kind]
+    extract(archive, folder)
+    assert sorted(p.name for p in real.iterdir()) == ["a", "c.png"]
+    assert real.stat().st_ino == before
+
+
+def test_a_file_in_the_folders_place_is_refused(tmp_path):
+    archive = archive_of(tmp_path / "a.tar", ("a.png", {}))
+    (tmp_path / "data").write_text("mine")
+    with pytest.raises(NotADirectoryError, match="is a file. Choose another folder"):
         extract(archive, tmp_path / "data")

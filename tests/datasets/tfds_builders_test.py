@@ -111,6 +111,13 @@ def test_mvtec_ad_from_the_folder_or_archive_that_the_user_names(
     assert kinds == {b"broken": 6, b"good": 0}
 
 
+def test_mvtec_ad_that_was_prepared_before(home, tmp_path):
+    write_image(home / "mvtec_ad", "bottle/train/good/000.png")
+    write_image(home / "mvtec_ad", "bottle/test/good/000.png")
+    data = tfds.load("mvtec_ad/bottle", data_dir=tmp_path / "tfds", split="train")
+    assert len(data) == 1
+
+
 def test_mvtec_ad_says_how_to_get_it(tmp_path):
     with pytest.raises((AssertionError, FileNotFoundError)) as caught:
         tfds.load("mvtec_ad", data_dir=tmp_path / "tfds")
@@ -122,6 +129,9 @@ def test_mvtec_ad_says_how_to_get_it(tmp_path):
     [
         "import keras_rlr.datasets, tensorflow_datasets as tfds",
         "import tensorflow_datasets as tfds, keras_rlr.datasets",
+        "import importlib.util, keras_rlr.datasets\n"
+        "assert importlib.util.find_spec('tensorflow_datasets')\n"
+        "import tensorflow_datasets as tfds",
     ],
 )
 def test_builders_are_known_whichever_is_imported_first(imports):

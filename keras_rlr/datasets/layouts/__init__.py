@@ -5,6 +5,10 @@ from pathlib import Path
 from keras_rlr.datasets.layouts import mvtec_layout, plain_layout, visa_layout
 
 
+class UnknownLayoutError(ValueError):
+    """A folder is laid out in none of the known ways."""
+
+
 def find_layout(path: Path):
     """Tells how a folder is laid out.
 
@@ -16,7 +20,8 @@ def find_layout(path: Path):
         module's `list_samples` wants to know of each.
 
     Raises:
-        ValueError: if it is laid out in none of the known ways, or in a damaged one.
+        UnknownLayoutError: if it is laid out in none of the known ways.
+        ValueError: if it is laid out in one of them, but damaged.
     """
     for layout in (visa_layout, mvtec_layout, plain_layout):
         categories = layout.find_categories(path)
@@ -26,7 +31,7 @@ def find_layout(path: Path):
         f"  {layout.NAME}: {layout.DESCRIPTION}"
         for layout in (mvtec_layout, visa_layout, plain_layout)
     )
-    raise ValueError(
+    raise UnknownLayoutError(
         f"'{path}' is no data set: neither it nor a folder in it has images in a known "
         f"layout. {_describe(path)} Expected one of:\n{expected}"
     )

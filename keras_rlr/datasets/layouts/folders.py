@@ -18,7 +18,19 @@ def subfolders(path: Path) -> list[Path]:
     )
 
 
-def folder_samples(root, folder, category, defect_type=NORMAL, mask_folder=None):
+def refuse_mistake(sentence: str) -> None:
+    """Raises a ValueError."""
+    raise ValueError(sentence)
+
+
+def folder_samples(
+    root,
+    folder,
+    category,
+    defect_type=NORMAL,
+    mask_folder=None,
+    refuse=refuse_mistake,
+):
     """The images of a folder and of all below it as samples.
 
     Args:
@@ -27,6 +39,7 @@ def folder_samples(root, folder, category, defect_type=NORMAL, mask_folder=None)
         category: the product they show.
         defect_type: "good" for normal images.
         mask_folder: the folder with a mask of each, or None to do without.
+        refuse: what is done about a mistake, which is given as a sentence.
 
     Returns:
         List of `Sample`s.
@@ -37,7 +50,7 @@ def folder_samples(root, folder, category, defect_type=NORMAL, mask_folder=None)
     images = find_images(folder) if folder.is_dir() else []
     masks = [None] * len(images)
     if mask_folder is not None:
-        masks = pair_masks(images, folder, mask_folder)
+        masks = pair_masks(images, folder, mask_folder, refuse)
     return [
         Sample(
             image=image,
@@ -51,7 +64,9 @@ def folder_samples(root, folder, category, defect_type=NORMAL, mask_folder=None)
     ]
 
 
-def pair_masks(images: list[Path], folder: Path, mask_folder: Path) -> list[Path]:
+def pair_masks(
+    images: list[Path], folder: Path, mask_folder: Path, refuse=refuse_mistake
+) -> list[Path | None]:
     """Finds the mask of each image.
 
     The mask of `folder/a/b.jpg` is `mask_folder/a/b_mask.png` or, without that,
@@ -61,6 +76,7 @@ def pair_masks(images: list[Path], folder: Path, mask_folder: Path) -> list[Path
         images: the image files.
         folder: the folder they were found in.
         mask_folder: the folder with their masks.
+        refuse: what is done about a mistake, which is given as a sentence.
 
     Returns:
         List of mask files in the order of the images.
@@ -73,32 +89,33 @@ def pair_masks(images: list[Path], folder: Path, mask_folder: Path) -> list[Path
     if mask_folder.is_dir():
         for mask in find_images(mask_folder):
             found[mask.relative_to(mask_folder).with_suffix("")] = mask
-    masks = []
+    masks: list[Path | None] = []
     for image in images:
         name = image.relative_to(folder).with_suffix("")
         names = (name.with_name(f"{name.name}_mask"), name)
         matches = [candidate for candidate in names if candidate in found]
-        if not matches:
-            raise ValueError(
+        if matches:
+            masks.append(found.pop(matches[0]))
+            check_lossless(masks[-1], refuse)
+        else:
+            masks.append(None)
+            refuse(
                 f"The anomalous image '{image}' has no mask. Expected "
                 f"'{mask_folder / name}_mask.png' or '{mask_folder / name}.png'. Add "
                 "it, or remove the whole folder of masks to do without."
             )
-        masks.append(found.pop(matches[0]))
     for mask in found.values():
-        raise ValueError(
+        refuse(
             f"The mask '{mask}' belongs to no image. Expected an image of its name, "
             f"without '_mask', in '{folder}'. Add the image, or remove the mask."
         )
-    for mask in masks:
-        check_lossless(mask)
     return masks
 
 
-def check_lossless(mask: Path) -> None:
-    """Raises a ValueError for a mask in a format that loses information."""
+def check_lossless(mask, refuse=refuse_mistake) -> None:
+    """Refuses a mask in a format that loses information."""
     if mask.suffix.lower() in _LOSSY_SUFFIXES:
-        raise ValueError(
+        refuse(
             f"The mask '{mask}' is in a format that changes pixels: what was 0 may "
             "have become 1, and anything above 0 is anomalous. Save masks as .png."
         )

@@ -11,7 +11,12 @@ with one kind of defect, "bad", in a folder "1cls", which is entered.
 
 from pathlib import Path
 
-from keras_rlr.datasets.layouts.folders import NORMAL, folder_samples, subfolders
+from keras_rlr.datasets.layouts.folders import (
+    NORMAL,
+    folder_samples,
+    refuse_mistake,
+    subfolders,
+)
 
 NAME = "MVTec AD's layout"
 DESCRIPTION = (
@@ -33,17 +38,20 @@ def _is_category(path: Path) -> bool:
     return (path / "train").is_dir() or (path / "test").is_dir()
 
 
-def list_samples(root: Path, folder: Path, category: str, split: str):
+def list_samples(
+    root: Path, folder: Path, category: str, split: str, refuse=refuse_mistake
+):
     """The samples of a category's split.
 
     Raises:
         ValueError: if the split has no folder, or images and masks don't match.
     """
     if not (folder / split).is_dir():
-        raise ValueError(
+        refuse(
             f"The category '{category}' has no folder '{folder / split}'. Expected "
             f"{NAME}: {DESCRIPTION}. Add it, or choose other categories."
         )
+        return []
     if split == "train":
         return folder_samples(root, folder / split / NORMAL, category)
     masks = folder / "ground_truth"
@@ -51,14 +59,16 @@ def list_samples(root: Path, folder: Path, category: str, split: str):
     if masks.is_dir():
         for child in subfolders(masks):
             if child.name not in kinds and any(child.iterdir()):
-                raise ValueError(
+                refuse(
                     f"The masks in '{child}' belong to no images: there is no folder "
                     f"'{folder / split / child.name}'. Add it, or remove the masks."
                 )
     samples = []
     for kind in kinds:
         of_kind = masks / kind if masks.is_dir() and kind != NORMAL else None
-        samples += folder_samples(root, folder / split / kind, category, kind, of_kind)
+        samples += folder_samples(
+            root, folder / split / kind, category, kind, of_kind, refuse
+        )
     return samples
 
 

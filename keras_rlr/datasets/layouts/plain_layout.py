@@ -13,7 +13,11 @@ every fifth normal image, by name, is for testing and not trained on.
 from dataclasses import replace
 from pathlib import Path
 
-from keras_rlr.datasets.layouts.folders import folder_samples, subfolders
+from keras_rlr.datasets.layouts.folders import (
+    folder_samples,
+    refuse_mistake,
+    subfolders,
+)
 
 NAME = "plain folders"
 DESCRIPTION = (
@@ -31,7 +35,9 @@ def find_categories(path: Path) -> dict[str, Path]:
     return {c.name: c for c in subfolders(path) if (c / "normal").is_dir()}
 
 
-def list_samples(root: Path, folder: Path, category: str, split: str):
+def list_samples(
+    root: Path, folder: Path, category: str, split: str, refuse=refuse_mistake
+):
     """The samples of a category's split.
 
     Raises:
@@ -47,7 +53,7 @@ def list_samples(root: Path, folder: Path, category: str, split: str):
         return normal
     anomalous, masks = folder / "anomalous", folder / "masks"
     samples = folder_samples(
-        root, anomalous, category, DEFECT, masks if masks.is_dir() else None
+        root, anomalous, category, DEFECT, masks if masks.is_dir() else None, refuse
     )
     return [_with_kind(sample, anomalous) for sample in samples] + testing
 

@@ -16,7 +16,7 @@ import csv
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from keras_rlr.datasets.layouts.folders import NORMAL, check_lossless
+from keras_rlr.datasets.layouts.folders import NORMAL, check_lossless, refuse_mistake
 from keras_rlr.datasets.sample import Sample
 
 NAME = "VisA's layout"
@@ -109,24 +109,37 @@ def _below(root: Path, name: str, where: str) -> Path:
     return root / path
 
 
-def list_samples(root: Path, rows: list[Row], category: str, split: str):
+def list_samples(
+    root: Path, rows: list[Row], category: str, split: str, refuse=refuse_mistake
+):
     """The samples of a category's split, sorted by path.
 
     Raises:
-        ValueError: if a file of the table is missing.
+        ValueError: if a file of the table is missing, or some of the anomalous images
+            have masks and others none.
     """
+    wanted = [row for row in rows if row.split == split]
+    if split == "train":
+        wanted = [row for row in wanted if not row.label]
+    masked = any(row.mask for row in wanted)
     samples = []
-    for row in rows:
-        if row.split != split or (split == "train" and row.label):
+    for row in wanted:
+        files = [file for file in (row.image, row.mask) if file is not None]
+        missing = [file for file in files if not file.is_file()]
+        for file in missing:
+            refuse(
+                f"'{file}' is missing, but the table of the splits names it. Extract "
+                "the archive anew."
+            )
+        if missing:
             continue
-        for file in filter(None, (row.image, row.mask)):
-            if not file.is_file():
-                raise ValueError(
-                    f"'{file}' is missing, but the table of the splits names it. "
-                    "Extract the archive anew."
-                )
         if row.mask:
-            check_lossless(row.mask)
+            check_lossless(row.mask, refuse)
+        elif row.label and masked:
+            refuse(
+                f"The anomalous image '{row.image}' has no mask in the table of the "
+                "splits, but others of its category do. Add it, or remove all masks."
+            )
         samples.append(
             Sample(
                 image=row.image,
@@ -141,10 +154,9 @@ def list_samples(root: Path, rows: list[Row], category: str, split: str):
 
 
 def _relative(image: Path, root: Path) -> str:
-    if image.is_relative_to(root):
-        return image.relative_to(root).as_posix()
-    # The folder of one category was given, the table's paths begin above it.
-    return image.resolve().relative_to(root.resolve()).as_posix()
+    # If the folder of one category was given, the table's paths begin above it.
+    base = root if image.is_relative_to(root) else root.resolve()
+    return image.relative_to(base).as_posix()
 
 
 def expected_place(rows: list[Row], split: str) -> str:

@@ -6,7 +6,6 @@ not have to have it, nor wait for it.
 """
 
 import importlib.abc
-import importlib.machinery
 import sys
 
 _LIBRARY = "tensorflow_datasets"
@@ -25,23 +24,29 @@ def _import_builders():
 
 
 class _AfterImport(importlib.abc.MetaPathFinder):
-    """Finds tensorflow-datasets as it is found anyway, and follows its import."""
+    """Has tensorflow-datasets found as it is found anyway, and follows its import."""
 
     def find_spec(self, fullname, path, target=None):
         if fullname != _LIBRARY:
             return None
-        sys.meta_path.remove(self)
-        spec = importlib.machinery.PathFinder.find_spec(fullname, path, target)
-        if spec is not None and spec.loader is not None:
-            spec.loader = _Following(spec.loader)
+        for finder in sys.meta_path:
+            if finder is not self and hasattr(finder, "find_spec"):
+                spec = finder.find_spec(fullname, path, target)
+                if spec is not None:
+                    break
+        else:
+            return None
+        if spec.loader is not None:
+            spec.loader = _Following(spec.loader, self)
         return spec
 
 
 class _Following(importlib.abc.Loader):
     """Loads a module by its own loader, and then the builders."""
 
-    def __init__(self, loader):
+    def __init__(self, loader, finder):
         self._loader = loader
+        self._finder = finder
 
     def create_module(self, spec):
         return self._loader.create_module(spec)
@@ -49,5 +54,7 @@ class _Following(importlib.abc.Loader):
     def exec_module(self, module):
         # The module is to know its real loader.
         module.__spec__.loader = module.__loader__ = self._loader
+        if self._finder in sys.meta_path:
+            sys.meta_path.remove(self._finder)
         self._loader.exec_module(module)
         _import_builders()

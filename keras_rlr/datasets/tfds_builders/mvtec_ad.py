@@ -39,12 +39,15 @@ class MvtecAd(PublishedBuilder):
     )
 
     def _folder(self, dl_manager):
-        manual = Path(dl_manager.manual_dir)
+        try:
+            manual = Path(dl_manager.manual_dir)
+        except AssertionError:  # none was named
+            if is_prepared(default_folder(MVTEC_AD.name)):
+                return default_folder(MVTEC_AD.name)
+            raise
         for folder in (manual, manual / MVTEC_AD.name):
             if folder.is_dir() and mvtec_layout.find_categories(folder):
                 return folder
         archive = manual / MVTEC_AD.archive
-        if not archive.is_file() and is_prepared(default_folder(MVTEC_AD.name)):
-            return default_folder(MVTEC_AD.name)
         folder = Path(dl_manager.download_dir) / "extracted" / MVTEC_AD.name
         return prepare_dataset(MVTEC_AD, folder, archive=archive)

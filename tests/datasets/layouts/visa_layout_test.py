@@ -68,6 +68,22 @@ def test_a_missing_file_is_named(root):
     assert len(FolderDataset(root, categories=["pcb1"])) == 3
 
 
+def test_an_anomalous_image_without_a_mask_is_named(root):
+    table = root / "split_csv/1cls.csv"
+    text = table.read_text().replace("pcb1/Data/Masks/Anomaly/001.png", "")
+    table.write_text(text)
+    with pytest.raises(ValueError, match=r"001.JPG' has no mask in the table"):
+        FolderDataset(root, "test")
+
+
+def test_images_may_be_links(root, tmp_path):
+    image = root / "candle/Data/Images/Anomaly/000.JPG"
+    image.rename(tmp_path / "elsewhere.jpg")
+    image.symlink_to(tmp_path / "elsewhere.jpg")
+    for path in (root, root / "candle"):
+        assert FolderDataset(path, "test", ["candle"])[0]["label"] == 1
+
+
 def test_a_missing_table_is_named(root):
     (root / "split_csv/1cls.csv").unlink()
     with pytest.raises(ValueError, match=r"no table of the splits. Expected '.*1cls"):
