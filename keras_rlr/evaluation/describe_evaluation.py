@@ -44,7 +44,7 @@ def describe_evaluation(
         "data" and "environment", fit for JSON.
     """
     thresholds = {name: model.thresholds.of(name) for name in predictions.names}
-    epochs = None if run is None else run["training"]["epochs"]
+    epochs = None if run is None else run["trained_epochs"]
     if best_epochs is not None:
         epochs, words = list(best_epochs), _BEST_EPOCH
     else:

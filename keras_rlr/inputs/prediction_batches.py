@@ -3,6 +3,7 @@ import numpy as np
 from keras_rlr.inputs.host_batches import HostBatches, no_images, stack_images
 from keras_rlr.inputs.images import to_array
 from keras_rlr.inputs.masks import to_square_mask
+from keras_rlr.inputs.normal_images import refuse_anomalous
 
 
 class PredictionBatches(HostBatches):
@@ -25,6 +26,7 @@ class PredictionBatches(HostBatches):
         purpose: What the images are for, for the message when there are none.
         first_index: Position of the first image in the whole data set.
         padded_to: Size of the batches; 0 for that of the first one.
+        normal_only: Whether anomalous images are refused.
     """
 
     def __init__(
@@ -38,6 +40,7 @@ class PredictionBatches(HostBatches):
         purpose="predict",
         first_index=0,
         padded_to=0,
+        normal_only=False,
     ):
         super().__init__(source, image_size)
         self.devices = devices
@@ -47,6 +50,7 @@ class PredictionBatches(HostBatches):
         self.purpose = purpose
         self.first_index = first_index
         self.padded_to = padded_to
+        self.normal_only = normal_only
         self.is_real = []
         self.sizes = []
         self.categories = []
@@ -67,6 +71,8 @@ class PredictionBatches(HostBatches):
             if not elements:
                 break
             first = self.first_index + seen
+            if self.normal_only:
+                refuse_anomalous(elements, first)
             yield elements, stack_images(elements, self.image_size, first)
             seen += len(elements)
         if not seen:

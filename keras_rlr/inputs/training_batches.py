@@ -1,7 +1,7 @@
 import numpy as np
 
 from keras_rlr.inputs.host_batches import HostBatches, no_images, stack_images
-from keras_rlr.inputs.images import to_array
+from keras_rlr.inputs.normal_images import refuse_anomalous
 
 
 class TrainingBatches(HostBatches):
@@ -103,24 +103,3 @@ def noise_keys(seed, step, positions):
             state = state ^ (state >> np.uint64(31))
     halves = np.stack([state >> np.uint64(32), state & np.uint64(0xFFFFFFFF)], -1)
     return halves.astype("uint32").view("int32")
-
-
-def refuse_anomalous(elements, first_index):
-    """Refuses elements with label 1 or a mask that is not empty.
-
-    Raises:
-        ValueError: Naming the first such element.
-    """
-    for offset, element in enumerate(elements):
-        label = element.get("label")
-        mask = element.get("mask")
-        if (label is not None and np.any(to_array(label) != 0)) or (
-            mask is not None and np.any(to_array(mask) != 0)
-        ):
-            name = element.get("path")
-            name = f" ({to_array(name)})" if name is not None else ""
-            raise ValueError(
-                f"Element {first_index + offset}{name} of the training data is "
-                "anomalous (label 1, or a mask that is not empty). The model learns "
-                "from normal images only: filter the others out."
-            )

@@ -236,8 +236,9 @@ class AnomalyDetector(keras.Model):
 
         Raises:
             ValueError: If there are too few images for the rate; it names how many.
+                If an element is anomalous.
         """
-        batches = self._inference_batches(x, batch_size)
+        batches = self._inference_batches(x, batch_size, normal_only=True)
         scores = self._infer(batches, verbose=0)["anomaly_score"]
         return self.thresholds.calibrate(
             scores, batches.categories, false_positive_rate
@@ -260,6 +261,7 @@ class AnomalyDetector(keras.Model):
             max_images=_MOST_IMAGES_TO_ADAPT_ON,
             order_seed=(self.seed, 0),
             purpose="adapt to",
+            normal_only=True,
         )
         moments = [ChannelMoments() for _ in self.levels]
         for _, images in batches.images():
@@ -323,7 +325,7 @@ class AnomalyDetector(keras.Model):
             )
         return [np.concatenate(level) for level in zip(*parts, strict=True)]
 
-    def _inference_batches(self, x, batch_size=None):
+    def _inference_batches(self, x, batch_size=None, normal_only=False):
         if self.needs_adapting:
             raise ValueError(
                 "This model standardises its features and has not seen normal images "
@@ -333,6 +335,7 @@ class AnomalyDetector(keras.Model):
             ImageSource(x, batch_size or _INFERENCE_BATCH),
             self.image_size,
             devices=self.device_count,
+            normal_only=normal_only,
         )
 
     def _infer(self, batches, **kwargs):

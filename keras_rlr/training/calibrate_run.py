@@ -1,22 +1,30 @@
+import filecmp
 from pathlib import Path
 
 from keras_rlr.datasets import FolderDataset, find_images, read_image
 from keras_rlr.datasets.image_files import check_folder
-from keras_rlr.datasets.layouts import find_layout
-from keras_rlr.models.save_model import save_without_optimizer
+from keras_rlr.datasets.layouts import UnknownLayoutError
+from keras_rlr.models.save_model import save_checkpoint, save_without_optimizer
 from keras_rlr.training.hold_out import hold_out
 from keras_rlr.training.run_folder import RunFolder
+
+# What folders of anomalous images and of masks are called; a folder with one of them is
+# a data set in some layout of its own, and not one of normal images.
+_NOT_NORMAL = {"anomalous", "anomaly", "bad", "defect", "ground_truth", "masks"}
 
 
 def calibrate_run(model, path, data, false_positive_rate):
     """Sets the thresholds of a saved model from a folder of normal images.
+
+    Images that the model was trained on score lower than new ones and are left out,
+    if the run of the model and the data it was trained on can be found.
 
     Args:
         model: The `RLR` model.
         path: Its `.keras` file, which is written anew; the config.json beside it, if
             it is of a run, gets the new thresholds too.
         data: A folder of normal images, or of a data set, whose normal training
-            images are used; of the run's own data set, those that were held out.
+            images are used.
         false_positive_rate: Share of new normal images that may be called anomalous.
 
     Returns:
@@ -24,13 +32,15 @@ def calibrate_run(model, path, data, false_positive_rate):
 
     Raises:
         FileNotFoundError: If there are no images.
-        ValueError: If there are too few, or all of them were trained on.
+        ValueError: If there are too few, all of them were trained on, or the folder
+            is a damaged data set.
     """
-    run = RunFolder(Path(path).parent)
-    config = None
-    if Path(path).name == run.model.name and run.config.is_file():
-        config = run.read_config()
-    images = _normal_images(Path(data), config)
+    path = Path(path)
+    run = RunFolder(path.parent)
+    config = run.read_config() if run.config.is_file() else None
+    images = _Images(_normal_images(Path(data)), data)
+    if config is not None:
+        images.leave_out(_trained_on(config))
     model.calibrate(images, false_positive_rate=false_positive_rate)
     calibration = {
         "images": len(images),
@@ -38,55 +48,80 @@ def calibrate_run(model, path, data, false_positive_rate):
         "threshold": model.threshold,
         "category_thresholds": model.thresholds.by_category,
     }
-    save_without_optimizer(model, path)
-    if config is not None:
+    # A checkpoint keeps what training needs to go on.
+    save = save_checkpoint if model.optimizer.built else save_without_optimizer
+    save(model, path)
+    if config is not None and path.name == run.model.name:
         run.write_json(run.config, {**config, "calibration": calibration})
     return calibration
 
 
-def _normal_images(data, config):
+def _normal_images(data):
+    """Pairs of the file and the category, or None, of every normal image."""
     check_folder(data)
     try:
-        find_layout(data)
-    except ValueError:
-        return _Images(data)
-    settings = {} if config is None else config["settings"]
-    dataset = FolderDataset(data, "train", categories=settings.get("categories"))
-    if config is None or not _same(data, config["data"]["path"]):
-        return dataset
-    _, held = hold_out(dataset, settings["calibration_fraction"], settings["seed"])
-    if not len(held):
-        raise ValueError(
-            f"The model was trained on all normal images of '{data}', and those score "
-            "lower than new ones. Give other normal images, or train with "
-            "--calibration-fraction above 0."
-        )
-    if held.fingerprint() != config["data"]["calibration_fingerprint"]:
-        raise ValueError(
-            f"The images in '{data}' are not those that the model was trained on any "
-            "more, so which of them it has not seen is unknown. Give other normal "
-            "images."
-        )
-    return held
+        dataset = FolderDataset(data, "train")
+    except UnknownLayoutError:
+        images = find_images(data)
+        for image in images:
+            for part in image.relative_to(data).parts[:-1]:
+                if part.lower() in _NOT_NORMAL:
+                    raise ValueError(
+                        f"'{data}' is not a folder of normal images alone: it has "
+                        f"'{image}'. Name the folder of the normal ones."
+                    ) from None
+        return [(image, None) for image in images]
+    return [(sample.image, sample.category) for sample in dataset.samples]
 
 
-def _same(data, path):
-    return Path(path).exists() and data.resolve() == Path(path).resolve()
+def _trained_on(config):
+    """The files a run was trained on, if they are still there."""
+    folder = Path(config["data"]["path"])
+    settings = config["settings"]
+    try:
+        dataset = FolderDataset(folder, "train", settings.get("categories"))
+    except (OSError, ValueError):
+        return []
+    fitted, _ = hold_out(dataset, settings["calibration_fraction"], settings["seed"])
+    return [sample.image for sample in fitted.samples]
 
 
 class _Images:
-    """The images of a folder, read when they are asked for."""
+    """Normal images, read when they are asked for."""
 
-    def __init__(self, folder):
-        self._paths = find_images(folder)
-        if not self._paths:
+    def __init__(self, pairs, folder):
+        self.folder = folder
+        self.pairs = pairs
+        if not pairs:
             raise FileNotFoundError(
                 f"There are no images in '{folder}'. Expected .png, .jpg, .bmp, .tif "
                 "or .webp files there or in folders below."
             )
 
+    def leave_out(self, trained_on):
+        """Leaves out files that are the same as some of these, or copies."""
+        by_size = {}
+        for file in trained_on:
+            by_size.setdefault(file.stat().st_size, []).append(file)
+        self.pairs = [
+            (image, category)
+            for image, category in self.pairs
+            if not any(
+                filecmp.cmp(image, file, shallow=False)
+                for file in by_size.get(image.stat().st_size, ())
+            )
+        ]
+        if not self.pairs:
+            raise ValueError(
+                f"The model was trained on all normal images of '{self.folder}', and "
+                "those score lower than new ones. Give other normal images, or train "
+                "with --calibration-fraction above 0."
+            )
+
     def __len__(self):
-        return len(self._paths)
+        return len(self.pairs)
 
     def __getitem__(self, index):
-        return {"image": read_image(self._paths[index])}
+        image, category = self.pairs[index]
+        element = {"image": read_image(image)}
+        return element if category is None else {**element, "category": category}

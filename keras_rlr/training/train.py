@@ -1,5 +1,6 @@
 import math
 import warnings
+from pathlib import Path
 
 from keras_rlr.datasets import FolderDataset
 from keras_rlr.models.describe_model import describe_model
@@ -110,13 +111,16 @@ def train(
             "learning_rate": float(f"{float(model.optimizer.learning_rate):.6g}"),
             "beta_2": model.recipe.beta_2,
         }
-        config["calibration"] = None
+        # Of the model that is saved, until another one is.
+        before = run.read_config() if resume else {}
+        config["trained_epochs"] = before.get("trained_epochs", 0)
+        config["calibration"] = before.get("calibration")
         run.write_json(run.config, config)
         run.write_json(run.environment, describe_environment())
         if done < epochs:
             _fit(model, fitted, run, guard, history, epochs, batch_size, callbacks)
-        if len(held):
-            config["calibration"] = _calibrate(model, held)
+        config["calibration"] = _calibrate(model, held) if len(held) else None
+        config["trained_epochs"] = len(history)
         save_without_optimizer(model, run.model)
         run.write_json(run.config, config)
     return {"model": model, "history": history, "config": config}
@@ -124,7 +128,7 @@ def train(
 
 def _describe_data(data, fitted, held):
     return {
-        "path": str(data),
+        "path": str(Path(data).resolve()),
         "categories": list(fitted.categories),
         "training_images": len(fitted),
         "training_fingerprint": fitted.fingerprint(),

@@ -10,6 +10,7 @@ from keras_rlr.cli.main import cli
 from keras_rlr.datasets import FolderDataset, read_image, write_procedural_dataset
 from keras_rlr.training import train
 from keras_rlr.training.hold_out import hold_out
+from tests.datasets.layouts.write_files import write_visa
 
 
 def run(*arguments):
@@ -117,3 +118,49 @@ def test_no_images(folder, tmp_path, monkeypatch, place, message):
     result = run("calibrate", "--model", folder, "--data", place)
     assert result.exit_code == 2
     assert message in result.stderr
+
+
+@pytest.mark.parametrize("place", ["../data", "data/gear/train/good", "copy"])
+def test_images_it_was_trained_on_are_left_out_wherever_they_lie(
+    folder, data, tmp_path, monkeypatch, place
+):
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    shutil.copytree(data, tmp_path / "elsewhere" / "copy")
+    monkeypatch.chdir(data.parent if place.startswith("data") else elsewhere)
+    if place == "../data":
+        (tmp_path / "data").symlink_to(data)
+    result = run(
+        "calibrate", "--model", folder, "--data", place, "--false-positive-rate", 0.3,
+        "--json",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.stderr
+    held = hold_out(FolderDataset(data), 0.34, 0)[1]
+    wanted = [s for s in held.samples if "good" not in place or s.category == "gear"]
+    assert json.loads(result.stdout)["images"] == len(wanted)
+
+
+def test_a_checkpoint_can_still_be_resumed(folder, data):
+    checkpoint = folder / "checkpoint.keras"
+    before = keras.saving.load_model(checkpoint)
+    result = run(
+        "calibrate", "--model", checkpoint, "--data", data,
+        "--false-positive-rate", 0.3,
+    )  # fmt: skip
+    assert result.exit_code == 0, result.stderr
+    after = keras.saving.load_model(checkpoint)
+    assert after.threshold is not None
+    assert int(after.optimizer.iterations) == int(before.optimizer.iterations) > 0
+
+
+def test_a_damaged_data_set_is_not_taken_for_a_folder_of_normal_images(
+    folder, tmp_path
+):
+    write_visa(tmp_path / "visa", train=20)
+    (tmp_path / "visa/split_csv/1cls.csv").unlink()
+    result = run("calibrate", "--model", folder, "--data", tmp_path / "visa")
+    assert result.exit_code == 2
+    assert "no table of the splits" in result.stderr
+    result = run("calibrate", "--model", folder, "--data", tmp_path / "visa/pcb1/Data")
+    assert result.exit_code == 2
+    assert "is not a folder of normal images alone" in result.stderr

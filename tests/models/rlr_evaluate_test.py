@@ -152,3 +152,9 @@ def test_an_array_of_categories_is_understood(model):
     model.calibrate({"image": images, "category": names}, false_positive_rate=0.1)
     assert sorted(model.thresholds.by_category) == ["x", "y"]
     model.thresholds.forget()
+
+
+def test_thresholds_are_not_taken_from_anomalous_images(model, data):
+    with pytest.raises(ValueError, match=r"Element 0 of the data is anomalous .* thre"):
+        model.calibrate(data, false_positive_rate=0.3)
+    assert model.threshold is None
