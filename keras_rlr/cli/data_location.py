@@ -11,12 +11,12 @@ class DataLocation:
     Args:
         folder: Its folder.
         name: The name of runs on it.
-        words: The options that name it, for messages.
+        words: The options that name it, as a list, for messages.
     """
 
     folder: Path
     name: str
-    words: str
+    words: tuple
 
     @property
     def run(self):
@@ -40,14 +40,18 @@ def data_location(data, dataset, data_dir):
     if data is not None:
         if data_dir is not None:
             raise click.UsageError("--data-dir belongs to --dataset; --data is enough.")
-        return DataLocation(Path(data), Path(data).resolve().name, f"--data {data}")
+        return DataLocation(
+            Path(data), Path(data).resolve().name, ("--data", str(data))
+        )
     from keras_rlr.datasets.catalogue import published_dataset
     from keras_rlr.datasets.prepare_dataset import default_folder, is_prepared
 
     published_dataset(dataset)
-    words = f"--dataset {dataset}"
+    words = ("--dataset", dataset)
     if data_dir is not None:
-        return DataLocation(Path(data_dir), dataset, f"{words} --data-dir {data_dir}")
+        return DataLocation(
+            Path(data_dir), dataset, (*words, "--data-dir", str(data_dir))
+        )
     folder = default_folder(dataset)
     if not is_prepared(folder):
         raise FileNotFoundError(

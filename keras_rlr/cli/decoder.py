@@ -41,6 +41,12 @@ def train(data, dataset, data_dir, model, output, epochs, width, seed, as_json):
     on; the decoder is measured on them, against the mean image of each category.
     """
     location = data_location(data, dataset, data_dir)
+    place = Path(model) if model else location.run
+    output = Path(output or decoder_path(place))
+    if output.suffix != ".keras" or output.is_dir():
+        raise click.UsageError(
+            f"--output must be the name of a file ending in .keras. Received: {output}"
+        )
     start_backend()
     from keras_rlr.atomic_file import atomic_path, write_text
     from keras_rlr.cli.progress import training_progress
@@ -48,13 +54,11 @@ def train(data, dataset, data_dir, model, output, epochs, width, seed, as_json):
     from keras_rlr.training.hold_out import hold_out
     from keras_rlr.training.train_decoder import measure_decoder, train_decoder
 
-    place = Path(model) if model else location.run
     settings = (run_config(place) or {}).get("settings", {})
     images = FolderDataset(location.folder, "train", settings.get("categories"))
     fraction = settings.get("calibration_fraction") or _FRACTION
     fitted, held = hold_out(images, fraction, settings.get("seed", seed))
     detector = load_run(place)
-    output = Path(output or decoder_path(place))
     progress = training_progress()
     try:
         decoder = train_decoder(
@@ -81,23 +85,52 @@ def train(data, dataset, data_dir, model, output, epochs, width, seed, as_json):
 def decoder_path(place):
     """Where the decoder of a model lies unless the user names another place."""
     place = Path(place)
-    return (place.parent if place.suffix == ".keras" else place) / "decoder.keras"
+    if place.suffix != ".keras":
+        return place / "decoder.keras"
+    if place.name == "model.keras":
+        return place.with_name("decoder.keras")
+    return place.with_suffix(".decoder.keras")
 
 
-def load_decoder(place, required=False):
-    """The decoder beside a model, or None if it has none.
+def load_decoder(path, place, model, required=False):
+    """The decoder of a model, or None if it has none.
+
+    Args:
+        path: Where it is, or None for its usual place.
+        place: Where the model is.
+        model: The `RLR` model.
+        required: Whether there must be one.
 
     Raises:
-        FileNotFoundError: If it is required and not there.
+        FileNotFoundError: If it is required, or named, and not there.
+        ValueError: If the file is no decoder, or one of other features.
     """
     import keras
 
-    path = decoder_path(place)
-    if path.is_file():
-        return keras.saving.load_model(path)
-    if required:
+    from keras_rlr.models.feature_decoder import FeatureDecoder
+    from keras_rlr.models.features_fingerprint import features_fingerprint
+
+    file = Path(path) if path else decoder_path(place)
+    if not file.is_file():
+        if not (required or path):
+            return None
         raise FileNotFoundError(
-            f"There is no decoder '{path}'. Train one with `keras-rlr decoder train "
+            f"There is no decoder '{file}'. Train one with `keras-rlr decoder train "
             f"--model {place} --data DIR`."
         )
-    return None
+    try:
+        decoder = keras.saving.load_model(file)
+    # Keras raises half a dozen types for the ways to be damaged.
+    except Exception as error:
+        raise ValueError(f"'{file}' can't be loaded as a decoder ({error}).") from error
+    if not isinstance(decoder, FeatureDecoder):
+        raise ValueError(
+            f"'{file}' holds a {type(decoder).__name__}, not a decoder. Train one with "
+            f"`keras-rlr decoder train --model {place} --data DIR`."
+        )
+    if decoder.model != features_fingerprint(model):
+        raise ValueError(
+            f"The decoder '{file}' was trained on the features of another model than "
+            f"that in '{place}'. Train one of its own with `keras-rlr decoder train`."
+        )
+    return decoder

@@ -1,4 +1,5 @@
 import math
+import shlex
 from pathlib import Path
 
 import click
@@ -45,6 +46,11 @@ from keras_rlr.cli.options import (
     help="Compare maps and masks at the model's image size or at each image's own.",
 )
 @click.option("--batch-size", type=AT_LEAST_ONE, default=16, show_default=True)
+@click.option(
+    "--decoder",
+    type=click.Path(),
+    help="The decoder's file, for the report [default: the one beside the model].",
+)
 @json_option
 def command(
     data,
@@ -58,6 +64,7 @@ def command(
     protocol,
     map_size,
     batch_size,
+    decoder,
     as_json,
 ):
     """Measure a model on a data set's test images.
@@ -72,70 +79,109 @@ def command(
     from keras_rlr.datasets import FolderDataset
     from keras_rlr.evaluation.describe_evaluation import describe_evaluation
     from keras_rlr.evaluation.result_file import result_as_json
-    from keras_rlr.evaluation.write_evaluation import write_evaluation
+    from keras_rlr.evaluation.write_evaluation import check_output, write_evaluation
 
     test = FolderDataset(location.folder, "test", categories=categories)
     place = Path(model) if model else location.run
-    if model is None and not place.exists():
-        words = f"keras-rlr train {location.words}"
-        if not train:
-            raise FileNotFoundError(
-                f"There is no model in '{place}'. Train one with `{words}`, or let "
-                "this command do it by --train, or name one with --model."
-            )
-        click.echo(f"Training first: {words}", err=True)
-        _train(location, place, categories, preset)
     output = Path(output or _beside(place) / "evaluation")
-    run = run_config(place)
-    measured, detector, predictions, epochs = _measure(
-        place, test, protocol, batch_size, map_size
-    )
+    check_output(output)
+    if model is None and not (place / "model.keras").is_file():
+        _train(location, place, categories, preset, protocol if train else None)
+    models = _load(place, protocol)
+    detector = models[0][0]
+    # Before the work, so that none is lost if it is of another model.
+    decoder = load_decoder(decoder, place, detector)
+    measured, predictions = _measure(models, test, batch_size, map_size)
+    epochs = [epoch for _, epoch in models] if len(models) > 1 else None
     evaluation = describe_evaluation(
-        detector, test, predictions, measured, map_size, run=run, best_epochs=epochs
+        detector,
+        test,
+        predictions,
+        measured,
+        map_size,
+        run=run_config(place),
+        best_epochs=epochs,
     )
     title = f"{place} on {location.name}"
-    write_evaluation(
-        output, title, detector, test, predictions, evaluation, load_decoder(place)
-    )
+    write_evaluation(output, title, detector, test, predictions, evaluation, decoder)
     if as_json:
+        if epochs:
+            measured["protocol"] = evaluation["protocol"]
         click.echo(result_as_json(measured))
         return
     print_result(evaluation)
     click.echo(f"The report is {output / 'report.html'}.")
 
 
-def _train(location, output, categories, preset):
+def _train(location, output, categories, preset, protocol):
+    """Trains the model that is missing, or says how to.
+
+    Args:
+        location: The `DataLocation`.
+        output: The folder of the run.
+        categories: To train on, or None for all.
+        preset: Of the model, or None.
+        protocol: That it is to be evaluated by; None if it may not be trained.
+    """
+    resume = (output / "config.json").is_file()
+    words = ["keras-rlr", "train", *location.words]
+    words += ["--categories", ",".join(categories)] if categories else []
+    words += ["--preset", preset] if preset else []
+    words += ["--resume"] if resume else []
+    words += ["--test-every-epoch"] if protocol == "best-on-test-set" else []
+    words = shlex.join(words)
+    if protocol is None:
+        what = "The run is not finished" if resume else "There is no model"
+        raise FileNotFoundError(
+            f"{what} in '{output}'. Train it with `{words}`, or let this command do "
+            "it by --train, or name a model with --model."
+        )
     from keras_rlr.cli.progress import training_progress
+    from keras_rlr.evaluation.best_on_test_set import BestOnTestSet
     from keras_rlr.training import train
 
+    click.echo(f"Training first: {words}", err=True)
     progress = training_progress()
+    callbacks = [progress]
+    if protocol == "best-on-test-set":
+        callbacks.append(BestOnTestSet.of_run(output, location.folder, categories))
     try:
         train(
             location.folder,
             output,
             categories=categories,
             preset=preset,
-            callbacks=[progress],
+            resume=resume,
+            callbacks=callbacks,
         )
     finally:
         progress.close()
 
 
-def _measure(place, test, protocol, batch_size, map_size):
+def _load(place, protocol):
+    """Pairs of the models that are measured and the epochs they are of."""
+    if protocol == "best-on-test-set":
+        from keras_rlr.evaluation.best_on_test_set import FOLDER, load_best
+
+        return load_best(_beside(place) / FOLDER)
+    return [(load_run(place), None)]
+
+
+def _measure(models, test, batch_size, map_size):
     from keras_rlr.cli.progress import image_progress
-    from keras_rlr.evaluation.best_on_test_set import measure_best
+    from keras_rlr.evaluation.best_on_test_set import merge_best
     from keras_rlr.evaluation.evaluate_model import measure
     from keras_rlr.evaluation.test_predictions import predict_test_set
 
     options = {"batch_size": batch_size, "original_size": map_size == "original"}
-    if protocol == "best-on-test-set":
+    results = []
+    for model, _ in models:
         with image_progress("evaluating") as progress:
-            folder = _beside(place) / "best_on_test_set"
-            return measure_best(folder, test, on_progress=progress, **options)
-    model = load_run(place)
-    with image_progress("evaluating") as progress:
-        predictions = predict_test_set(model, test, on_progress=progress, **options)
-    return measure(predictions), model, predictions, None
+            kept = predict_test_set(model, test, on_progress=progress, **options)
+        results.append(measure(kept))
+        if len(results) == 1:
+            predictions = kept  # what the report shows
+    return (results[0] if len(results) == 1 else merge_best(*results)), predictions
 
 
 def _beside(place):

@@ -28,8 +28,9 @@ from keras_rlr.cli.options import AT_LEAST_ONE, json_option
     help="Show beside each image how the model rebuilt it; needs a decoder, see "
     "`keras-rlr decoder train`.",
 )
+@click.option("--decoder", type=click.Path(), help="The decoder's file.")
 @json_option
-def command(images, model, output, batch_size, show_reconstruction, as_json):
+def command(images, model, output, batch_size, show_reconstruction, decoder, as_json):
     """Score images and draw where they are anomalous.
 
     IMAGES is an image or a folder, searched with all folders in it. An image that
@@ -40,7 +41,8 @@ def command(images, model, output, batch_size, show_reconstruction, as_json):
     from keras_rlr.evaluation.predict_images import predict_images
 
     place, model = model, load_run(model)
-    decoder = load_decoder(place, required=True) if show_reconstruction else None
+    if show_reconstruction or decoder:
+        decoder = load_decoder(decoder, place, model, required=True)
     with image_progress("predicting") as progress:
         rows = predict_images(
             model, images, output, batch_size, on_progress=progress, decoder=decoder

@@ -81,7 +81,6 @@ def command(
     location = data_location(data, dataset, data_dir)
     start_backend()
     from keras_rlr.cli.progress import training_progress
-    from keras_rlr.datasets import FolderDataset
     from keras_rlr.evaluation.best_on_test_set import BestOnTestSet
     from keras_rlr.training import TrainingInterrupted, train
 
@@ -89,8 +88,8 @@ def command(
     progress = training_progress()
     callbacks = [progress]
     if test_every_epoch:
-        test = FolderDataset(location.folder, "test", settings["categories"])
-        callbacks.append(BestOnTestSet(test, Path(output, "best_on_test_set")))
+        categories = settings["categories"]
+        callbacks.append(BestOnTestSet.of_run(output, location.folder, categories))
     try:
         run = train(
             location.folder, output, resume=resume, callbacks=callbacks, **settings

@@ -1,15 +1,18 @@
 import csv
 import io
+import json
 from pathlib import Path
 
 import keras
 
 from keras_rlr.atomic_file import write_text
+from keras_rlr.datasets import FolderDataset
 from keras_rlr.evaluation.evaluate_model import measure
 from keras_rlr.evaluation.test_predictions import predict_test_set
 from keras_rlr.models.loading import load_model
 from keras_rlr.models.save_model import save_without_optimizer
 
+FOLDER = "best_on_test_set"
 CHOSEN_BY = ("image_auroc", "pixel_auroc")
 
 
@@ -31,6 +34,22 @@ class BestOnTestSet(keras.callbacks.Callback):
         self.dataset = dataset
         self.folder = Path(folder)
 
+    @classmethod
+    def of_run(cls, run, data, categories=None):
+        """The callback of a training run on a data set.
+
+        Args:
+            run: The folder of the run.
+            data: The folder of the data set.
+            categories: Those to test on, or None for those of the run, if it is there
+                already and is resumed, and else for all.
+        """
+        config = Path(run, "config.json")
+        if categories is None and config.is_file():
+            settings = json.loads(config.read_text(encoding="utf-8"))["settings"]
+            categories = settings.get("categories")
+        return cls(FolderDataset(data, "test", categories), Path(run, FOLDER))
+
     def on_epoch_end(self, epoch, logs=None):
         """Tests, and keeps what is better than before."""
         # A run that is resumed repeats epochs that were tested but not saved.
@@ -43,13 +62,13 @@ class BestOnTestSet(keras.callbacks.Callback):
 
 
 def load_best(folder):
-    """Returns the models that `BestOnTestSet` kept, with the epochs they are of.
+    """Loads the models that `BestOnTestSet` kept.
 
     Args:
         folder: Its folder.
 
     Returns:
-        Dict by the names of `CHOSEN_BY` of (model, epoch).
+        Pairs of (model, epoch it is of), in the order of `CHOSEN_BY`.
 
     Raises:
         FileNotFoundError: If there are none.
@@ -61,51 +80,37 @@ def load_best(folder):
             f"There are no models selected on a test set in '{folder}'. Train with "
             "--test-every-epoch to keep them."
         )
-    best = {}
+    best = []
     for figure in CHOSEN_BY:
         epoch = max(rows, key=lambda row: row[figure])["epoch"]
-        best[figure] = load_model(folder / f"{figure}.keras"), epoch
+        best.append((load_model(folder / f"{figure}.keras"), epoch))
     return best
 
 
-def measure_best(folder, dataset, on_progress=None, **options):
-    """Measures by the authors' protocol: each figure with the model chosen by it.
+def merge_best(of_image, of_pixel):
+    """The authors' protocol: each figure from the model that was chosen by its kind.
 
     Args:
-        folder: The folder of `BestOnTestSet`.
-        dataset: The test set.
-        on_progress: See `evaluate_model`.
-        **options: Of `predict_test_set`.
+        of_image: Result of `measure` of the model with the best image AUROC.
+        of_pixel: Result of the model with the best pixel AUROC.
 
     Returns:
-        The result as of `evaluate_model`, image figures of the one model and pixel
-        figures of the other; the model chosen by image AUROC with its
-        `TestPredictions`; and the two epochs.
+        A result with image figures of the one and pixel figures of the other.
     """
-    results, kept, epochs = {}, None, []
-    for figure, (model, epoch) in load_best(folder).items():
-        predictions = predict_test_set(
-            model, dataset, on_progress=on_progress, **options
-        )
-        results[figure] = measure(predictions)
-        kept = kept or (model, predictions)
-        epochs.append(epoch)
-    image, pixel = (results[figure] for figure in CHOSEN_BY)
 
-    def merge(of_image, of_pixel):
+    def merge(image, pixel):
         return {
-            name: value if name.startswith("image") else of_pixel[name]
-            for name, value in of_image.items()
+            name: value if name.startswith("image") else pixel[name]
+            for name, value in image.items()
         }
 
-    merged = {
+    return {
         "categories": {
-            name: merge(figures, pixel["categories"][name])
-            for name, figures in image["categories"].items()
+            name: merge(figures, of_pixel["categories"][name])
+            for name, figures in of_image["categories"].items()
         },
-        **{key: merge(image[key], pixel[key]) for key in ("mean", "pooled")},
+        **{key: merge(of_image[key], of_pixel[key]) for key in ("mean", "pooled")},
     }
-    return merged, *kept, tuple(epochs)
 
 
 def read_history(folder):

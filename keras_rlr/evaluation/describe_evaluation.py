@@ -10,9 +10,10 @@ _UNKNOWN_EPOCH = (
     "on the test set, is not known here."
 )
 _BEST_EPOCH = (
-    "SELECTED ON THE TEST SET, as the paper's authors do: of all epochs the ones with "
-    "the best mean image AUROC and, separately, the best mean pixel AUROC on these "
-    "very images. Such figures are higher than what new images will give."
+    "SELECTED ON THE TEST SET, as the paper's authors do: of the epochs that were "
+    "tested, the ones with the best mean image AUROC and, separately, the best mean "
+    "pixel AUROC on these very images. Such figures are higher than what new images "
+    "will give."
 )
 
 
@@ -44,7 +45,7 @@ def describe_evaluation(
         "data" and "environment", fit for JSON.
     """
     thresholds = {name: model.thresholds.of(name) for name in predictions.names}
-    epochs = None if run is None else run["trained_epochs"]
+    epochs = None if run is None else run.get("trained_epochs")
     if best_epochs is not None:
         epochs, words = list(best_epochs), _BEST_EPOCH
     else:

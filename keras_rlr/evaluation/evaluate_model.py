@@ -33,7 +33,8 @@ def evaluate_model(
         batch_size: Images predicted at a time.
         map_size: "model" compares maps and masks at the model's image size, "original"
             at each image's own. At original sizes the pooled figures of pixels are
-            counted in bins, to 1e-3 or better; all others are exact.
+            counted in bins; "pooled_error_bounds" in the result says how exact they
+            are, and a warning if it is not to 1e-3. All others are exact.
         fpr_limit: False-positive rate where AUPRO's integration ends.
         on_progress: Called with (images done, images in all) after every batch.
 
@@ -82,12 +83,14 @@ def measure(predictions, fpr_limit=0.3):
         results = {
             name: _category(predictions, name, fpr_limit) for name in predictions.names
         }
-        pooled = {
-            **image_figures(predictions.labels, predictions.scores),
-            **_pooled_pixels(predictions, fpr_limit),
-        }
+        pixels, bounds = _pooled_pixels(predictions, fpr_limit)
+        pooled = {**image_figures(predictions.labels, predictions.scores), **pixels}
     _warn_of_undefined(results, predictions.unmasked)
-    return {"categories": results, "mean": _mean(results), "pooled": pooled}
+    result = {"categories": results, "mean": _mean(results), "pooled": pooled}
+    if bounds:
+        _warn_of_bounds(bounds)
+        result["pooled_error_bounds"] = bounds
+    return result
 
 
 def _category(predictions, name, fpr_limit):
@@ -100,22 +103,33 @@ def _category(predictions, name, fpr_limit):
 
 
 def _pooled_pixels(predictions, fpr_limit):
+    """The figures, and how far each may be from exact, {} if they are exact."""
     masked = [name for name in predictions.names if name not in predictions.unmasked]
     if not masked:
-        return _unknown_pixels()
+        return _unknown_pixels(), {}
     if not predictions.original_masks:
+        masks, maps = predictions.masks, predictions.maps
+        # Indexing copies, which all the maps of a large data set should be spared.
         if predictions.unmasked:
             rows = np.isin(predictions.categories.astype(str), masked)
-            masks, maps = predictions.masks[rows], predictions.maps[rows]
-            return pixel_figures(masks, maps, fpr_limit)
-        # Indexing copies, which all the maps of a large data set should be spared.
-        return pixel_figures(predictions.masks, predictions.maps, fpr_limit)
+            masks, maps = masks[rows], maps[rows]
+        return pixel_figures(masks, maps, fpr_limit), {}
     bins = PixelBins()
     for name in masked:
         for i in predictions.rows(name):
             (mask,), (anomaly_map,) = _pixels(predictions, [i])
             bins.update(mask[None], anomaly_map[None])
-    return bins.figures(fpr_limit)
+    return bins.figures(fpr_limit), bins.error_bounds(fpr_limit)
+
+
+def _warn_of_bounds(bounds):
+    rough = [f"{name} ±{bound:.2g}" for name, bound in bounds.items() if bound > 1e-3]
+    if rough:
+        warnings.warn(
+            "Pooled figures of pixels at original sizes are counted in bins, and the "
+            f"maps' values lie too close together for them: {', '.join(rough)}.",
+            stacklevel=4,
+        )
 
 
 def _pixels(predictions, rows):

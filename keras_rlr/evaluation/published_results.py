@@ -26,24 +26,27 @@ class PublishedResults:
     mean: dict = field(default_factory=dict)
 
 
-def published_results(categories, method="RLR"):
-    """Returns the printed results on the data set that has these categories.
+def published_results(counts, method="RLR"):
+    """Returns the printed results on the data set that has these test images.
+
+    A name alone would take anyone's screws for those of MVTec AD.
 
     Args:
-        categories: Names of categories.
+        counts: For each category, (normal, anomalous) test images.
         method: A column of the paper's tables.
 
     Returns:
-        `PublishedResults`, or None if no published data set has all of them.
+        `PublishedResults`, or None if no published data set has such categories.
 
     Example:
 
     >>> from keras_rlr.evaluation.published_results import published_results
-    >>> published_results(["candle", "pcb1"]).mean["pixel_auroc"]
+    >>> published_results({"candle": (100, 100)}).mean["pixel_auroc"]
     0.992
     """
     for dataset in CATALOGUE.values():
-        if categories and set(categories) <= set(dataset.counts):
+        published = {name: tuple(c[1:]) for name, c in dataset.counts.items()}
+        if counts and counts.items() <= published.items():
             return _read(dataset, method)
     return None
 

@@ -25,6 +25,8 @@ class FeatureDecoder(keras.Model):
         image_size: Side of the pictures; a multiple of every grid's side.
         width: Channels at the coarsest level; they halve with every enlargement.
         seed: Seed of the initial values; None draws one.
+        model: Fingerprint of the `RLR` model whose features it was trained on, see
+            `features_fingerprint`.
 
     Call arguments:
         features: List of tensors (batch, height, width, channels).
@@ -33,8 +35,8 @@ class FeatureDecoder(keras.Model):
         float32 tensor (batch, image_size, image_size, 3), RGB around 0-255.
 
     Raises:
-        ValueError: If the image size is no multiple of a grid's side, or no level is
-            given.
+        ValueError: If the image size is no multiple of a grid's side, grids are not
+            each twice as fine as the next, or no level is given.
 
     Example:
 
@@ -43,7 +45,9 @@ class FeatureDecoder(keras.Model):
     (1, 256, 256, 3)
     """
 
-    def __init__(self, feature_shapes, image_size, width=192, seed=None, **kwargs):
+    def __init__(
+        self, feature_shapes, image_size, width=192, seed=None, model="", **kwargs
+    ):
         feature_shapes = tuple(tuple(map(int, shape)) for shape in feature_shapes)
         _check(feature_shapes, image_size)
         seed = resolve_seed(seed)
@@ -54,6 +58,7 @@ class FeatureDecoder(keras.Model):
         self.image_size = int(image_size)
         self.width = int(width)
         self.seed = seed
+        self.model = model
         self.compile(keras.optimizers.Adam(1e-3, name="adam"), "mean_squared_error")
 
     def decode(self, features, batch_size=16):
@@ -83,6 +88,7 @@ class FeatureDecoder(keras.Model):
             "image_size": self.image_size,
             "width": self.width,
             "seed": self.seed,
+            "model": self.model,
             "name": self.name,
         }
 
@@ -95,7 +101,13 @@ class FeatureDecoder(keras.Model):
 def _check(feature_shapes, image_size):
     if not feature_shapes:
         raise ValueError("A decoder needs the shape of at least one level.")
+    smallest = min(shape[0] for shape in feature_shapes)
     for height, width, _ in feature_shapes:
+        if height % smallest or (height // smallest).bit_count() != 1:
+            raise ValueError(
+                "A decoder needs grids each twice as fine as the next. Received sides "
+                f"{[shape[0] for shape in feature_shapes]}."
+            )
         if height != width or image_size % height:
             raise ValueError(
                 "A decoder needs square grids whose side divides the image's. Received "

@@ -6,6 +6,7 @@ import numpy as np
 from keras_rlr.inputs.images import to_rgb
 from keras_rlr.inputs.resize import resize_images
 from keras_rlr.models.feature_decoder import FeatureDecoder
+from keras_rlr.models.features_fingerprint import features_fingerprint
 
 _BATCH = 16
 
@@ -66,7 +67,13 @@ def train_decoder(model, dataset, epochs=30, width=192, seed=0, callbacks=()):
     """
     pairs = _Pairs(model, dataset, seed)
     shapes = model.feature_extractor.feature_shapes
-    decoder = FeatureDecoder(shapes, model.image_size, width=width, seed=seed)
+    decoder = FeatureDecoder(
+        shapes,
+        model.image_size,
+        width=width,
+        seed=seed,
+        model=features_fingerprint(model),
+    )
     decoder.optimizer.learning_rate = keras.optimizers.schedules.CosineDecay(
         1e-3, epochs * len(pairs)
     )

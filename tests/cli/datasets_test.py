@@ -91,7 +91,14 @@ def test_visa_from_the_server_to_the_report(tmp_path, home, monkeypatch):
     }
     page = (folder / "report.html").read_text()
     assert "nothing was selected on the test set" in page
+    # The counts are those that were just published, so the figures stand beside ours.
     assert "RLR: image AUROC" in page
+
+    assert "protocol" not in measured
+    result = run(
+        "evaluate", "--dataset", "visa", "--protocol", "best-on-test-set", "--json"
+    )
+    assert json.loads(result.stdout)["protocol"]["selected_on_test_set"] is True
 
     output = tmp_path / "selected"
     selected = ("evaluate", "--dataset", "visa", "--protocol", "best-on-test-set")

@@ -1,5 +1,6 @@
 import json
 import math
+import shutil
 
 import keras
 import numpy as np
@@ -85,6 +86,46 @@ def test_predict_and_the_report_show_the_reconstruction(
     result = run("evaluate", "--data", data, "--model", folder, "--output", tmp_path)
     assert result.exit_code == 0, result.stderr
     assert "decoded reconstruction" in (tmp_path / "report.html").read_text()
+
+
+def test_a_decoder_of_another_model_is_refused_before_any_work(
+    decoded, data, folder, tmp_path
+):
+    other = tmp_path / "other"
+    shutil.copytree(folder, other)
+    model = keras.saving.load_model(other / "model.keras")
+    model.adapt(FolderDataset(data, categories=["wood"]))
+    model.save(other / "model.keras")
+    result = run("evaluate", "--data", data, "--model", other)
+    assert result.exit_code == 2
+    assert "trained on the features of another model" in result.stderr
+    assert not (other / "evaluation").exists()
+    (other / "decoder.keras").write_bytes((folder / "model.keras").read_bytes())
+    result = run("evaluate", "--data", data, "--model", other)
+    assert result.exit_code == 2
+    assert "holds a RLR, not a decoder" in result.stderr
+    assert not (other / "evaluation").exists()
+
+
+def test_the_name_of_the_file_is_checked_before_training(data, folder, tmp_path):
+    result = run(
+        "decoder", "train", "--data", data, "--model", folder, "--output",
+        tmp_path / "decoder.h5",
+    )  # fmt: skip
+    assert result.exit_code == 2
+    assert "ending in .keras" in " ".join(result.stderr.split())
+
+
+def test_a_decoder_can_be_named(decoded, data, folder, tmp_path):
+    named = tmp_path / "mine.keras"
+    named.write_bytes((folder / "decoder.keras").read_bytes())
+    image = data / "gear" / "test" / "good"
+    result = run(
+        "predict", image, "--model", folder, "--output", tmp_path / "out",
+        "--decoder", named,
+    )  # fmt: skip
+    assert result.exit_code == 0, result.stderr
+    assert Image.open(tmp_path / "out/overlays/000.png").size[0] > 800
 
 
 def test_without_a_decoder_says_how_to_get_one(folder, data, tmp_path):

@@ -1,11 +1,15 @@
+import json
+
 import numpy as np
 import pytest
 
+from keras_rlr.datasets import write_procedural_dataset
 from keras_rlr.evaluation import evaluate_model
 from keras_rlr.evaluation.best_on_test_set import (
+    CHOSEN_BY,
     BestOnTestSet,
     load_best,
-    measure_best,
+    merge_best,
     read_history,
 )
 from tests.tiny_model import random_images, tiny_model
@@ -40,17 +44,32 @@ def test_keeps_the_best_models_and_says_which(test_set, tmp_path):
     rows = read_history(tmp_path)
     assert [row.pop("epoch") for row in rows] == [1, 2, 3, 4]
     assert rows == [pytest.approx(scores[epoch]) for epoch in scores]
-    best = load_best(tmp_path)
+    best = dict(zip(CHOSEN_BY, load_best(tmp_path), strict=True))
     for figure, (kept, epoch) in best.items():
         assert scores[epoch][figure] == max(row[figure] for row in rows)
         again = evaluate_model(kept, test_set)["mean"][figure]
         assert again == pytest.approx(scores[epoch][figure])
-    result, kept, predictions, epochs = measure_best(tmp_path, test_set)
-    assert epochs == tuple(epoch for _, epoch in best.values())
-    for figure in ("image_auroc", "pixel_auroc"):
-        assert result["mean"][figure] == pytest.approx(max(row[figure] for row in rows))
-    assert len(predictions.scores) == len(test_set)
-    assert kept.image_size == model.image_size
+
+
+def test_each_figure_comes_from_the_model_chosen_by_its_kind():
+    def result(image, pixel):
+        figures = {"image_auroc": image, "image_ap": image, "pixel_aupro": pixel}
+        return {"categories": {"a": figures}, "mean": figures, "pooled": figures}
+
+    assert merge_best(result(0.9, 0.1), result(0.2, 0.8)) == result(0.9, 0.8)
+
+
+def test_a_resumed_run_is_tested_on_its_own_categories(tmp_path):
+    data = write_procedural_dataset(
+        tmp_path / "data", image_size=64, train_per_category=1, test_normal=1,
+        test_anomalous=1, categories=["gear", "wood"],
+    )  # fmt: skip
+    run = tmp_path / "run"
+    assert len(BestOnTestSet.of_run(run, data).dataset) == 4
+    run.mkdir()
+    config = {"settings": {"categories": ["wood"]}}
+    (run / "config.json").write_text(json.dumps(config))
+    assert BestOnTestSet.of_run(run, data).dataset.categories == ("wood",)
 
 
 def test_an_epoch_that_is_repeated_is_written_once(test_set, tmp_path):

@@ -81,6 +81,8 @@ def test_saves_and_loads(decoder, tmp_path):
         ([], 32, "the shape of at least one level"),
         ([(8, 8, 4)], 60, "a grid of 8x8 and images of 60"),
         ([(8, 4, 4)], 32, "a grid of 8x4"),
+        ([(40, 40, 8), (15, 15, 8)], 120, r"twice as fine .* sides \[40, 15\]"),
+        ([(12, 12, 8), (4, 4, 8)], 48, r"twice as fine"),
     ],
 )
 def test_refuses(shapes, size, message):

@@ -1,5 +1,5 @@
 """The report of an evaluation: one page with tables, curves and pictures."""
 
-from keras_rlr.evaluation.report.write_report import write_report
+from keras_rlr.evaluation.report.report_html import report_html
 
-__all__ = ["write_report"]
+__all__ = ["report_html"]

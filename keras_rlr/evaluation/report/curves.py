@@ -24,24 +24,29 @@ def curve_points(labels, scores):
         scores: Array of the same shape.
 
     Returns:
-        Dict of arrays "false_positive_rate", "recall" and "precision", by descending
-        threshold, thinned to a few hundred points; None if a class is absent.
+        Dict of arrays "false_positive_rate" and "true_positive_rate" of the one curve,
+        "recall" and "precision" of the other, by descending threshold, thinned to a
+        few hundred scores; None if a class is absent.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
         ranking = rank(*labels_and_scores(labels, scores), "A curve")
     if ranking is None:
         return None
-    true = true_positives(ranking)[::-1]
-    false = ranking.not_below[::-1]
-    kept = np.unique(np.linspace(0, true.size - 1, _MOST_POINTS).astype(int))
-    true, false = true[kept], false[kept]
+    count = ranking.scores.size
+    reached = true_positives(ranking)[::-1]
+    before = count - np.searchsorted(ranking.scores, ranking.scores, side="right")
+    # At each score the curve goes from those above it to those at or above it; between
+    # two scores, straight along the false positives.
+    false = np.stack([ranking.above[::-1], ranking.not_below[::-1]], axis=1)
+    true = np.stack([before[::-1], reached], axis=1)
+    kept = np.unique(np.linspace(0, count - 1, _MOST_POINTS).astype(int))
+    false, true = false[kept], true[kept]
     return {
-        "false_positive_rate": np.concatenate([[0], false / ranking.normal, [1]]),
-        "recall": np.concatenate([[0], true / ranking.scores.size, [1]]),
-        "precision": np.concatenate(
-            [[true[0] / (true[0] + false[0])], true / (true + false), [np.nan]]
-        ),
+        "false_positive_rate": np.r_[0, false.ravel() / ranking.normal, 1],
+        "true_positive_rate": np.r_[0, true.ravel() / count, 1],
+        "recall": true[:, 1] / count,
+        "precision": true[:, 1] / (true[:, 1] + false[:, 1]),
     }
 
 
@@ -62,9 +67,9 @@ def curves_figure(points):
             "color": _COLOURS[number % len(_COLOURS)],
             "linestyle": _STYLES[number // len(_COLOURS) % len(_STYLES)],
         }
-        roc.plot(curve["false_positive_rate"], curve["recall"], **look)
+        roc.plot(curve["false_positive_rate"], curve["true_positive_rate"], **look)
         precision_recall.plot(curve["recall"], curve["precision"], **look)
-    roc.set(xlabel="false-positive rate", ylabel="recall", title="ROC")
+    roc.set(xlabel="false-positive rate", ylabel="true-positive rate", title="ROC")
     precision_recall.set(xlabel="recall", ylabel="precision", title="Precision-recall")
     for axes in (roc, precision_recall):
         axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))

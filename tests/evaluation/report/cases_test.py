@@ -5,6 +5,7 @@ from keras_rlr.evaluation.confusion import confusion
 from keras_rlr.evaluation.report.cases import category_scale, choose_cases, draw_cases
 from keras_rlr.evaluation.report.curves import curve_points
 from keras_rlr.evaluation.test_predictions import TestPredictions
+from keras_rlr.metrics.functional import auroc
 from tests.tiny_model import random_images, tiny_model
 
 pytestmark = pytest.mark.backend_independent
@@ -77,14 +78,19 @@ def test_pictures_have_five_panels():
     assert truth[24:54, 24:54].all()
 
 
-def test_curves_go_from_nothing_to_everything():
-    generator = np.random.default_rng(0)
-    labels = generator.random(5000) < 0.2
-    curve = curve_points(labels, generator.random(5000) + labels)
-    assert len(curve["recall"]) <= 402
-    for name in ("recall", "false_positive_rate"):
+def area(curve):
+    return np.trapezoid(curve["true_positive_rate"], curve["false_positive_rate"])
+
+
+@pytest.mark.parametrize("count", [12, 300, 5000])
+def test_curves_enclose_the_auroc(count):
+    generator = np.random.default_rng(count)
+    labels = np.arange(count) % 6 == 0
+    scores = np.round(generator.random(count) + 0.5 * labels, 1 if count < 50 else 5)
+    curve = curve_points(labels, scores)
+    assert len(curve["false_positive_rate"]) <= 802
+    for name in ("true_positive_rate", "false_positive_rate"):
         assert curve[name][0] == 0 and curve[name][-1] == 1
         assert (np.diff(curve[name]) >= 0).all()
-    area = np.trapezoid(curve["recall"], curve["false_positive_rate"])
-    assert area == pytest.approx(1.0, abs=0.02)
+    assert area(curve) == pytest.approx(auroc(labels, scores), abs=2e-3)
     assert curve_points(np.zeros(3), np.ones(3)) is None

@@ -1,4 +1,3 @@
-from keras_rlr.atomic_file import write_text
 from keras_rlr.evaluation.published_results import published_results
 from keras_rlr.evaluation.report import cases, curves, tables
 from keras_rlr.evaluation.report.page import Picture, figure, page, paragraph, section
@@ -18,11 +17,10 @@ _DECODED = (
 )
 
 
-def write_report(path, title, model, dataset, predictions, evaluation, decoder=None):
-    """Writes the report of an evaluation: one HTML file that loads nothing.
+def report_html(title, model, dataset, predictions, evaluation, decoder=None):
+    """The text of the report of an evaluation: one HTML page that loads nothing.
 
     Args:
-        path: The file.
         title: Its heading.
         model: The `RLR` model.
         dataset: The test set, a sequence of dicts.
@@ -31,19 +29,19 @@ def write_report(path, title, model, dataset, predictions, evaluation, decoder=N
         decoder: The `FeatureDecoder` of the model's features, or None.
     """
     parts = [
-        *_summary(evaluation),
+        *_summary(predictions, evaluation),
         *_decisions(evaluation),
         *_curves(predictions, evaluation),
         *_cases(model, dataset, predictions, evaluation, decoder),
         section("What was used"),
         tables.facts_table(_flat(evaluation)),
     ]
-    write_text(path, page(title, parts))
+    return page(title, parts)
 
 
-def _summary(evaluation):
+def _summary(predictions, evaluation):
     protocol = evaluation["protocol"]
-    published = published_results(list(evaluation["categories"]))
+    published = published_results(_counts(predictions))
     parts = [
         paragraph(protocol["words"], label=protocol["selected_on_test_set"]),
         paragraph(_EXPLANATION),
@@ -57,6 +55,14 @@ def _summary(evaluation):
             )
         )
     return parts
+
+
+def _counts(predictions):
+    counts = {}
+    for name in predictions.names:
+        anomalous = int(predictions.labels[predictions.rows(name)].sum())
+        counts[name] = (len(predictions.rows(name)) - anomalous, anomalous)
+    return counts
 
 
 def _decisions(evaluation):
