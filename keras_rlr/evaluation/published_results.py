@@ -1,11 +1,11 @@
 """The figures of the paper's tables 1 and 2, to compare with."""
 
-import csv
 from dataclasses import dataclass, field
-from importlib import resources
 
 from keras_rlr.datasets.catalogue import CATALOGUE
+from keras_rlr.evaluation.paper_tables import printed_rows
 
+_TABLES = {"mvtec_ad": 1, "visa": 2}
 PUBLISHED = ("image_auroc", "pixel_auroc")
 
 
@@ -53,19 +53,13 @@ def published_results(counts, method="RLR"):
 
 def _read(dataset, method):
     results = PublishedResults(dataset.title, method)
-    file = resources.files("keras_rlr.evaluation") / "reference_results.csv"
-    with file.open(encoding="utf-8", newline="") as stream:
-        for row in csv.DictReader(stream):
-            if (row["dataset"], row["method"]) != (dataset.name, method):
-                continue
-            if row["table"] not in ("1", "2"):
-                continue
-            figures = {
-                name: round(float(row[f"{name}_percent"]) / 100, 5)
-                for name in PUBLISHED
-            }
-            if row["category"] == "mean":
-                results.mean.update(figures)
-            else:
-                results.categories[row["category"]] = figures
+    for category, pair in printed_rows(_TABLES[dataset.name])[method].items():
+        figures = {
+            name: round(value / 100, 5)
+            for name, value in zip(PUBLISHED, pair, strict=True)
+        }
+        if category == "mean":
+            results.mean.update(figures)
+        else:
+            results.categories[category] = figures
     return results

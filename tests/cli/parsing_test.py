@@ -17,7 +17,15 @@ from keras_rlr.cli.train import command as train_command
 pytestmark = pytest.mark.backend_independent
 
 COMMANDS = [
-    *("calibrate", "datasets", "demo", "evaluate", "import-checkpoint", "info"),
+    *(
+        "benchmark",
+        "calibrate",
+        "datasets",
+        "demo",
+        "evaluate",
+        "import-checkpoint",
+        "info",
+    ),
     *("predict", "train"),
 ]
 

@@ -1,0 +1,185 @@
+import csv
+import io
+import json
+import re
+import statistics
+from pathlib import Path
+
+import click
+
+from keras_rlr.cli.backend import start_backend
+from keras_rlr.cli.data_location import data_location
+from keras_rlr.cli.options import (
+    AT_LEAST_ONE,
+    WHOLE_NUMBERS,
+    categories_option,
+    data_options,
+)
+
+_FIGURES = ("image_auroc", "pixel_auroc", "pixel_aupro")
+
+
+@click.group()
+def command():
+    """Compare with the paper."""
+
+
+@command.command()
+@click.option(
+    "--table", type=click.IntRange(1, 5), required=True, help="Number of the table."
+)
+@data_options
+@click.option(
+    "--output", type=click.Path(), help="Folder of the runs [default: runs/table_N]."
+)
+@categories_option
+@click.option("--preset", help="What all rows share; `keras-rlr info` lists them.")
+@click.option("--backbone", help="Backbone of all rows.")
+@click.option("--levels", type=WHOLE_NUMBERS, help="Feature levels of all rows: 2,3.")
+@click.option("--hidden-dims", type=WHOLE_NUMBERS, help="Width a level: 256,512.")
+@click.option("--recipe", type=click.Choice(["default", "paper"]))
+@click.option("--epochs", type=AT_LEAST_ONE, help="Passes over the images.")
+@click.option("--batch-size", type=AT_LEAST_ONE, help="Images a step.")
+@click.option("--seeds", type=AT_LEAST_ONE, default=1, show_default=True)
+def tables(table, data, dataset, data_dir, output, seeds, **settings):
+    """Train what a table of the paper compares, and print its rows beside ours.
+
+    Tables 1 and 2 compare methods on MVTec AD and VisA: ours is trained, the others
+    are as printed. Tables 3, 4 and 5 compare attentions, levels and the factor alpha:
+    every row is trained. All of it on any data set. No images are held out, and the
+    last epoch counts. Runs that are finished are not repeated, others are resumed.
+    """
+    location = data_location(data, dataset, data_dir)
+    start_backend()
+    from keras_rlr.atomic_file import write_text
+    from keras_rlr.evaluation.paper_tables import PAPER_TABLES, printed_rows
+
+    rows = PAPER_TABLES[table].rows
+    clash = [k for row in rows.values() for k in row if settings.get(k) is not None]
+    if table == 4 and settings["hidden_dims"]:
+        clash.append("hidden_dims")
+    if clash:
+        option = "--" + clash[0].replace("_", "-")
+        raise click.UsageError(f"Table {table} compares by {option}; leave it out.")
+    output = Path(output) if output else Path("runs") / f"table_{table}"
+    results = {}
+    for name, arguments in rows.items():
+        folder = output / re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
+        results[name] = [
+            _row(location, folder / f"seed_{seed}", seed, {**settings, **arguments})
+            for seed in range(seeds)
+        ]
+    printed = printed_rows(table)
+    write_text(output / "table.csv", _as_csv(results))
+    if table < 3:
+        _print_categories(results["RLR"], printed)
+    else:
+        _print_rows(results, printed)
+    click.echo(f"The figures are in {output / 'table.csv'}, the runs beside it.")
+
+
+def _row(location, folder, seed, settings):
+    """Trains and measures a row of the table with a seed, unless that was done."""
+    from keras_rlr.atomic_file import write_text
+    from keras_rlr.cli.progress import image_progress, training_progress
+    from keras_rlr.datasets import FolderDataset
+    from keras_rlr.evaluation.describe_evaluation import describe_evaluation
+    from keras_rlr.evaluation.evaluate_model import measure
+    from keras_rlr.evaluation.result_file import result_as_json
+    from keras_rlr.evaluation.test_predictions import predict_test_set
+    from keras_rlr.training import train
+
+    file = folder / "metrics.json"
+    if file.is_file():
+        return json.loads(file.read_text(encoding="utf-8"))
+    click.echo(f"Training {folder}", err=True)
+    progress = training_progress()
+    try:
+        run = train(
+            location.folder,
+            folder,
+            seed=seed,
+            calibration_fraction=0.0,
+            resume=(folder / "config.json").is_file(),
+            callbacks=[progress],
+            **settings,
+        )
+    finally:
+        progress.close()
+    test = FolderDataset(location.folder, "test", settings["categories"])
+    with image_progress("evaluating") as on_progress:
+        predictions = predict_test_set(run["model"], test, on_progress=on_progress)
+    result = measure(predictions)
+    evaluation = describe_evaluation(
+        run["model"], test, predictions, result, run=run["config"]
+    )
+    write_text(file, result_as_json(evaluation) + "\n")
+    return json.loads(result_as_json(evaluation))
+
+
+def _as_csv(results):
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    figures = list(results[next(iter(results))][0]["mean"])
+    writer.writerow(["row", "seed", "category", "epochs", *figures])
+    for name, of_seeds in results.items():
+        for seed, result in enumerate(of_seeds):
+            parts = {**result["categories"], "mean": result["mean"]}
+            for category, values in parts.items():
+                cells = ["" if values[f] is None else repr(values[f]) for f in figures]
+                epochs = result["protocol"]["epoch"]
+                writer.writerow([name, seed, category, epochs, *cells])
+    return text.getvalue()
+
+
+def _print_rows(results, printed):
+    rows = []
+    for name, of_seeds in results.items():
+        cells = [_spread([r["mean"][f] for r in of_seeds]) for f in _FIGURES]
+        paper = printed.get(name, {}).get("mean")
+        rows.append([name, _pair(paper), *cells])
+    _print(["row", "paper, image / pixel", *_headings()], rows)
+
+
+def _print_categories(of_seeds, printed):
+    rows = []
+    names = [*of_seeds[0]["categories"], "mean"]
+    for name in names:
+        parts = [{**r["categories"], "mean": r["mean"]}[name] for r in of_seeds]
+        cells = [_spread([part[f] for part in parts]) for f in _FIGURES]
+        rows.append([name, *(_pair(p.get(name)) for p in printed.values()), *cells])
+    _print(["category", *printed, *(f"ours: {h}" for h in _headings())], rows)
+
+
+def _headings():
+    from keras_rlr.evaluation.report.tables import heading
+
+    return [heading(figure) for figure in _FIGURES]
+
+
+def _pair(pair):
+    return "-" if pair is None else f"{pair[0]:.1f} / {pair[1]:.1f}"
+
+
+def _spread(values):
+    values = [100 * value for value in values if value is not None]
+    if not values:
+        return "-"
+    mean = f"{statistics.mean(values):.1f}"
+    if len(values) == 1:
+        return mean
+    return f"{mean} ({min(values):.1f} to {max(values):.1f})"
+
+
+def _print(titles, rows):
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table()
+    table.add_column(titles[0], no_wrap=True)
+    for title in titles[1:]:
+        table.add_column(title, justify="right")
+    for row in rows:
+        table.add_row(*row)
+    # Not cut to a terminal that is narrow, nor where there is none.
+    Console(width=max(80, 24 * len(titles))).print(table)

@@ -1,0 +1,85 @@
+"""What each of the paper's tables compares, and what it printed."""
+
+import csv
+from dataclasses import dataclass, field
+from importlib import resources
+
+
+@dataclass(frozen=True)
+class PaperTable:
+    """A table of the paper.
+
+    Args:
+        number: Its number.
+        title: What it compares.
+        rows: For each row that is trained, the arguments of `RLR` it differs by.
+    """
+
+    number: int
+    title: str
+    rows: dict = field(default_factory=dict)
+
+
+_RESIDUAL = {"residual": True}
+PAPER_TABLES = {
+    table.number: table
+    for table in (
+        PaperTable(1, "methods on MVTec AD", {"RLR": {}}),
+        PaperTable(2, "methods on VisA", {"RLR": {}}),
+        PaperTable(
+            3,
+            "attentions",
+            {
+                "self-attention, residual": {"attentions": ("self",), **_RESIDUAL},
+                "cross-attention, residual": {"attentions": ("cross",), **_RESIDUAL},
+                "cross-attention": {"attentions": ("cross",)},
+                "MLKA": {"attentions": ("mlka",)},
+                "LCA": {"attentions": ("lca",)},
+                "cross-attention + MLKA": {"attentions": ("cross", "mlka")},
+                "MLKA + LCA": {"attentions": ("mlka", "lca")},
+            },
+        ),
+        PaperTable(
+            4,
+            "levels",
+            {
+                "levels 1, 2": {"levels": (1, 2)},
+                "levels 2, 3": {"levels": (2, 3)},
+                "levels 1, 2, 3": {"levels": (1, 2, 3)},
+            },
+        ),
+        PaperTable(
+            5,
+            "factor of the attentions that read the reference",
+            {f"alpha {alpha}": {"alpha": float(alpha)} for alpha in (1, 2, 3)},
+        ),
+    )
+}
+
+
+def printed_rows(number):
+    """The rows of a table as they were printed.
+
+    Args:
+        number: Of the table.
+
+    Returns:
+        Dict by method of dicts by category (and "mean") of pairs of image and pixel
+        AUROC in per cent.
+
+    Example:
+
+    >>> from keras_rlr.evaluation.paper_tables import printed_rows
+    >>> printed_rows(3)["MLKA + LCA"]["mean"]
+    (98.6, 98.5)
+    """
+    rows = {}
+    file = resources.files("keras_rlr.evaluation") / "reference_results.csv"
+    with file.open(encoding="utf-8", newline="") as stream:
+        for row in csv.DictReader(stream):
+            if row["table"] == str(number):
+                pair = tuple(
+                    float(row[f"{kind}_auroc_percent"]) for kind in ("image", "pixel")
+                )
+                rows.setdefault(row["method"], {})[row["category"]] = pair
+    return rows

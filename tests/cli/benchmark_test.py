@@ -1,0 +1,94 @@
+import csv
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from keras_rlr.cli.main import cli
+from keras_rlr.datasets import write_procedural_dataset
+from keras_rlr.evaluation.paper_tables import PAPER_TABLES, printed_rows
+
+pytestmark = pytest.mark.backend_independent
+
+
+def run(*arguments):
+    return CliRunner().invoke(cli, [str(argument) for argument in arguments])
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return write_procedural_dataset(
+        tmp_path_factory.mktemp("products") / "data",
+        image_size=64,
+        train_per_category=4,
+        test_normal=2,
+        test_anomalous=2,
+        categories=["gear", "wood"],
+    )
+
+
+def test_every_row_is_one_that_the_paper_printed():
+    for number in (3, 4, 5):
+        assert list(PAPER_TABLES[number].rows) and set(
+            PAPER_TABLES[number].rows
+        ) == set(printed_rows(number))
+    for number, categories in ((1, 15), (2, 12)):
+        printed = printed_rows(number)
+        assert set(PAPER_TABLES[number].rows) <= set(printed)
+        assert all(len(row) == categories + 1 for row in printed.values())
+
+
+def test_table_5_is_trained_and_printed_beside_the_papers(data, tmp_path):
+    output = tmp_path / "table"
+    arguments = (
+        "benchmark", "tables", "--table", 5, "--data", data, "--output", output,
+        "--backbone", "efficientnet_lite2", "--hidden-dims", 16, "--epochs", 1,
+        "--batch-size", 8, "--seeds", 2,
+    )  # fmt: skip
+    result = run(*arguments)
+    assert result.exit_code == 0, result.stderr
+    assert result.stderr.count("Training ") == 6
+    for printed in ("98.3 / 98.4", "98.6 / 98.5", "98.5 / 98.4"):
+        assert printed in result.stdout
+    with (output / "table.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 3 * 2 * 3
+    for row in rows:
+        folder = output / row["row"].replace(" ", "_") / f"seed_{row['seed']}"
+        written = json.loads((folder / "metrics.json").read_text())
+        parts = {**written["categories"], "mean": written["mean"]}
+        assert float(row["pixel_aupro"]) == parts[row["category"]]["pixel_aupro"]
+        config = json.loads((folder / "config.json").read_text())
+        assert config["model"]["alpha"] == float(row["row"][-1])
+        assert config["data"]["calibration_images"] == 0
+        assert config["model"]["seed"] == int(row["seed"])
+    again = run(*arguments)
+    assert "Training" not in again.stderr
+    assert again.stdout == result.stdout
+
+
+def test_table_2_has_the_other_methods_beside_ours(data, tmp_path):
+    result = run(
+        "benchmark", "tables", "--table", 2, "--data", data, "--output", tmp_path,
+        "--backbone", "efficientnet_lite2", "--hidden-dims", 16, "--epochs", 1,
+        "--categories", "gear",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.stderr
+    for word in ("UniAD", "OmniAL", "JNLD", "RLR", "ours: image AUROC", "95.9 / 99.2"):
+        assert word in result.stdout
+    assert "wood" not in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--table", 4, "--levels", 3), "Table 4 compares by --levels; leave it out"),
+        (("--table", 4, "--hidden-dims", 16), "Table 4 compares by --hidden-dims"),
+        (("--table", 6), "6 is not in the range 1<=x<=5"),
+        ((), "Missing option '--table'"),
+    ],
+)
+def test_wrong_use(data, options, message):
+    result = run("benchmark", "tables", "--data", data, *options)
+    assert result.exit_code == 2
+    assert message in " ".join(result.stderr.split())
