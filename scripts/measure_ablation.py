@@ -21,20 +21,13 @@ import numpy as np
 from keras_rlr import RLR, FeatureReconstructor
 from keras_rlr.datasets import FolderDataset
 from keras_rlr.evaluation.evaluate_model import measure
+from keras_rlr.evaluation.paper_tables import PAPER_TABLES
 from keras_rlr.evaluation.test_predictions import TestPredictions
 from keras_rlr.inputs.masks import to_square_mask
 from keras_rlr.layers import AnomalyMap, AnomalyScore, FeaturePerturbation
 from keras_rlr.losses import ReconstructionLoss
 
-ROWS = {
-    "self-attention, residual": {"attentions": ("self",), "residual": True},
-    "cross-attention, residual": {"attentions": ("cross",), "residual": True},
-    "cross-attention": {"attentions": ("cross",)},
-    "MLKA": {"attentions": ("mlka",)},
-    "LCA": {"attentions": ("lca",)},
-    "cross-attention + MLKA": {"attentions": ("cross", "mlka")},
-    "MLKA + LCA": {"attentions": ("mlka", "lca")},
-}
+ROWS = PAPER_TABLES[3].rows
 CLAIMS = (
     ("cross-attention", "cross-attention, residual"),
     ("LCA", "cross-attention"),

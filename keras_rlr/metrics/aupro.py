@@ -65,8 +65,7 @@ class AUPRO(keras.metrics.Metric):
         if is_traced(y_true, y_pred):
             raise ValueError(
                 "AUPRO needs connected regions, which a compiled step can't find. "
-                "Update it with arrays after `predict`, use `RLR.evaluate`, or "
-                "compile the model with run_eagerly=True."
+                "Update it with arrays after `predict`, or use `RLR.evaluate`."
             )
         if sample_weight is not None:
             raise ValueError("AUPRO takes no `sample_weight`: leave maps out instead.")
