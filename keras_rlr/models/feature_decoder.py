@@ -5,6 +5,10 @@ from keras import ops
 
 from keras_rlr.layers.initializers import SeededUniform, derive_seed, resolve_seed
 
+# The last convolution puts the pixels of so large squares side by side as channels.
+_SQUARE = 4
+_BLOCKS = 3
+
 
 @keras.saving.register_keras_serializable(package="keras_rlr")
 class FeatureDecoder(keras.Model):
@@ -14,16 +18,17 @@ class FeatureDecoder(keras.Model):
     features, a picture of the image without its defects. It is for looking at, and
     has no part in scores.
 
-    The coarsest features go through residual convolutions and are enlarged by two,
-    again and again; finer levels join in at their size. The last enlargement, by four
-    or so, puts channels side by side as pixels. The paper's decoder (a ResNet with
-    batch normalisation, authors' implementation) does the same with more layers.
+    Every level goes through a convolution and is enlarged to a quarter of the image's
+    side; their sum and a learned map of what usually is where go through residual
+    convolutions, and the last one's channels become pixels. The paper's decoder (a
+    ResNet with batch normalisation, authors' implementation) does the same with more
+    layers.
 
     Args:
         feature_shapes: (height, width, channels) of each level, fine to coarse, as
             `RLR.extract_features` gives them.
         image_size: Side of the pictures; a multiple of every grid's side.
-        width: Channels at the coarsest level; they halve with every enlargement.
+        width: Channels of the convolutions.
         seed: Seed of the initial values; None draws one.
         model: Fingerprint of the `RLR` model whose features it was trained on, see
             `features_fingerprint`.
@@ -35,8 +40,8 @@ class FeatureDecoder(keras.Model):
         float32 tensor (batch, image_size, image_size, 3), RGB around 0-255.
 
     Raises:
-        ValueError: If the image size is no multiple of a grid's side, grids are not
-            each twice as fine as the next, or no level is given.
+        ValueError: If a grid's side divides neither a quarter of the image's nor the
+            finest grid's, or no level is given.
 
     Example:
 
@@ -46,13 +51,13 @@ class FeatureDecoder(keras.Model):
     """
 
     def __init__(
-        self, feature_shapes, image_size, width=192, seed=None, model="", **kwargs
+        self, feature_shapes, image_size, width=64, seed=None, model="", **kwargs
     ):
         feature_shapes = tuple(tuple(map(int, shape)) for shape in feature_shapes)
-        _check(feature_shapes, image_size)
+        side = _working_side(feature_shapes, image_size)
         seed = resolve_seed(seed)
         inputs = [keras.Input(shape) for shape in feature_shapes]
-        outputs = _Layers(seed).build(inputs, image_size, width)
+        outputs = _Layers(seed, width).build(inputs, side, image_size // side)
         super().__init__(inputs, outputs, **kwargs)
         self.feature_shapes = feature_shapes
         self.image_size = int(image_size)
@@ -81,6 +86,10 @@ class FeatureDecoder(keras.Model):
         pictures = self.predict(features, batch_size=batch_size, verbose=0)
         return pictures.clip(0.0, 255.0)
 
+    def get_compile_config(self):
+        """Returns nothing before training: the constructor compiles."""
+        return super().get_compile_config() if self.optimizer.built else {}
+
     def get_config(self):
         """Returns the constructor's arguments."""
         return {
@@ -98,69 +107,86 @@ class FeatureDecoder(keras.Model):
         return cls(**config)
 
 
-def _check(feature_shapes, image_size):
+def _working_side(feature_shapes, image_size):
+    """Side of the grid that all levels are brought to."""
     if not feature_shapes:
         raise ValueError("A decoder needs the shape of at least one level.")
-    smallest = min(shape[0] for shape in feature_shapes)
     for height, width, _ in feature_shapes:
-        if height % smallest or (height // smallest).bit_count() != 1:
-            raise ValueError(
-                "A decoder needs grids each twice as fine as the next. Received sides "
-                f"{[shape[0] for shape in feature_shapes]}."
-            )
         if height != width or image_size % height:
             raise ValueError(
                 "A decoder needs square grids whose side divides the image's. Received "
                 f"a grid of {height}x{width} and images of {image_size}."
             )
+    sides = [height for height, _, _ in feature_shapes]
+    for side in (image_size // _SQUARE, max(sides)):
+        if side >= max(sides) and not any(side % part for part in sides):
+            return side
+    raise ValueError(
+        "A decoder needs grids whose sides divide the finest's. Received sides "
+        f"{sides}."
+    )
 
 
 class _Layers:
     """Makes the layers, each with its own seed."""
 
-    def __init__(self, seed):
+    def __init__(self, seed, width):
         self.seed = seed
+        self.width = width
         self.count = 0
 
-    def build(self, inputs, image_size, width):
-        joined = {feature.shape[1]: feature for feature in inputs}
-        side = min(joined)
-        x = self.conv(joined.pop(side), width, 3)
-        x = self.residual(self.residual(x))
-        while joined or side * 8 <= image_size:
-            side, width = 2 * side, max(width // 2, 16)
-            x = keras.layers.UpSampling2D(2, interpolation="bilinear")(x)
-            x = self.conv(x, width, 3)
-            if side in joined:
-                x = keras.layers.Add()([x, self.conv(joined.pop(side), width, 3)])
-            x = self.residual(x)
-        factor = image_size // side
-        x = self.conv(self.activate(x), 3 * factor**2, 3)
-        x = _PixelShuffle(factor)(x)
-        # Grey where it knows nothing.
-        return keras.layers.Rescaling(127.5, offset=127.5, dtype="float32")(x)
+    def build(self, inputs, side, square):
+        parts = [self.enlarge(self.conv(level), side) for level in inputs]
+        x = keras.layers.Add()(parts) if len(parts) > 1 else parts[0]
+        x = _UsualMap()(x)
+        for _ in range(_BLOCKS):
+            y = self.conv(self.activate(x))
+            x = keras.layers.Add()([x, self.conv(self.activate(y))])
+        x = self.conv(self.activate(x), 3 * square**2)
+        x = _PixelShuffle(square)(x)
+        # The colours' range, and grey where it knows nothing.
+        return keras.layers.Rescaling(255.0, offset=127.5, dtype="float32")(x)
 
-    def residual(self, x):
-        width = x.shape[-1]
-        y = self.conv(self.activate(x), width, 3)
-        return keras.layers.Add()([x, self.conv(self.activate(y), width, 3)])
+    def enlarge(self, x, side):
+        factor = side // x.shape[1]
+        if factor == 1:
+            return x
+        return keras.layers.UpSampling2D(factor, interpolation="bilinear")(x)
 
     def activate(self, x):
-        x = keras.layers.GroupNormalization(groups=math.gcd(8, x.shape[-1]))(x)
         return keras.layers.Activation("gelu")(x)
 
-    def conv(self, x, width, size):
+    def conv(self, x, width=None):
         self.count += 1
-        limit = math.sqrt(3.0 / (size**2 * x.shape[-1]))
+        limit = 1 / (3 * math.sqrt(x.shape[-1]))
         seed = derive_seed(self.seed, f"convolution_{self.count}")
         return keras.layers.Conv2D(
-            width, size, padding="same", kernel_initializer=SeededUniform(limit, seed)
+            width or self.width,
+            3,
+            padding="same",
+            kernel_initializer=SeededUniform(limit, seed),
         )(x)
 
 
 @keras.saving.register_keras_serializable(package="keras_rlr")
+class _UsualMap(keras.layers.Layer):
+    """Adds a learned value for every place and channel, 0 at first."""
+
+    def build(self, shape):
+        self.values = self.add_weight(
+            name="values", shape=shape[1:], initializer="zeros"
+        )
+
+    def call(self, x):
+        return x + self.values
+
+    def compute_output_shape(self, shape):
+        return shape
+
+
+@keras.saving.register_keras_serializable(package="keras_rlr")
 class _PixelShuffle(keras.layers.Layer):
-    """(batch, h, w, c·f²) to (batch, h·f, w·f, c)."""
+    """(batch, h, w, f²·c) to (batch, h·f, w·f, c)."""
 
     def __init__(self, factor, **kwargs):
         super().__init__(**kwargs)

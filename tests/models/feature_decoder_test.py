@@ -33,6 +33,7 @@ def test_pictures_have_the_images_size_and_range(decoder):
         ([(32, 32, 4), (16, 16, 4)], 256),
         ([(8, 8, 4)], 8),
         ([(3, 3, 4)], 96),
+        ([(12, 12, 8), (4, 4, 8)], 48),
     ],
 )
 def test_any_levels(shapes, size):
@@ -81,8 +82,8 @@ def test_saves_and_loads(decoder, tmp_path):
         ([], 32, "the shape of at least one level"),
         ([(8, 8, 4)], 60, "a grid of 8x8 and images of 60"),
         ([(8, 4, 4)], 32, "a grid of 8x4"),
-        ([(40, 40, 8), (15, 15, 8)], 120, r"twice as fine .* sides \[40, 15\]"),
-        ([(12, 12, 8), (4, 4, 8)], 48, r"twice as fine"),
+        ([(40, 40, 8), (15, 15, 8)], 120, r"divide the finest's. .* sides \[40, 15\]"),
+        ([(10, 10, 8), (4, 4, 8)], 20, r"sides \[10, 4\]"),
     ],
 )
 def test_refuses(shapes, size, message):
