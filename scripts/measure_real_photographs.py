@@ -34,7 +34,7 @@ SETTINGS = [
 
 def keras_rlr(backend, *arguments):
     """Runs the command line on a backend; returns what it prints."""
-    command = [sys.executable, "-m", "keras_rlr.cli.main", *map(str, arguments)]
+    command = [sys.executable, "-m", "keras_rlr_command", *map(str, arguments)]
     print("KERAS_BACKEND=" + backend, "keras-rlr", *command[3:], flush=True)
     environment = {**os.environ, "KERAS_BACKEND": backend}
     done = subprocess.run(

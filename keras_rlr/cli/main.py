@@ -1,5 +1,4 @@
 import importlib
-import os
 
 import click
 
@@ -46,14 +45,3 @@ class _Commands(click.Group):
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 def cli(debug):
     """Find and localise defects in images of many products with one model."""
-    # TensorFlow's notes on its own optimisations are for its developers.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-
-
-def main():
-    """Runs the command line."""
-    cli(prog_name="keras-rlr")
-
-
-if __name__ == "__main__":
-    main()

@@ -2,17 +2,12 @@ import csv
 import json
 
 import pytest
-from click.testing import CliRunner
 
-from keras_rlr.cli.main import cli
 from keras_rlr.datasets import write_procedural_dataset
 from keras_rlr.evaluation.paper_tables import PAPER_TABLES, printed_rows
+from tests.run_command import run
 
 pytestmark = pytest.mark.backend_independent
-
-
-def run(*arguments):
-    return CliRunner().invoke(cli, [str(argument) for argument in arguments])
 
 
 @pytest.fixture(scope="module")

@@ -4,17 +4,12 @@ import shutil
 import keras
 import numpy as np
 import pytest
-from click.testing import CliRunner
 
-from keras_rlr.cli.main import cli
 from keras_rlr.datasets import FolderDataset, read_image, write_procedural_dataset
 from keras_rlr.training import train
 from keras_rlr.training.hold_out import hold_out
 from tests.datasets.layouts.write_files import write_visa
-
-
-def run(*arguments):
-    return CliRunner().invoke(cli, [str(argument) for argument in arguments])
+from tests.run_command import run
 
 
 @pytest.fixture(scope="module")

@@ -13,25 +13,20 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-from click.testing import CliRunner
 from PIL import Image
 
-from keras_rlr.cli.main import cli
 from keras_rlr.datasets import (
     FolderDataset,
     read_image,
     write_procedural_dataset,
 )
+from tests.run_command import run
 
 ROOT = Path(__file__).parents[2]
 SMALL = [
     *("--backbone", "efficientnet_lite2", "--levels", "3", "--hidden-dims", "16"),
     *("--image-size", "96", "--batch-size", "8"),
 ]
-
-
-def run(*arguments):
-    return CliRunner().invoke(cli, [str(argument) for argument in arguments])
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +45,7 @@ def data(tmp_path_factory):
 def terminated(data, tmp_path_factory):
     """A run in a process of its own that got SIGTERM after its first epoch."""
     folder = tmp_path_factory.mktemp("runs") / "run"
-    command = [sys.executable, "-m", "keras_rlr.cli.main", "train", "--data", data]
+    command = [sys.executable, "-m", "keras_rlr_command", "train", "--data", data]
     process = subprocess.Popen(
         [*map(str, command), *SMALL, "--output", str(folder), "--epochs", "100000"],
         cwd=ROOT,
@@ -280,3 +275,18 @@ def test_demo_ends_with_the_table_and_the_place_of_its_pictures(tmp_path):
     assert len(overlays) == 6
     assert {path.parent.name for path in overlays} > {"good"}
     assert (output / "run" / "model.keras").exists()
+
+
+def test_standard_error_has_our_own_lines_alone(tmp_path):
+    """In a process of its own: the libraries write theirs when they are imported."""
+    done = subprocess.run(
+        [sys.executable, "-m", "keras_rlr_command", "train", "--data", tmp_path / "no"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 2
+    assert not done.stdout
+    backend, *error = done.stderr.splitlines()
+    assert backend == f"Backend: {keras.backend.backend()}"
+    assert "no" in error[0] and len(error) <= 2, done.stderr

@@ -6,21 +6,16 @@ import json
 import tarfile
 
 import pytest
-from click.testing import CliRunner
 
-from keras_rlr.cli.main import cli
 from keras_rlr.datasets import catalogue
 from tests.datasets.layouts.write_files import write_image, write_mask, write_visa
 from tests.datasets.local_server import serving
+from tests.run_command import run
 
 SMALL = [
     *("--backbone", "efficientnet_lite2", "--levels", "3", "--hidden-dims", "16"),
     *("--image-size", "96", "--batch-size", "4", "--epochs", "1"),
 ]
-
-
-def run(*arguments):
-    return CliRunner().invoke(cli, [str(argument) for argument in arguments])
 
 
 @pytest.fixture(autouse=True)

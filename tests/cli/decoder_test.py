@@ -5,17 +5,12 @@ import shutil
 import keras
 import numpy as np
 import pytest
-from click.testing import CliRunner
 from PIL import Image
 
-from keras_rlr.cli.main import cli
 from keras_rlr.datasets import FolderDataset, write_procedural_dataset
 from keras_rlr.training import train
 from keras_rlr.training.hold_out import hold_out
-
-
-def run(*arguments):
-    return CliRunner().invoke(cli, [str(argument) for argument in arguments])
+from tests.run_command import run
 
 
 @pytest.fixture(scope="module")

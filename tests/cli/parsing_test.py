@@ -3,16 +3,15 @@
 import re
 
 import pytest
-from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
 import keras_rlr
 from keras_rlr.cli.evaluate import command as evaluate_command
-from keras_rlr.cli.main import cli
 from keras_rlr.cli.options import NAMES, WHOLE_NUMBERS
 from keras_rlr.cli.progress import format_seconds
 from keras_rlr.cli.train import command as train_command
+from tests.run_command import run
 
 pytestmark = pytest.mark.backend_independent
 
@@ -28,10 +27,6 @@ COMMANDS = [
     ),
     *("predict", "train"),
 ]
-
-
-def run(*arguments):
-    return CliRunner().invoke(cli, [str(argument) for argument in arguments])
 
 
 def options_of(command):
