@@ -7,6 +7,7 @@ from keras_rlr.backend_choice import choose_backend
 choose_backend()
 
 from keras_rlr import layers, losses, metrics  # noqa: E402
+from keras_rlr.models.feature_cache import FeatureCache  # noqa: E402
 from keras_rlr.models.feature_decoder import FeatureDecoder  # noqa: E402
 from keras_rlr.models.feature_reconstructor import FeatureReconstructor  # noqa: E402
 from keras_rlr.models.import_torch_checkpoint import (  # noqa: E402
@@ -18,6 +19,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "RLR",
+    "FeatureCache",
     "FeatureDecoder",
     "FeatureReconstructor",
     "__version__",

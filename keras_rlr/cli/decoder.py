@@ -6,7 +6,12 @@ import click
 from keras_rlr.cli.backend import start_backend
 from keras_rlr.cli.data_location import data_location
 from keras_rlr.cli.model_location import load_run, run_config
-from keras_rlr.cli.options import AT_LEAST_ONE, data_options, json_option
+from keras_rlr.cli.options import (
+    AT_LEAST_ONE,
+    data_options,
+    feature_cache_option,
+    json_option,
+)
 
 _FRACTION = 0.1
 
@@ -24,17 +29,29 @@ def command():
 @click.option(
     "--output", type=click.Path(), help="File [default: decoder.keras by the model]."
 )
-@click.option("--epochs", type=AT_LEAST_ONE, default=30, show_default=True)
+@click.option("--epochs", type=AT_LEAST_ONE, default=60, show_default=True)
 @click.option(
     "--width",
     type=AT_LEAST_ONE,
-    default=192,
+    default=64,
     show_default=True,
-    help="Channels at the coarsest level.",
+    help="Channels of its convolutions.",
 )
+@feature_cache_option
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @json_option
-def train(data, dataset, data_dir, model, output, epochs, width, seed, as_json):
+def train(
+    data,
+    dataset,
+    data_dir,
+    model,
+    output,
+    epochs,
+    width,
+    feature_cache,
+    seed,
+    as_json,
+):
     """Train a decoder on the normal images of a data set.
 
     Images that the run held out for its threshold, or else a tenth, are not trained
@@ -62,7 +79,7 @@ def train(data, dataset, data_dir, model, output, epochs, width, seed, as_json):
     progress = training_progress()
     try:
         decoder = train_decoder(
-            detector, fitted, epochs, width, seed, callbacks=[progress]
+            detector, fitted, epochs, width, seed, [progress], feature_cache
         )
     finally:
         progress.close()

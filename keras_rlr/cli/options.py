@@ -67,6 +67,14 @@ json_option = click.option(
 )
 
 
+feature_cache_option = click.option(
+    "--feature-cache",
+    type=click.Path(),
+    help="Folder that keeps the features of the images for other runs [default: in "
+    "memory, up to 2 GiB].",
+)
+
+
 def optional_weights(ctx, param, value):
     """Click callback: the word "none" asks for random weights."""
     return "none" if value and value.lower() == "none" else value

@@ -10,6 +10,7 @@ from keras_rlr.cli.options import (
     WHOLE_NUMBERS,
     categories_option,
     data_options,
+    feature_cache_option,
     json_option,
     optional_weights,
 )
@@ -61,6 +62,7 @@ from keras_rlr.cli.options import (
     type=click.FloatRange(min=0, max=1, max_open=True),
     help="Share of the images held out to set the threshold [default: 0.1; 0: none].",
 )
+@feature_cache_option
 @click.option("--distribution", type=AT_LEAST_ONE, help="Number of devices.")
 @click.option("--resume", is_flag=True, help="Continue the run in --output.")
 @click.option(

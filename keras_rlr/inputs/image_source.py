@@ -64,16 +64,19 @@ class ImageSource:
         """
         if self.is_indexed:
             count = _length(self.data)
-            order = _order(count, order_seed)
-            for start in range(0, count, self.batch_size):
-                positions = order[start : start + self.batch_size]
-                yield [_element(_pick(self.data, int(i))) for i in positions]
+            yield from self.pick(shuffled_order(count, order_seed))
         elif isinstance(self.data, keras.utils.PyDataset):
-            for index in _order(self.data.num_batches, order_seed):
+            for index in shuffled_order(self.data.num_batches, order_seed):
                 yield _split(self.data[int(index)])
             self.data.on_epoch_end()
         else:
             yield from self._stream()
+
+    def pick(self, positions):
+        """Yields batches of the elements at some positions of indexed data."""
+        for start in range(0, len(positions), self.batch_size):
+            chosen = positions[start : start + self.batch_size]
+            yield [_element(_pick(self.data, int(i))) for i in chosen]
 
     def chunks(self, batches_each):
         """Yields the batches of one pass as `BatchList`s of so many at most."""
@@ -178,7 +181,8 @@ def _pick(data, index):
     return data[index]
 
 
-def _order(count, order_seed):
+def shuffled_order(count, order_seed):
+    """The positions below `count`, in their order or in that of a seed."""
     if order_seed is None:
         return np.arange(count)
     generator = np.random.Generator(

@@ -94,7 +94,7 @@ class PredictionBatches(HostBatches):
             first_size = first_size or padded
             is_real.extend([True] * count + [False] * (padded - count))
             sizes.extend(np.shape(element["image"])[:2] for element in elements)
-            categories.extend(map(_category, elements))
+            categories.extend(map(category_name, elements))
             if self.with_weight:
                 labels.extend(self._labels(elements))
                 masks.extend(self._masks(elements))
@@ -140,7 +140,8 @@ class PredictionBatches(HostBatches):
         return {"image": image, "weight": ((None,), "float32")}
 
 
-def _category(element):
+def category_name(element):
+    """The category of an element as a string, or None."""
     category = element.get("category")
     if category is None:
         return None

@@ -55,19 +55,22 @@ class TrainingBatches(HostBatches):
         seen = 0
         order_seed = (self.seed, epoch) if self.shuffle else None
         for elements in self.source.batches(order_seed):
-            refuse_anomalous(elements, seen)
-            images = stack_images(elements, self.image_size, seen)
-            seen += len(elements)
+            inputs = self._inputs(elements, seen)
+            count = len(elements)
+            seen += count
             # Before the batch is handed out: a backend that knows how many there are
             # never asks for the end of the pass.
             self._first_step[epoch + 1] = step + 1
-            yield (self._batch(images, step),)
+            yield (self._batch(inputs, count, step),)
             step += 1
         if not seen:
             raise no_images("train on")
 
-    def _batch(self, images, step):
-        count = len(images)
+    def _inputs(self, elements, seen):
+        refuse_anomalous(elements, seen)
+        return {"image": stack_images(elements, self.image_size, seen)}
+
+    def _batch(self, inputs, count, step):
         index, shards = self.shard
         padded = -(-count // (self.devices * shards)) * self.devices * shards
         weight = np.zeros(padded, "float32")
@@ -75,20 +78,24 @@ class TrainingBatches(HostBatches):
         positions = np.arange(padded)
         source = np.minimum(positions, count - 1)
         mine = slice(index * (padded // shards), (index + 1) * (padded // shards))
+        if padded != count or shards > 1:
+            inputs = {name: rows[source[mine]] for name, rows in inputs.items()}
         return {
-            "image": images[source[mine]] if padded != count or shards > 1 else images,
+            **inputs,
             "noise_key": noise_keys(self.seed, step, positions[mine]),
             "weight": weight[mine],
         }
 
     def signature(self):
         """Shapes and dtypes of a batch."""
-        size = self.image_size
         return {
-            "image": ((None, size, size, 3), "float32"),
+            **self._input_signature(),
             "noise_key": ((None, 2), "int32"),
             "weight": ((None,), "float32"),
         }
+
+    def _input_signature(self):
+        return {"image": ((None, self.image_size, self.image_size, 3), "float32")}
 
 
 def noise_keys(seed, step, positions):

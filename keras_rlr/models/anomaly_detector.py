@@ -10,6 +10,7 @@ from keras_rlr.inputs.prediction_batches import PredictionBatches
 from keras_rlr.inputs.resize import resize_maps
 from keras_rlr.inputs.training_batches import TrainingBatches
 from keras_rlr.models.distribution import device_count, distribution_scope
+from keras_rlr.models.feature_cache import FeatureCache
 from keras_rlr.models.jax_values import give_back, hold_values
 from keras_rlr.models.loading import load_preset
 from keras_rlr.models.moments import ChannelMoments
@@ -76,6 +77,7 @@ class AnomalyDetector(keras.Model):
         shuffle=True,
         initial_epoch=0,
         steps_per_epoch=None,
+        feature_cache=None,
     ):
         """Trains on normal images, of one product or of many.
 
@@ -97,25 +99,34 @@ class AnomalyDetector(keras.Model):
             shuffle: Whether indexed data is shuffled.
             initial_epoch: As in Keras, to go on with a training.
             steps_per_epoch: As in Keras; needed for endless data.
+            feature_cache: `"memory"`, a folder or a `FeatureCache`: the frozen
+                backbone then runs once an image and not once an epoch. For data that
+                is the same in every pass.
 
         Returns:
             Keras' `History`.
 
         Raises:
             ValueError: If the data is not readable, not normal or not of images in
-                0-255.
+                0-255; if it is endless or random and was to be cached.
         """
-        batches = TrainingBatches(
-            ImageSource(x, batch_size or self.recipe.batch_size),
-            self.image_size,
-            seed=self.seed,
-            first_epoch=initial_epoch,
-            first_step=int(ops.convert_to_numpy(self.optimizer.iterations)),
-            shuffle=shuffle,
-            devices=self.device_count,
-        )
-        if self.needs_adapting:
-            self.adapt(x)
+        source = ImageSource(x, batch_size or self.recipe.batch_size)
+        order = {
+            "seed": self.seed,
+            "first_epoch": initial_epoch,
+            "first_step": int(ops.convert_to_numpy(self.optimizer.iterations)),
+            "shuffle": shuffle,
+            "devices": self.device_count,
+        }
+        if feature_cache is None:
+            batches = TrainingBatches(source, self.image_size, **order)
+            if self.needs_adapting:
+                self.adapt(x)
+        else:
+            cache = FeatureCache.of(feature_cache)
+            batches = cache.batches(self, source, steps_per_epoch, **order)
+            if self.needs_adapting:
+                self._adapt_to(batches.features(_MOST_IMAGES_TO_ADAPT_ON))
         self.thresholds.forget()
         with distribution_scope(self.distribution):
             self.optimizer.build(self.trainable_variables)
@@ -263,11 +274,13 @@ class AnomalyDetector(keras.Model):
             purpose="adapt to",
             normal_only=True,
         )
+        self._adapt_to(self.feature_extractor(images) for _, images in batches.images())
+
+    def _adapt_to(self, batches):
+        """Takes mean and variance of features, one list of levels a batch."""
         moments = [ChannelMoments() for _ in self.levels]
-        for _, images in batches.images():
-            for moment, features in zip(
-                moments, self.feature_extractor(images), strict=True
-            ):
+        for levels in batches:
+            for moment, features in zip(moments, levels, strict=True):
                 moment.update(ops.convert_to_numpy(features))
         for layer, moment in zip(self.standardizations, moments, strict=True):
             layer.set_moments(moment.mean, moment.variance)

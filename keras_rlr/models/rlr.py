@@ -3,6 +3,7 @@ import json
 import keras
 from keras import ops
 
+from keras_rlr.inputs.cached_batches import feature_name
 from keras_rlr.layers.anomaly_map import AnomalyMap
 from keras_rlr.layers.anomaly_score import AnomalyScore
 from keras_rlr.layers.feature_perturbation import FeaturePerturbation
@@ -207,7 +208,12 @@ class RLR(AnomalyDetector):
     def call(self, inputs, training=False):
         """Returns map and score; in training the loss of each image."""
         batch = inputs if isinstance(inputs, dict) else {"image": inputs}
-        features = self.standardize(self.feature_extractor(batch["image"]))
+        if "image" in batch:
+            features = self.feature_extractor(batch["image"])
+        else:
+            names = map(feature_name, range(len(self.levels)))
+            features = [ops.cast(batch[name], "float32") for name in names]
+        features = self.standardize(features)
         visible = [
             perturb(f, noise_key=batch.get("noise_key"), training=training)
             for perturb, f in zip(self.perturbations, features, strict=True)

@@ -7,6 +7,7 @@ from keras_rlr.models.describe_model import describe_model
 from keras_rlr.models.environment import describe_environment
 from keras_rlr.models.save_model import save_without_optimizer
 from keras_rlr.training.checkpointing import Checkpointing
+from keras_rlr.training.default_feature_cache import default_feature_cache
 from keras_rlr.training.hold_out import hold_out
 from keras_rlr.training.interruption import SignalGuard
 from keras_rlr.training.run_folder import RunFolder
@@ -28,6 +29,7 @@ def train(
     calibration_fraction=None,
     resume=False,
     callbacks=(),
+    feature_cache=None,
     **model_arguments,
 ):
     """Trains one model on all categories of a data set: what `keras-rlr train` does.
@@ -52,6 +54,7 @@ def train(
         resume: Whether to continue the run in `output`. Settings left at None are
             then the run's; other values are refused, but `epochs` may grow.
         callbacks: Keras callbacks.
+        feature_cache: As of `RLR.fit`; by default in memory up to 2 GiB.
         **model_arguments: Arguments of `RLR` that override the preset's. None leaves
             the preset's value.
 
@@ -118,7 +121,18 @@ def train(
         run.write_json(run.config, config)
         run.write_json(run.environment, describe_environment())
         if done < epochs:
-            _fit(model, fitted, run, guard, history, epochs, batch_size, callbacks)
+            _fit(
+                model,
+                fitted,
+                run,
+                guard,
+                history,
+                epochs=epochs,
+                batch_size=batch_size,
+                callbacks=callbacks,
+                feature_cache=feature_cache
+                or default_feature_cache(model, len(fitted)),
+            )
         config["calibration"] = _calibrate(model, held) if len(held) else None
         config["trained_epochs"] = len(history)
         save_without_optimizer(model, run.model)
@@ -148,13 +162,12 @@ def _check_same_data(run, config):
             )
 
 
-def _fit(model, fitted, run, guard, history, epochs, batch_size, callbacks):
+def _fit(model, fitted, run, guard, history, callbacks, **options):
     try:
         model.fit(
             fitted,
-            epochs=epochs,
             initial_epoch=len(history),
-            batch_size=batch_size,
+            **options,
             # Last, so that the others see every epoch that a signal ends on.
             callbacks=[*callbacks, Checkpointing(run, guard, history)],
             verbose=0,

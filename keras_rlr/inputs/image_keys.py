@@ -1,0 +1,44 @@
+"""What an image is known by in a feature cache."""
+
+import hashlib
+
+import numpy as np
+
+from keras_rlr.inputs.images import to_array
+from keras_rlr.inputs.normal_images import refuse_anomalous
+
+
+def image_key(image):
+    """Hexadecimal SHA-256 of an image as delivered: type, shape and values."""
+    image = np.ascontiguousarray(to_array(image))
+    digest = hashlib.sha256(f"{image.dtype.str} {image.shape}".encode())
+    digest.update(image)
+    return digest.hexdigest()
+
+
+def names_images(source):
+    """Whether data knows its images without reading them, by `image_keys()`."""
+    return source.is_indexed and hasattr(source.data, "image_keys")
+
+
+def batches_of_keys(source):
+    """The keys of the images of one pass, by batches; anomalous images are refused.
+
+    Data that names its images, by a method `image_keys()` that returns a string an
+    image, is not read.
+
+    Args:
+        source: An `ImageSource`.
+
+    Returns:
+        List of lists of strings.
+    """
+    if names_images(source):
+        keys, size = list(source.data.image_keys()), source.batch_size
+        return [keys[start : start + size] for start in range(0, len(keys), size)]
+    batches, seen = [], 0
+    for elements in source.batches():
+        refuse_anomalous(elements, seen)
+        seen += len(elements)
+        batches.append([image_key(element["image"]) for element in elements])
+    return batches

@@ -1,0 +1,219 @@
+import hashlib
+import itertools
+import json
+from pathlib import Path
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_rlr.inputs.cached_batches import CachedBatches
+from keras_rlr.inputs.cached_source import CachedSource
+from keras_rlr.inputs.feature_store import DTYPES, FeatureStore
+from keras_rlr.inputs.host_batches import no_images, stack_images
+from keras_rlr.inputs.image_keys import batches_of_keys, image_key, names_images
+from keras_rlr.inputs.normal_images import refuse_anomalous
+from keras_rlr.inputs.prediction_batches import category_name
+
+_VERSION = 1
+_BATCH = 16
+
+
+class FeatureCache:
+    """Features of images, so that the frozen backbone runs once an image.
+
+    For `RLR.fit(ds, feature_cache=...)`, which makes one from a path too. What is kept
+    are the aggregated features, without standardisation and noise, by the SHA-256 of
+    the image as the data delivers it (of `FolderDataset`: path, size and time of
+    change) and of all that features depend on: backbone, weights, image size, levels.
+    Nothing stale is ever used, models and data sets can share a folder, and only images
+    that are new to it are computed. Data has to be read once in every `fit` to know its
+    images, but for `FolderDataset`.
+
+    Args:
+        path: A folder, made if need be, or `"memory"`.
+        dtype: `"float16"`, `"bfloat16"` (if features exceed 65504) or `"float32"`.
+
+    Raises:
+        ValueError: If the dtype is another.
+        NotADirectoryError: If the path is a file.
+
+    Example:
+
+    >>> model = keras_rlr.RLR(backbone="efficientnet_lite2", levels=(3,), seed=0)
+    >>> images = np.random.randint(0, 256, (8, 256, 256, 3), "uint8")
+    >>> cache = keras_rlr.FeatureCache("memory", dtype="float32")
+    >>> history = model.fit(images, epochs=2, feature_cache=cache, verbose=0)
+    """
+
+    def __init__(self, path, dtype="float16"):
+        if dtype not in DTYPES:
+            raise ValueError(
+                f"`dtype` must be one of {', '.join(DTYPES)}. Received: {dtype!r}."
+            )
+        self.path = None if path == "memory" else Path(path)
+        if self.path is not None and self.path.exists() and not self.path.is_dir():
+            raise NotADirectoryError(
+                f"The feature cache needs a folder. Received a file: '{self.path}'."
+            )
+        self.dtype = dtype
+        self._stores = {}
+
+    @classmethod
+    def of(cls, cache):
+        """Returns `cache`, or the cache of a path or of `"memory"`."""
+        return cache if isinstance(cache, FeatureCache) else cls(cache)
+
+    def batches(self, model, source, steps_per_epoch=None, **order):
+        """Returns training batches of features, after computing those that miss.
+
+        Args:
+            model: An `RLR` model.
+            source: An `ImageSource`.
+            steps_per_epoch: What `fit` was given.
+            **order: Arguments of `TrainingBatches`.
+
+        Raises:
+            ValueError: If the data is endless, empty, anomalous, or not the same in
+                two passes.
+        """
+        _refuse_endless(source, steps_per_epoch)
+        store = self._store(model)
+        keys = batches_of_keys(source)
+        if not keys:
+            raise no_images("train on")
+        shuffles_itself = _shuffles_itself(source, keys)
+        with store.locked():
+            store.refresh()
+            if any(key not in store for batch in keys for key in batch):
+                _fill(store, model, source, keys)
+        return CachedBatches(
+            CachedSource(source, keys, shuffles_itself),
+            store,
+            model.feature_extractor.feature_shapes,
+            **order,
+        )
+
+    def _store(self, model):
+        name = _fingerprint(model)
+        if name not in self._stores:
+            shapes = model.feature_extractor.feature_shapes
+            width = sum(int(np.prod(shape)) for shape in shapes)
+            folder = self.path and self.path / f"{name[:16]}-{self.dtype}"
+            self._stores[name] = FeatureStore(folder, width, self.dtype)
+        return self._stores[name]
+
+
+def _fingerprint(model):
+    digest = hashlib.sha256()
+    settings = {
+        "version": _VERSION,
+        "backbone": model.get_config()["backbone"],
+        "levels": model.levels,
+        "image_size": model.image_size,
+        "dtype": model.dtype_policy.name,
+    }
+    text = json.dumps(settings, sort_keys=True)
+    # Keras numbers the layers of a process; built a second time, a model has others.
+    for position, layer in enumerate(
+        model.feature_extractor.backbone._flatten_layers()
+    ):
+        text = text.replace(json.dumps(layer.name), str(position))
+    digest.update(text.encode())
+    for weight in model.feature_extractor.weights:
+        digest.update(np.ascontiguousarray(ops.convert_to_numpy(weight)).tobytes())
+    return digest.hexdigest()
+
+
+def _refuse_endless(source, steps_per_epoch):
+    data = source.data
+    endless = (hasattr(data, "element_spec") and int(data.cardinality()) == -1) or (
+        isinstance(data, keras.utils.PyDataset) and data.num_batches is None
+    )
+    if endless or steps_per_epoch is not None:
+        raise ValueError(
+            "A feature cache holds every image of a data set that ends, and an epoch "
+            "is a pass over it. Leave `repeat()` and `steps_per_epoch` out, or train "
+            "without `feature_cache`."
+        )
+
+
+def _shuffles_itself(source, keys):
+    """Whether another pass begins otherwise; random images are refused."""
+    if names_images(source):
+        return False
+    names = [image_key(element["image"]) for element in next(source.batches())]
+    _refuse_random(names, set(itertools.chain.from_iterable(keys)))
+    return names != keys[0]
+
+
+def _refuse_random(names, known):
+    if not known.issuperset(names):
+        raise ValueError(
+            "Two passes over the data gave different images, so their features can't "
+            "be kept: the data is augmented at random. Augment nothing, or train "
+            "without `feature_cache`."
+        )
+
+
+def _fill(store, model, source, keys):
+    """Computes the features that miss."""
+    extract = _extraction(model)
+    seen = 0
+    for names, elements in _missing(store, source, keys):
+        refuse_anomalous(elements, seen)
+        images = stack_images(elements, model.image_size, seen)
+        notes = [_note(element) for element in elements]
+        for start in range(0, len(images), _BATCH):
+            part = slice(start, start + _BATCH)
+            store.add(names[part], extract(images[part]), notes[part])
+        seen += len(elements)
+    store.flush()
+
+
+def _missing(store, source, keys):
+    """Yields (keys, elements) of batches that are not all in the store."""
+    every = list(itertools.chain.from_iterable(keys))
+    if names_images(source):
+        positions = [i for i, key in enumerate(every) if key not in store]
+        for elements in source.pick(positions):
+            chosen, positions = positions[: len(elements)], positions[len(elements) :]
+            yield [every[i] for i in chosen], elements
+        return
+    known = set(every)
+    for elements in source.batches():
+        names = [image_key(element["image"]) for element in elements]
+        _refuse_random(names, known)
+        if not all(name in store for name in names):
+            yield names, elements
+
+
+def _note(element):
+    note = {}
+    if element.get("category") is not None:
+        note["category"] = category_name(element)
+    if element.get("label") is not None:
+        note["label"] = 0
+    return note
+
+
+def _extraction(model):
+    """The compiled backbone: images to float32 rows, all levels of an image in one."""
+    size = model.image_size
+    inputs = keras.Input((size, size, 3), dtype="float32")
+    extractor = keras.Model(inputs, model.feature_extractor(inputs))
+    # XLA takes longer to compile a backbone than it saves on TensorFlow.
+    on_jax = keras.backend.backend() == "jax"
+    extractor.compile(jit_compile="auto" if on_jax else False)
+
+    def extract(images):
+        count = len(images)
+        # One shape, compiled once.
+        images = np.pad(images, ((0, _BATCH - count), (0, 0), (0, 0), (0, 0)), "edge")
+        levels = extractor.predict_on_batch(images)
+        levels = levels if isinstance(levels, list | tuple) else [levels]
+        return np.concatenate(
+            [np.asarray(level, "float32").reshape(_BATCH, -1) for level in levels], 1
+        )[:count]
+
+    return extract
