@@ -2,11 +2,12 @@
 
 import math
 
-from keras import ops
-
-from keras_rlr.layers.neighborhood import window_mask
-
-HIDDEN = -1e30
+from keras_rlr.layers.blockwise_attention import (
+    blockwise_attention,
+    fused_blockwise_attention,
+)
+from keras_rlr.layers.masked_attention import has_fused_attention
+from keras_rlr.layers.windowed_attention import windowed_attention
 
 
 def grid_attention(query, key, value, grid, window=None, visible="all"):
@@ -23,14 +24,13 @@ def grid_attention(query, key, value, grid, window=None, visible="all"):
 
     Returns:
         Tensor (batch, heads, tokens, head_dim) in the dtype of `query`. The softmax
-        is computed in float32 whatever the dtype.
+        is computed in float32 whatever the dtype. No matrix of all tokens by all
+        tokens is made.
     """
-    scale = 1.0 / math.sqrt(query.shape[-1])
-    scores = ops.matmul(query * scale, ops.transpose(key, (0, 1, 3, 2)))
-    scores = ops.cast(scores, "float32")
-    if visible != "all":
-        inside = window_mask(*grid, window)
-        shown = inside if visible == "inside" else ~inside
-        scores = ops.where(ops.convert_to_tensor(shown, "bool"), scores, HIDDEN)
-    weights = ops.cast(ops.softmax(scores, axis=-1), value.dtype)
-    return ops.matmul(weights, value)
+    query = query * (1.0 / math.sqrt(query.shape[-1]))
+    if visible == "inside":
+        return windowed_attention(query, key, value, grid, window)
+    hidden = window if visible == "outside" else None
+    if has_fused_attention():
+        return fused_blockwise_attention(query, key, value, grid, hidden)
+    return blockwise_attention(query, key, value, grid, hidden)

@@ -1,0 +1,78 @@
+"""Attention with a mask, written out, and by PyTorch's fused kernel."""
+
+import functools
+
+import keras
+from keras import ops
+
+HIDDEN = -1e30
+
+
+def has_fused_attention():
+    """Whether the backend has a kernel that never holds the weights."""
+    return keras.backend.backend() == "torch"
+
+
+def fused_attention(query, key, value, shown=None):
+    """PyTorch's `scaled_dot_product_attention`; see `masked_attention`.
+
+    Args:
+        query: Tensor (sets, groups, queries, d), scaled already.
+        key: Tensor (sets, groups, keys, d).
+        value: Tensor (sets, groups, keys, d).
+        shown: Boolean tensor that broadcasts to (sets, groups, queries, keys), or None.
+    """
+    import torch
+
+    return torch.nn.functional.scaled_dot_product_attention(
+        query, key, value, attn_mask=shown, scale=1.0
+    )
+
+
+def masked_attention(query, key, value, shown):
+    """Scaled dot-product attention to the keys that are shown.
+
+    The weights are not kept for the gradient; they are computed anew.
+
+    Args:
+        query: Tensor (sets, groups, times · queries, d), scaled already.
+        key: Tensor (sets, groups, keys, d).
+        value: Tensor (sets, groups, keys, d).
+        shown: Boolean array (sets, queries, keys): what each query sees, the same each
+            time.
+
+    Returns:
+        Tensor of the shape and dtype of `query`. The softmax is computed in float32.
+    """
+    shown = ops.convert_to_tensor(shown, "bool")
+    if has_fused_attention():
+        times = query.shape[2] // shown.shape[1]
+        return fused_attention(
+            query, key, value, ops.tile(shown, (1, times, 1))[:, None]
+        )
+    written_out = functools.partial(_written_out, shown=shown)
+    return keras.remat(written_out)(query, key, value)
+
+
+def _written_out(query, key, value, shown):
+    scores = ops.matmul(query, ops.transpose(key, (0, 1, 3, 2)))
+    by_time = ops.reshape(scores, (*ops.shape(scores)[:2], -1, *shown.shape[1:]))
+    weights = hidden_softmax(by_time, shown[:, None, None])
+    weights = ops.reshape(ops.cast(weights, value.dtype), ops.shape(scores))
+    return ops.matmul(weights, value)
+
+
+def hidden_softmax(scores, shown):
+    """Softmax over the last axis of what is shown, in float32 whatever the dtype.
+
+    Args:
+        scores: Tensor.
+        shown: Boolean tensor that broadcasts to it; None shows everything.
+
+    Returns:
+        float32 tensor of the shape of `scores`; hidden entries are 0.
+    """
+    scores = ops.cast(scores, "float32")
+    if shown is not None:
+        scores = ops.where(ops.convert_to_tensor(shown, "bool"), scores, HIDDEN)
+    return ops.softmax(scores, axis=-1)

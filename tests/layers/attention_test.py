@@ -1,0 +1,228 @@
+"""Every way to attend against one written out in float64, with its gradient."""
+
+import functools
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from benchmarks.naive import naive_attention
+from keras_rlr import FeatureReconstructor
+from keras_rlr.layers.attention import grid_attention
+from keras_rlr.layers.blockwise_attention import blockwise_attention
+from keras_rlr.layers.neighborhood import window_mask
+from keras_rlr.layers.windowed_attention import windowed_attention
+from tests.golden_weights import assert_close
+
+# Blocks of rows and tiles that divide the grid and that do not, one block and many.
+GRIDS = [((6, 5), 3), ((17, 19), 3), ((20, 18), 7), ((32, 32), 7)]
+# What is looked at, and the batches of keys and values: MLKA, LCA, and plain ones.
+KINDS = [
+    ("outside", 1, 3),
+    ("outside", 3, 3),
+    ("inside", 1, 1),
+    ("inside", 3, 3),
+    ("all", 1, 1),
+    ("all", 3, 3),
+]
+
+
+def random_heads(batch, grid, seed):
+    generator = np.random.default_rng(seed)
+    return generator.normal(size=(batch, 2, grid[0] * grid[1], 4)).astype("float32")
+
+
+def twin(query, key, value, upstream, grid, window, visible):
+    """Result and gradients of attention, from the matrix of all weights, in float64."""
+    query, key, value = (x.astype("float64") for x in (query, key, value))
+    scores = query @ key.swapaxes(2, 3) / np.sqrt(query.shape[-1])
+    if visible != "all":
+        inside = window_mask(*grid, window)
+        scores = np.where(inside == (visible == "inside"), scores, -np.inf)
+    weights = np.exp(scores - scores.max(axis=-1, keepdims=True))
+    weights /= weights.sum(axis=-1, keepdims=True)
+    attended = weights @ value
+    change = upstream @ value.swapaxes(2, 3)
+    change -= np.sum(upstream * attended, axis=-1, keepdims=True)
+    change *= weights / np.sqrt(query.shape[-1])
+    gradients = (
+        change @ key,
+        change.swapaxes(2, 3) @ query,
+        weights.swapaxes(2, 3) @ upstream,
+    )
+    # What a batch shares has the sum of its gradients.
+    shared = zip(gradients, (query, key, value), strict=True)
+    return attended, [
+        g.sum(axis=0, keepdims=True) if len(x) < len(g) else g for g, x in shared
+    ]
+
+
+def with_gradients(attend, arguments, upstream):
+    """Result and gradients of `attend`, by the backend."""
+    backend = keras.backend.backend()
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        tensors = [tf.constant(x) for x in arguments]
+        with tf.GradientTape() as tape:
+            tape.watch(tensors)
+            attended = attend(*tensors)
+        gradients = tape.gradient(attended, tensors, output_gradients=upstream)
+    elif backend == "jax":
+        import jax
+
+        @jax.jit
+        def run(upstream, *arguments):
+            attended, pull_back = jax.vjp(attend, *arguments)
+            return attended, pull_back(upstream)
+
+        attended, gradients = run(upstream, *arguments)
+    else:
+        import torch
+
+        tensors = [torch.tensor(x, requires_grad=True) for x in arguments]
+        attended = attend(*tensors)
+        gradients = torch.autograd.grad(attended, tensors, torch.tensor(upstream))
+    return ops.convert_to_numpy(attended), [ops.convert_to_numpy(g) for g in gradients]
+
+
+def scaled(attend, **settings):
+    """Attention that expects its queries scaled, for queries that are not."""
+    return lambda query, key, value: attend(query * 0.5, key, value, **settings)
+
+
+def ways(grid, window, visible):
+    """Functions of query, key and value that must all be the same."""
+    yield functools.partial(grid_attention, grid=grid, window=window, visible=visible)
+    if visible == "inside":
+        yield scaled(windowed_attention, grid=grid, window=window, tile=5)
+    else:
+        hidden = window if visible == "outside" else None
+        yield scaled(blockwise_attention, grid=grid, window=hidden)
+
+
+@pytest.mark.parametrize(("visible", "keys", "values"), KINDS)
+@pytest.mark.parametrize(("grid", "window"), GRIDS)
+def test_equals_the_twin_and_so_do_the_gradients(grid, window, visible, keys, values):
+    query, key, value, upstream = (
+        random_heads(batch, grid, seed)
+        for seed, batch in enumerate((3, keys, values, 3))
+    )
+    expected = twin(query, key, value, upstream, grid, window, visible)
+    for attend in ways(grid, window, visible):
+        attended, gradients = with_gradients(attend, (query, key, value), upstream)
+        assert_close(attended, expected[0], 2e-6)
+        for found, wanted in zip(gradients, expected[1], strict=True):
+            assert_close(found, wanted, 1e-5)
+
+
+@pytest.mark.parametrize("visible", ["inside", "outside"])
+def test_the_benchmarks_reference_is_the_same(visible):
+    grid, window = (9, 8), 3
+    values = 1 if visible == "inside" else 2
+    query, key, value = (
+        ops.convert_to_tensor(random_heads(batch, grid, seed))
+        for seed, batch in enumerate((2, 1, values))
+    )
+    expected = naive_attention(query, key, value, grid, window, visible)
+    found = grid_attention(query, key, value, grid, window, visible)
+    assert_close(found, ops.convert_to_numpy(expected), 2e-6)
+
+
+@pytest.mark.parametrize("visible", ["all", "outside"])
+def test_scores_of_hundreds_neither_overflow_nor_vanish(visible):
+    grid, window = (20, 18), 3
+    query, key, value, upstream = (
+        30 * random_heads(2, grid, seed) for seed in range(4)
+    )
+    expected = twin(query, key, value, upstream, grid, window, visible)
+    for attend in ways(grid, window, visible):
+        attended, gradients = with_gradients(attend, (query, key, value), upstream)
+        assert_close(attended, expected[0], 1e-4)
+        assert all(np.isfinite(gradient).all() for gradient in gradients)
+
+
+@pytest.mark.parametrize("visible", ["inside", "outside"])
+def test_bfloat16_has_a_softmax_of_float32(visible):
+    grid, window = (20, 18), 3
+    arrays = [random_heads(2, grid, seed) for seed in range(3)]
+    small = [ops.cast(x, "bfloat16") for x in arrays]
+    rounded = [ops.convert_to_numpy(ops.cast(x, "float32")) for x in small]
+    expected, _ = twin(*rounded, np.zeros_like(arrays[0]), grid, window, visible)
+    for attend in ways(grid, window, visible):
+        attended = attend(*small)
+        assert keras.backend.standardize_dtype(attended.dtype) == "bfloat16"
+        error = ops.convert_to_numpy(ops.cast(attended, "float32")) - expected
+        # Half a unit in the last place of weights, of products and of their sum.
+        assert np.abs(error).max() < 2**-6
+
+
+GRID = (48, 48)
+
+
+def largest_tensor(model, features):
+    """Number of values of the largest tensor in a train step's graph."""
+    backend = keras.backend.backend()
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        @tf.function
+        def step(x):
+            with tf.GradientTape() as tape:
+                loss = tf.reduce_mean(model(x) ** 2)
+            return tape.gradient(loss, model.trainable_variables)
+
+        graph = step.get_concrete_function(features).graph
+        inner = [f.graph for f in graph._functions.values()]
+        return max(
+            output.shape.num_elements() or 0
+            for part in (graph, *inner)
+            for operation in part.get_operations()
+            for output in operation.outputs
+            if output.shape.rank is not None
+        )
+    if backend == "jax":
+        import jax
+
+        def loss(weights, x):
+            outputs, _ = model.stateless_call(weights, [], x)
+            return (outputs**2).mean()
+
+        weights = [variable.value for variable in model.trainable_variables]
+        return max(sizes(jax.make_jaxpr(jax.grad(loss))(weights, features).jaxpr))
+    import torch
+    from torch.utils._python_dispatch import TorchDispatchMode
+
+    seen = []
+
+    class Watch(TorchDispatchMode):
+        def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+            result = func(*args, **(kwargs or {}))
+            found = keras.tree.flatten(result)
+            seen.extend(x.numel() for x in found if isinstance(x, torch.Tensor))
+            return result
+
+    with Watch():
+        (model(features) ** 2).mean().backward()
+    return max(seen)
+
+
+def sizes(jaxpr):
+    """Number of values of every result in a jaxpr and those inside it."""
+    for equation in jaxpr.eqns:
+        yield from (v.aval.size for v in equation.outvars if hasattr(v.aval, "size"))
+        for value in keras.tree.flatten(list(equation.params.values())):
+            inner = getattr(value, "jaxpr", value)
+            if hasattr(inner, "eqns"):
+                yield from sizes(inner)
+
+
+def test_no_tensor_is_of_all_tokens_by_all_tokens():
+    model = FeatureReconstructor(16, 5, num_heads=2, num_blocks=1, seed=0)
+    features = np.zeros((1, *GRID, 6), "float32")
+    model.build(features.shape)
+    tokens = GRID[0] * GRID[1]
+    largest = largest_tensor(model, features)
+    # It did look at the weights of a block at least.
+    assert 2 * 100 * 100 < largest < tokens * tokens / 2
