@@ -1,33 +1,61 @@
-"""One reconstructor's train step and forward pass, beside the naive ones.
+"""A reconstructor's train step and forward pass, beside those of dense attention.
 
-    python benchmarks/attention.py [--levels 1,2,3] [--batch 4] [--repeat 3]
+    KERAS_BACKEND=torch python benchmarks/attention.py [--levels 1,2,3] [--batch 4]
+    KERAS_BACKEND=torch python benchmarks/attention.py --growth
 
-Random features of EfficientNet-B6's widths. Prints seconds, ratios and peak memory, of
-the backend in KERAS_BACKEND, and the share of the speed of a large matrix product. Each
-figure is of a process of its own, one after the other; naive and fast take turns.
+Random features of EfficientNet-B6's widths, float32, Adam. Prints seconds and peak
+memory of ours (`fast`) and of `benchmarks/naive.py` (`naive`), their ratios, and the
+share of the speed of a large matrix product that is reached. Every figure is of a
+process of its own, one after the other. Memory is the resident set's peak beside that
+of a model of no size. Level 1 does not fit into most machines naively: its naive
+figures are of one image, times the batch. `--growth` prints the memory of ours at 32²,
+64² and 96² tokens.
 """
 
 import argparse
+import contextlib
 import json
 import os
+import resource
 import subprocess
 import sys
 import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
+ROOT = Path(__file__).parents[1]
+# Side, channels, width and window of the levels, as the paper has them.
 LEVELS = {1: (64, 40, 128, 11), 2: (32, 72, 256, 7), 3: (16, 200, 512, 5)}
+BLOCKS, HEADS = 4, 8
+KINDS = ("naive", "fast")
+
+
+def flops(level, batch):
+    """Floating-point operations of a forward pass, of products alone."""
+    side, channels, dim, window = LEVELS[level]
+    tokens = side * side
+    of_reference = 3 * dim * dim / batch  # keys of MLKA, keys and values of LCA
+    dense = 5 * dim * dim + 2 * 4 * dim * dim + of_reference
+    attention = 2 * dim * (tokens - window**2) + 2 * dim * window**2
+    embedding = channels * dim * (2 + 1 / batch)
+    return 2 * batch * tokens * (BLOCKS * (dense + attention) + embedding)
 
 
 def peak():
     """Largest resident memory of this process so far, in MiB."""
-    import resource
-
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def measure(level, batch, repeat, kind):
+def best(function, repeat):
+    """Least seconds of some calls after a first one."""
+    seconds = []
+    for _ in range(repeat + 1):
+        began = time.perf_counter()
+        function()
+        seconds.append(time.perf_counter() - began)
+    return min(seconds[1:])
+
+
+def measure(level, batch, repeat, kind, side=None):
     """Seconds of a train step and of a forward pass, and memory; in this process."""
     import keras
     import numpy as np
@@ -36,69 +64,132 @@ def measure(level, batch, repeat, kind):
     from keras_rlr import FeatureReconstructor
     from keras_rlr.losses import ReconstructionLoss
 
-    side, channels, dim, window = LEVELS[level]
+    own_side, channels, dim, window = LEVELS[level]
+    side = side or own_side
     shape = (batch, side, side, channels)
     features = np.random.default_rng(0).normal(size=shape).astype("float32")
-    inputs = keras.Input(batch_shape=shape)
-    context = naive() if kind == "naive" else None
-    if context:
-        context.__enter__()
-    outputs = FeatureReconstructor(dim, window, seed=0)(inputs)
-    model = keras.Model(inputs, outputs)
-    model.compile(keras.optimizers.Adam(1e-4), ReconstructionLoss())
-    # What the framework holds without the step: a step of a model of no size.
     tiny = keras.Sequential([keras.Input((4,)), keras.layers.Dense(4)])
     tiny.compile(keras.optimizers.Adam(1e-4), "mse")
     tiny.train_on_batch(np.zeros((2, 4)), np.zeros((2, 4)))
     base = peak()
-    steps = []
-    for _ in range(repeat + 1):
-        began = time.perf_counter()
-        loss = float(model.train_on_batch(features, features))
-        steps.append(time.perf_counter() - began)
-    memory = peak() - base
-    forwards = []
-    for _ in range(repeat + 1):
-        began = time.perf_counter()
-        model.predict_on_batch(features)
-        forwards.append(time.perf_counter() - began)
-    return {
-        "step": min(steps[1:]),
-        "forward": min(forwards[1:]),
-        "memory": memory,
-        "loss": loss,
-    }
+    with naive() if kind == "naive" else contextlib.nullcontext():
+        inputs = keras.Input(batch_shape=shape)
+        model = keras.Model(inputs, FeatureReconstructor(dim, window, seed=0)(inputs))
+        model.compile(keras.optimizers.Adam(1e-4), ReconstructionLoss())
+        step = best(lambda: float(model.train_on_batch(features, features)), repeat)
+        memory = peak() - base
+        forward = best(lambda: model.predict_on_batch(features), repeat)
+    return {"step": step, "forward": forward, "memory": memory}
+
+
+def measure_product(repeat):
+    """FLOP/s of the product of two large matrices, by the backend."""
+    import keras
+    import numpy as np
+    from keras import ops
+
+    size = 4096
+    matrix = ops.convert_to_tensor(np.ones((size, size), "float32"))
+    seconds = best(
+        lambda: keras.ops.convert_to_numpy(ops.matmul(matrix, matrix)[0, 0]), repeat
+    )
+    return {"flops": 2 * size**3 / seconds}
+
+
+def in_child(*arguments):
+    """Result of this file run with `--child` and some arguments."""
+    command = [sys.executable, "-m", "benchmarks.attention", *map(str, arguments)]
+    done = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise SystemExit(f"{' '.join(command)} failed:\n{done.stderr[-2000:]}")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def compare(backend, levels, batch, repeat, kinds):
+    """Measures and prints the levels, and their sum."""
+    product = in_child("--child", "0", "product", "--repeat", repeat)["flops"]
+    print(f"{backend}: a 4096x4096 product, {product / 1e9:.0f} GFLOP/s", flush=True)
+    total = {kind: {"step": 0.0, "forward": 0.0} for kind in kinds}
+    for level in levels:
+        found = {}
+        for kind in kinds:
+            alone = kind == "naive" and level == 1
+            images = 1 if alone else batch
+            result = in_child(
+                "--child", level, kind, "--batch", images, "--repeat", repeat
+            )
+            found[kind] = {k: v * batch / images for k, v in result.items()}
+            for name in total[kind]:
+                total[kind][name] += found[kind][name]
+            print(f"level {level}, {kind:6}", _figures(found[kind]), flush=True)
+        _ratios(f"level {level}", found, flops(level, batch), product)
+    if len(levels) > 1:
+        for kind in kinds:
+            print(f"all, {kind:6}    ", _figures(total[kind]))
+        every = sum(flops(level, batch) for level in levels)
+        _ratios("all", total, every, product)
+
+
+def _figures(values):
+    units = {"step": "s", "forward": "s", "memory": "MiB"}
+    return "  ".join(
+        f"{k} {v:.{0 if k == 'memory' else 3}f} {units[k]}" for k, v in values.items()
+    )
+
+
+def _ratios(name, found, forward_flops, product):
+    fast = found.get("fast")
+    if fast and "naive" in found:
+        ratios = "  ".join(f"{k} {found['naive'][k] / v:.2f}" for k, v in fast.items())
+        print(f"{name}, naive / fast:  {ratios}")
+    if fast:
+        # A step has the products of three passes, not counting what is computed anew.
+        step = 3 * forward_flops / fast["step"] / product
+        forward = forward_flops / fast["forward"] / product
+        print(
+            f"{name}, of the product's speed:  step {step:.0%}  forward {forward:.0%}"
+        )
+
+
+def growth(backend, repeat):
+    """Prints the memory of ours at three grids of level 1's widths."""
+    before = None
+    for side in (32, 64, 96):
+        result = in_child(
+            "--child", 1, "fast", "--batch", 1, "--repeat", repeat, "--side", side
+        )
+        memory = result["memory"]
+        ratio = f", {memory / before:.2f} times the one before" if before else ""
+        print(f"{backend}: {side}x{side} tokens, {memory:.0f} MiB{ratio}", flush=True)
+        before = memory
 
 
 def main():
-    """Measures every level twice and prints."""
+    """Runs what the command line asks for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--levels", default="1,2,3")
     parser.add_argument("--batch", type=int, default=4)
     parser.add_argument("--repeat", type=int, default=3)
-    parser.add_argument("--kinds", default="naive,fast")
+    parser.add_argument("--kinds", default=",".join(KINDS))
+    parser.add_argument("--growth", action="store_true")
+    parser.add_argument("--side", type=int)
     parser.add_argument("--child", nargs=2)
-    arguments = parser.parse_args()
-    if arguments.child:
-        level, kind = arguments.child
-        result = measure(int(level), arguments.batch, arguments.repeat, kind)
-        print(json.dumps(result))
-        return
-    backend = os.environ.get("KERAS_BACKEND", "tensorflow")
-    for level in map(int, arguments.levels.split(",")):
-        found = {}
-        for kind in arguments.kinds.split(","):
-            command = [sys.executable, __file__, "--child", str(level), kind]
-            options = ["--batch", arguments.batch, "--repeat", arguments.repeat]
-            done = subprocess.run(
-                [*command, *map(str, options)], stdout=subprocess.PIPE, text=True
-            )
-            found[kind] = (
-                json.loads(done.stdout.splitlines()[-1]) if not done.returncode else {}
-            )
-        for kind, values in found.items():
-            cells = "  ".join(f"{k} {v:.3f}" for k, v in values.items()) or "failed"
-            print(f"{backend} level {level} batch {arguments.batch} {kind:6} {cells}")
+    chosen = parser.parse_args()
+    backend = os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    if chosen.child:
+        level, kind = chosen.child
+        if kind == "product":
+            print(json.dumps(measure_product(chosen.repeat)))
+        else:
+            settings = (chosen.batch, chosen.repeat, kind, chosen.side)
+            print(json.dumps(measure(int(level), *settings)))
+    elif chosen.growth:
+        growth(backend, chosen.repeat)
+    else:
+        levels = [int(level) for level in chosen.levels.split(",")]
+        compare(backend, levels, chosen.batch, chosen.repeat, chosen.kinds.split(","))
 
 
 if __name__ == "__main__":

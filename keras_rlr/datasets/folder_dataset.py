@@ -66,6 +66,9 @@ class FolderDataset:
     Source: Bergmann et al., "MVTec AD", CVPR 2019.
     """
 
+    # Elements may be read on several threads, and that is worth while.
+    reads_files = True
+
     def __init__(
         self,
         path: str | Path,

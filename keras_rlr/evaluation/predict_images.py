@@ -1,7 +1,9 @@
+import collections
 import contextlib
 import csv
 import functools
 import io
+import itertools
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +13,7 @@ import numpy as np
 from keras_rlr.atomic_file import atomic_path
 from keras_rlr.datasets import find_images, read_image
 from keras_rlr.evaluation.overlay import HeatScale, draw_overlay
+from keras_rlr.inputs.read_ahead import read_ahead
 
 _OVERLAYS = "overlays"
 # Spreadsheets take cells that begin so for formulas.
@@ -75,7 +78,18 @@ def predict_images(
     _make_folder(output)
     rows = [Prediction(_relative(path, root)) for path in paths]
     pictures = _picture_names(rows)
-    draw = functools.partial(_draw, model, decoder)
+
+    def draw_all(pictures):
+        # Most of it is compression, which other threads do meanwhile; a model's
+        # pictures of the reconstruction are made on this one.
+        draw = functools.partial(_draw, model, decoder)
+        done = (
+            itertools.starmap(draw, pictures)
+            if decoder is not None
+            else read_ahead(lambda picture: draw(*picture), pictures)
+        )
+        collections.deque(done, maxlen=0)
+
     scale = None
     if model.threshold is not None:
         scale = HeatScale.of_threshold(model.threshold)
@@ -86,24 +100,34 @@ def predict_images(
             file = stack.enter_context(tempfile.TemporaryFile(dir=output))
             shape = (len(paths), model.image_size, model.image_size)
             kept = np.memmap(file, "float32", "w+", shape=shape)
+        images = stack.enter_context(contextlib.closing(read_ahead(_read, paths)))
         for start in range(0, len(paths), batch_size):
             chosen = range(start, min(start + batch_size, len(paths)))
-            loaded = _read(paths, rows, chosen)
+            loaded = {}
+            for i, (image, error) in zip(chosen, images, strict=False):
+                rows[i].error = error
+                if not error:
+                    loaded[i] = image
             if loaded:
                 maps = _score(model, rows, loaded, batch_size)
-                for i, anomaly_map in maps.items():
-                    if kept is not None:
+                if kept is not None:
+                    for i, anomaly_map in maps.items():
                         kept[i] = anomaly_map
-                    else:
-                        draw(output / pictures[i], loaded[i], anomaly_map, scale)
+                else:
+                    draw_all(
+                        (output / pictures[i], loaded[i], anomaly_map, scale)
+                        for i, anomaly_map in maps.items()
+                    )
             if on_progress:
                 on_progress(chosen.stop, len(paths))
         scores = [row.anomaly_score for row in rows if row.anomaly_score is not None]
         if kept is not None and scores:
             scale = HeatScale.of_scores(scores)
-            for i, row in enumerate(rows):
-                if not row.error:
-                    draw(output / pictures[i], read_image(paths[i]), kept[i], scale)
+            draw_all(
+                (output / pictures[i], read_image(paths[i]), kept[i], scale)
+                for i, row in enumerate(rows)
+                if not row.error
+            )
     _write_scores(output / "scores.csv", rows)
     return rows
 
@@ -154,14 +178,12 @@ def _picture_names(rows):
     return names
 
 
-def _read(paths, rows, chosen):
-    loaded = {}
-    for i in chosen:
-        try:
-            loaded[i] = read_image(paths[i])
-        except (OSError, ValueError) as error:
-            rows[i].error = str(error)
-    return loaded
+def _read(path):
+    """The image, or None and what is wrong with it."""
+    try:
+        return read_image(path), ""
+    except (OSError, ValueError) as error:
+        return None, str(error)
 
 
 def _score(model, rows, loaded, batch_size):

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 
 from keras_rlr.inputs.images import to_array
+from keras_rlr.inputs.read_ahead import read_ahead
 
 SUPPORTED = (
     "arrays (images, height, width, channels), lists of images of any sizes, "
@@ -74,9 +75,15 @@ class ImageSource:
 
     def pick(self, positions):
         """Yields batches of the elements at some positions of indexed data."""
-        for start in range(0, len(positions), self.batch_size):
-            chosen = positions[start : start + self.batch_size]
-            yield [_element(_pick(self.data, int(i))) for i in chosen]
+
+        def read(position):
+            return _element(_pick(self.data, int(position)))
+
+        # Whether a user's own data bears several threads is not known.
+        from_files = getattr(self.data, "reads_files", False)
+        elements = read_ahead(read, positions) if from_files else map(read, positions)
+        while batch := list(itertools.islice(elements, self.batch_size)):
+            yield batch
 
     def chunks(self, batches_each):
         """Yields the batches of one pass as `BatchList`s of so many at most."""
