@@ -47,7 +47,8 @@ def tables(table, data, dataset, data_dir, output, seeds, **settings):
     Tables 1 and 2 compare methods on MVTec AD and VisA: ours is trained, the others
     are as printed. Tables 3, 4 and 5 compare attentions, levels and the factor alpha:
     every row is trained. All of it on any data set. No images are held out, and the
-    last epoch counts. Runs that are finished are not repeated, others are resumed.
+    last epoch counts. Runs that are finished are not repeated, others are resumed;
+    they share the features of the images, in --output.
     """
     location = data_location(data, dataset, data_dir)
     start_backend()
@@ -66,7 +67,12 @@ def tables(table, data, dataset, data_dir, output, seeds, **settings):
     for name, arguments in rows.items():
         folder = output / re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
         results[name] = [
-            _row(location, folder / f"seed_{seed}", seed, {**settings, **arguments})
+            _row(
+                location,
+                folder / f"seed_{seed}",
+                seed,
+                {**settings, **arguments, "feature_cache": output / "features"},
+            )
             for seed in range(seeds)
         ]
     printed = printed_rows(table)

@@ -26,6 +26,9 @@ class GridAttention(keras.layers.Layer):
         visible: "all", "inside" (only the window around a token is attended to)
             or "outside" (all but that window).
         seed: Seed of the initial values, or None to draw one.
+        folded: Of "key" and "value" those that are the same in every call: instead of
+            a projection the layer then has its result, as a weight that is not
+            trained, and ignores the argument. See `RLR.compact`.
 
     Call arguments:
         query: Tensor (batch, height, width, D).
@@ -46,8 +49,20 @@ class GridAttention(keras.layers.Layer):
     (1, 4, 5, 8)
     """
 
-    def __init__(self, num_heads=8, window=None, visible="all", seed=None, **kwargs):
+    def __init__(
+        self,
+        num_heads=8,
+        window=None,
+        visible="all",
+        seed=None,
+        folded=(),
+        **kwargs,
+    ):
         super().__init__(**kwargs)
+        if not set(folded) <= {"key", "value"}:
+            raise ValueError(
+                f"`folded` may name 'key' and 'value'. Received: {folded!r}."
+            )
         if visible not in ("all", "inside", "outside"):
             raise ValueError(
                 "`visible` must be 'all', 'inside' or 'outside'. "
@@ -59,6 +74,7 @@ class GridAttention(keras.layers.Layer):
         self.window = window
         self.visible = visible
         self.seed = resolve_seed(seed)
+        self.folded = tuple(folded)
 
     def build(self, query_shape, *other_shapes):
         """Creates the four projections for tokens of width `query_shape[-1]`."""
@@ -68,7 +84,18 @@ class GridAttention(keras.layers.Layer):
                 f"The number of heads must divide the width. Received: num_heads="
                 f"{self.num_heads}, width {dim}."
             )
+        for name in self.folded:
+            height, width = query_shape[1:3]
+            weight = self.add_weight(
+                shape=(1, self.num_heads, height * width, dim // self.num_heads),
+                initializer="zeros",
+                trainable=False,
+                name=f"folded_{name}",
+            )
+            setattr(self, f"folded_{name}", weight)
         for name in ("query", "key", "value", "output"):
+            if name in self.folded:
+                continue
             limit = 1.0 / math.sqrt(dim) if name == "output" else math.sqrt(1.5 / dim)
             projection = keras.layers.Dense(
                 dim,
@@ -84,9 +111,9 @@ class GridAttention(keras.layers.Layer):
         """Attends from `query` to `key` and returns the mixed `value`."""
         height, width, dim = query.shape[1:]
         attended = grid_attention(
-            self._split_heads(self.query_projection(query)),
-            self._split_heads(self.key_projection(key)),
-            self._split_heads(self.value_projection(value)),
+            self.heads("query", query),
+            self.heads("key", key),
+            self.heads("value", value),
             grid=(height, width),
             window=self.window,
             visible=self.visible,
@@ -95,7 +122,19 @@ class GridAttention(keras.layers.Layer):
         attended = ops.reshape(attended, (-1, height, width, dim))
         return self.output_projection(attended)
 
-    def _split_heads(self, tokens):
+    def heads(self, name, tokens):
+        """The projection of tokens as "query", "key" or "value", split by heads.
+
+        Args:
+            name: Which projection.
+            tokens: Tensor (batch, height, width, D).
+
+        Returns:
+            Tensor (batch, heads, height · width, D / heads).
+        """
+        if name in self.folded:
+            return ops.cast(getattr(self, f"folded_{name}"), self.compute_dtype)
+        tokens = getattr(self, f"{name}_projection")(tokens)
         height, width, dim = tokens.shape[1:]
         heads = ops.reshape(
             tokens, (-1, height * width, self.num_heads, dim // self.num_heads)
@@ -114,4 +153,5 @@ class GridAttention(keras.layers.Layer):
             "window": self.window,
             "visible": self.visible,
             "seed": self.seed,
+            "folded": self.folded,
         }

@@ -21,6 +21,7 @@ class MaskedLearnableKeyAttention(GridAttention):
         window: Odd side of the hidden window, in tokens.
         num_heads: Number of heads; divides D.
         seed: Seed of the initial values, or None to draw one.
+        folded: See `GridAttention`.
 
     Call arguments:
         query: Tensor (batch, height, width, D), the tokens Y.
@@ -40,9 +41,14 @@ class MaskedLearnableKeyAttention(GridAttention):
     (2, 6, 5, 16)
     """
 
-    def __init__(self, window, num_heads=8, seed=None, **kwargs):
+    def __init__(self, window, num_heads=8, seed=None, folded=(), **kwargs):
         super().__init__(
-            num_heads=num_heads, window=window, visible="outside", seed=seed, **kwargs
+            num_heads=num_heads,
+            window=window,
+            visible="outside",
+            seed=seed,
+            folded=folded,
+            **kwargs,
         )
 
     def build(self, query_shape, reference_shape=None):

@@ -8,6 +8,13 @@ from keras_rlr.layers.masked_learnable_key_attention import MaskedLearnableKeyAt
 
 ATTENTIONS = ("mlka", "lca", "cross", "self")
 _FROM_REFERENCE = ("lca", "cross")
+# What of an attention depends on the reference alone.
+_FOLDED = {
+    "mlka": ("key",),
+    "lca": ("key", "value"),
+    "cross": ("key", "value"),
+    "self": (),
+}
 
 
 def validate_attentions(attentions):
@@ -48,6 +55,8 @@ class ReconstructionBlock(keras.layers.Layer):
         attentions: Names of the branches.
         residual: Whether Y is added to the attentions.
         seed: Seed of the initial values, or None to draw one.
+        compact: Whether what depends on the reference alone is held in place of it,
+            see `RLR.compact`; the reference of a call is then ignored.
 
     Call arguments:
         tokens: Tensor (batch, height, width, D), Y.
@@ -76,6 +85,7 @@ class ReconstructionBlock(keras.layers.Layer):
         attentions=("mlka", "lca"),
         residual=False,
         seed=None,
+        compact=False,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -85,6 +95,7 @@ class ReconstructionBlock(keras.layers.Layer):
         self.attentions = validate_attentions(attentions)
         self.residual = bool(residual)
         self.seed = resolve_seed(seed)
+        self.compact = bool(compact)
         # The layers must be attributes for Keras to name and save them.
         for name in self.attentions:
             setattr(self, name, self._attention(name))
@@ -100,6 +111,7 @@ class ReconstructionBlock(keras.layers.Layer):
             "seed": derive_seed(self.seed, name),
             "name": name,
             "dtype": self.dtype_policy,
+            "folded": _FOLDED[name] if self.compact else (),
         }
         if name == "mlka":
             return MaskedLearnableKeyAttention(self.window, **shared)
@@ -120,8 +132,10 @@ class ReconstructionBlock(keras.layers.Layer):
             layer.build(tokens_shape)
         self.built = True
 
-    def call(self, tokens, reference):
+    def call(self, tokens, reference=None):
         """Returns the tokens rebuilt from the reference."""
+        if self.compact:
+            reference = tokens
         mixed = tokens if self.residual else None
         for name in self.attentions:
             branch = self._attend(name, tokens, reference)
@@ -140,6 +154,18 @@ class ReconstructionBlock(keras.layers.Layer):
             return layer(tokens, reference, reference)
         return layer(tokens, reference)
 
+    def fold(self, block, reference):
+        """Takes what depends on the reference from a block that is not compact.
+
+        Args:
+            block: The `ReconstructionBlock`.
+            reference: Its embedded reference, tensor (1, height, width, D).
+        """
+        for name in self.attentions:
+            for part in _FOLDED[name]:
+                heads = getattr(block, name).heads(part, reference)
+                getattr(getattr(self, name), f"folded_{part}").assign(heads)
+
     def compute_output_shape(self, tokens_shape, reference_shape=None):
         """Returns the shape of the tokens."""
         return tuple(tokens_shape)
@@ -154,4 +180,5 @@ class ReconstructionBlock(keras.layers.Layer):
             "attentions": self.attentions,
             "residual": self.residual,
             "seed": self.seed,
+            "compact": self.compact,
         }

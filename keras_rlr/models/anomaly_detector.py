@@ -9,6 +9,7 @@ from keras_rlr.inputs.image_source import ImageSource
 from keras_rlr.inputs.prediction_batches import PredictionBatches
 from keras_rlr.inputs.resize import resize_maps
 from keras_rlr.inputs.training_batches import TrainingBatches
+from keras_rlr.models.compact_copy import compact_copy
 from keras_rlr.models.distribution import device_count, distribution_scope
 from keras_rlr.models.feature_cache import FeatureCache
 from keras_rlr.models.jax_values import give_back, hold_values
@@ -110,6 +111,11 @@ class AnomalyDetector(keras.Model):
             ValueError: If the data is not readable, not normal or not of images in
                 0-255; if it is endless or random and was to be cached.
         """
+        if self.is_compact:
+            raise ValueError(
+                "A compact model is for inference: what was folded can't be trained. "
+                "Train the model that `compact()` was called on."
+            )
         source = ImageSource(x, batch_size or self.recipe.batch_size)
         order = {
             "seed": self.seed,
@@ -254,6 +260,21 @@ class AnomalyDetector(keras.Model):
         return self.thresholds.calibrate(
             scores, batches.categories, false_positive_rate
         )
+
+    def compact(self):
+        """Returns a copy for inference, without what depends on no image.
+
+        The reference, its embedding and the projections that read nothing else are
+        gone; their results are in their place, so they are computed no more. Maps,
+        scores and thresholds are the same. The copy can't be trained.
+
+        Example:
+
+        >>> model = keras_rlr.RLR(backbone="efficientnet_lite2", levels=(3,), seed=0)
+        >>> model.compact().is_compact
+        True
+        """
+        return compact_copy(self)
 
     def adapt(self, x, batch_size=None):
         """Takes mean and variance of the features from normal images.

@@ -85,6 +85,11 @@ class DecisionThresholds(keras.layers.Layer):
         self._by_category = tuple(sorted(own.items()))
         return self.threshold
 
+    def take(self, other):
+        """Takes the thresholds of another model's."""
+        self.threshold_weight.assign(ops.convert_to_numpy(other.threshold_weight))
+        self._by_category = other._by_category
+
     def forget(self):
         """Removes all thresholds."""
         self.threshold_weight.assign(float("nan"))

@@ -37,6 +37,8 @@ class FeatureReconstructor(keras.Model):
         attentions: Branches of each block, see `ReconstructionBlock`.
         residual: Whether the blocks have a residual around the attentions.
         seed: Seed of the initial values, the same on every backend; None draws one.
+        compact: Whether what depends on the reference alone is held in place of it,
+            for inference; see `RLR.compact`.
 
     Call arguments:
         features: Tensor (batch, height, width, C) of static height, width and C.
@@ -64,6 +66,7 @@ class FeatureReconstructor(keras.Model):
         attentions=("mlka", "lca"),
         residual=False,
         seed=None,
+        compact=False,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -85,19 +88,15 @@ class FeatureReconstructor(keras.Model):
         self.attentions = validate_attentions(attentions)
         self.residual = bool(residual)
         self.seed = resolve_seed(seed)
+        self.compact = bool(compact)
 
     def build(self, input_shape):
         """Creates all weights for features of shape `input_shape`."""
         channels = input_shape[-1]
         tokens_shape = (*input_shape[:-1], self.hidden_dim)
         self.input_projection = self._embedding("input_projection", channels)
-        self.reference_projection = self._embedding("reference_projection", channels)
-        self.reference_weights = ReferenceWeights(
-            seed=derive_seed(self.seed, "reference"),
-            name="reference_weights",
-            dtype=self.dtype_policy,
-        )
-        self.reference_weights.build(input_shape)
+        if not self.compact:
+            self._create_reference(input_shape)
         self.position_encoding = SinePositionEncoding2D(
             name="position_encoding", dtype=self.dtype_policy
         )
@@ -113,6 +112,7 @@ class FeatureReconstructor(keras.Model):
                 residual=self.residual,
                 seed=derive_seed(self.seed, name),
                 name=name,
+                compact=self.compact,
                 dtype=self.dtype_policy,
             )
             block.build(tokens_shape)
@@ -128,11 +128,21 @@ class FeatureReconstructor(keras.Model):
             name="output_projection",
             dtype=self.dtype_policy,
         )
+        self.built = True
+
+    def _create_reference(self, input_shape):
+        projection = self._embedding("reference_projection", input_shape[-1])
+        self.reference_projection = projection
+        self.reference_weights = ReferenceWeights(
+            seed=derive_seed(self.seed, "reference"),
+            name="reference_weights",
+            dtype=self.dtype_policy,
+        )
+        self.reference_weights.build(input_shape)
         if self.attentions == ("self",):
             # Nothing reads the reference, so it would have no gradient.
             self.reference_weights.trainable = False
             self.reference_projection.trainable = False
-        self.built = True
 
     def _embedding(self, name, channels):
         # Kaiming normal with the gain of ReLU, as in the authors' implementation.
@@ -167,10 +177,21 @@ class FeatureReconstructor(keras.Model):
     def call(self, features):
         """Returns the reconstruction of `features`."""
         tokens = self.embed_input(features)
-        reference = self.embed_reference(features)
+        reference = None if self.compact else self.embed_reference(features)
         for block in self.blocks:
             tokens = block(tokens, reference)
         return self.output_projection(self.final_norm(tokens))
+
+    def fold(self, reconstructor, features):
+        """Takes what depends on the reference from one that is not compact.
+
+        Args:
+            reconstructor: The `FeatureReconstructor`.
+            features: Tensor (batch, height, width, C); only its shape counts.
+        """
+        reference = reconstructor.embed_reference(features)
+        for own, block in zip(self.blocks, reconstructor.blocks, strict=True):
+            own.fold(block, reference)
 
     def compute_output_shape(self, input_shape):
         """Returns the shape of the features."""
@@ -188,4 +209,5 @@ class FeatureReconstructor(keras.Model):
             "attentions": self.attentions,
             "residual": self.residual,
             "seed": self.seed,
+            "compact": self.compact,
         }

@@ -71,6 +71,7 @@ class RLR(AnomalyDetector):
             (JAX) or a `tf.distribute.Strategy` (TensorFlow).
         seed: Seed of initial values, order of the data and noise; None draws one.
         recipe: `"default"` or `"paper"`: length, batch size and learning rate.
+        compact: What `compact()` sets: without the reference, for inference alone.
 
     Call arguments:
         inputs: Images, tensor (batch, height, width, channels), uint8, uint16 or
@@ -113,6 +114,7 @@ class RLR(AnomalyDetector):
         distribution=None,
         seed=None,
         recipe="default",
+        compact=False,
         **kwargs,
     ):
         distribution = resolve_distribution(distribution)
@@ -140,6 +142,7 @@ class RLR(AnomalyDetector):
             self.seed = resolve_seed(seed)
             self.recipe = resolve_recipe(recipe, self.standardize_features)
             self._recipe_argument = recipe
+            self.is_compact = bool(compact)
             if not isinstance(backbone, Backbone):
                 backbone = create_backbone(
                     backbone,
@@ -185,6 +188,7 @@ class RLR(AnomalyDetector):
                 residual=self.residual,
                 seed=derive_seed(self.seed, f"reconstructor_{level}"),
                 name=f"reconstructor_{level}",
+                compact=self.is_compact,
                 dtype=self.dtype_policy,
             )
             for layer in (standardization, perturbation, reconstructor):
@@ -321,6 +325,7 @@ class RLR(AnomalyDetector):
             "cosine_damping": self.cosine_damping,
             "seed": self.seed,
             "recipe": self._recipe_argument,
+            "compact": self.is_compact,
         }
 
     @classmethod

@@ -66,8 +66,8 @@ def squares(dataset, rows, size):
 def train_decoder(
     model,
     dataset,
-    epochs=60,
-    width=64,
+    epochs=45,
+    width=96,
     seed=0,
     callbacks=(),
     feature_cache=None,

@@ -1,0 +1,27 @@
+import numpy as np
+from keras import ops
+
+from keras_rlr.models.distribution import distribution_scope
+
+
+def compact_copy(model):
+    """Returns a copy of an `RLR` model with its references folded."""
+    if model.is_compact:
+        return model
+    with distribution_scope(model.distribution):
+        copy = type(model).from_config({**model.get_config(), "compact": True})
+        values = {variable.path: variable for variable in model.variables}
+        for variable in copy.variables:
+            if variable.path in values:
+                # By way of NumPy: variables that share an array on JAX lose it both
+                # when a step gives one's away.
+                variable.assign(ops.convert_to_numpy(values[variable.path]))
+        for own, original, shape in zip(
+            copy.reconstructors,
+            model.reconstructors,
+            model.feature_extractor.feature_shapes,
+            strict=True,
+        ):
+            own.fold(original, np.zeros((1, *shape), "float32"))
+    copy.thresholds.take(model.thresholds)
+    return copy

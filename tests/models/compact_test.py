@@ -1,0 +1,77 @@
+"""A compact model gives what the whole one does, from fewer computations."""
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from tests.tiny_model import IMAGE_SIZE, random_images, tiny_model
+
+IMAGES = random_images(6)
+
+
+@pytest.fixture(scope="module", params=["MLKA and LCA", "cross and self"])
+def model(request):
+    attentions = (
+        ("mlka", "lca") if request.param == "MLKA and LCA" else ("cross", "self")
+    )
+    model = tiny_model(standardize_features=True, attentions=attentions, num_blocks=2)
+    model.fit(IMAGES, epochs=1, verbose=0)
+    named = {"image": IMAGES, "category": ["a"] * 4 + ["b"] * 2}
+    with pytest.warns(UserWarning, match="a threshold of its own"):
+        model.calibrate(named, false_positive_rate=0.2)
+    return model
+
+
+def assert_same_outputs(first, second, **tolerance):
+    wanted, found = (m.predict(IMAGES, verbose=0) for m in (first, second))
+    assert list(wanted) == list(found) and "is_anomalous" in found
+    for name, value in wanted.items():
+        np.testing.assert_allclose(found[name], value, **tolerance)
+
+
+def test_gives_the_same_without_the_reference(model):
+    compact = model.compact()
+    assert_same_outputs(model, compact, rtol=1e-5, atol=1e-6)
+    assert compact.threshold == model.threshold
+    assert compact.thresholds.by_category == model.thresholds.by_category
+    features = model.extract_features(IMAGES)
+    for wanted, found in zip(
+        model.reconstruct(features), compact.reconstruct(features), strict=True
+    ):
+        np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-5)
+    paths = [variable.path for variable in compact.variables]
+    assert any("reference" in variable.path for variable in model.variables)
+    assert not any("reference" in path for path in paths)
+    assert any("folded_key" in path for path in paths)
+    assert compact.compact() is compact
+
+
+def test_the_whole_model_is_as_it_was(model):
+    before = [ops.convert_to_numpy(v).copy() for v in model.variables]
+    compact = model.compact()
+    for variable in compact.variables:
+        variable.assign(np.zeros(variable.shape))
+    for variable, value in zip(model.variables, before, strict=True):
+        np.testing.assert_array_equal(ops.convert_to_numpy(variable), value)
+
+
+def test_saves_and_loads(model, tmp_path):
+    compact = model.compact()
+    compact.save(tmp_path / "compact.keras")
+    again = keras.saving.load_model(tmp_path / "compact.keras")
+    assert again.is_compact
+    assert_same_outputs(compact, again, rtol=0)
+
+
+def test_refuses_to_be_trained(model):
+    with pytest.raises(ValueError, match="A compact model is for inference"):
+        model.compact().fit(IMAGES, epochs=1, verbose=0)
+
+
+def test_in_mixed_precision():
+    model = tiny_model(dtype="mixed_bfloat16")
+    images = random_images(2, IMAGE_SIZE, IMAGE_SIZE)
+    whole = model.predict(images, verbose=0)["anomaly_score"]
+    compact = model.compact().predict(images, verbose=0)["anomaly_score"]
+    np.testing.assert_allclose(compact, whole, rtol=0.02)
