@@ -29,11 +29,11 @@ def command():
 @click.option(
     "--output", type=click.Path(), help="File [default: decoder.keras by the model]."
 )
-@click.option("--epochs", type=AT_LEAST_ONE, default=45, show_default=True)
+@click.option("--epochs", type=AT_LEAST_ONE, default=90, show_default=True)
 @click.option(
     "--width",
     type=AT_LEAST_ONE,
-    default=96,
+    default=64,
     show_default=True,
     help="Channels of its convolutions.",
 )

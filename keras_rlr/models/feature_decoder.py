@@ -51,7 +51,7 @@ class FeatureDecoder(keras.Model):
     """
 
     def __init__(
-        self, feature_shapes, image_size, width=96, seed=None, model="", **kwargs
+        self, feature_shapes, image_size, width=64, seed=None, model="", **kwargs
     ):
         feature_shapes = tuple(tuple(map(int, shape)) for shape in feature_shapes)
         side = _working_side(feature_shapes, image_size)

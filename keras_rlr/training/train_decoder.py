@@ -66,8 +66,8 @@ def squares(dataset, rows, size):
 def train_decoder(
     model,
     dataset,
-    epochs=45,
-    width=96,
+    epochs=90,
+    width=64,
     seed=0,
     callbacks=(),
     feature_cache=None,
