@@ -11,6 +11,8 @@ from keras_rlr.training.hold_out import hold_out
 from tests.datasets.layouts.write_files import write_visa
 from tests.run_command import run
 
+pytestmark = pytest.mark.backend_independent
+
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):

@@ -12,6 +12,8 @@ from keras_rlr.training import train
 from keras_rlr.training.hold_out import hold_out
 from tests.run_command import run
 
+pytestmark = pytest.mark.backend_independent
+
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):

@@ -14,6 +14,8 @@ from keras_rlr.evaluation.best_on_test_set import (
 )
 from tests.tiny_model import random_images, tiny_model
 
+pytestmark = pytest.mark.backend_independent
+
 
 @pytest.fixture(scope="module")
 def test_set():
