@@ -29,7 +29,7 @@ def command():
 @click.option(
     "--output", type=click.Path(), help="File [default: decoder.keras by the model]."
 )
-@click.option("--epochs", type=AT_LEAST_ONE, default=60, show_default=True)
+@click.option("--epochs", type=AT_LEAST_ONE, default=45, show_default=True)
 @click.option(
     "--width",
     type=AT_LEAST_ONE,

@@ -66,7 +66,7 @@ def squares(dataset, rows, size):
 def train_decoder(
     model,
     dataset,
-    epochs=60,
+    epochs=45,
     width=64,
     seed=0,
     callbacks=(),
