@@ -20,8 +20,8 @@ def naive_attention(query, key, value, grid, window=None, visible="all"):
     key, value = (
         ops.repeat(part, batch // part.shape[0], axis=0) for part in (key, value)
     )
+    query = query / math.sqrt(query.shape[-1])
     scores = ops.matmul(query, ops.transpose(key, (0, 1, 3, 2)))
-    scores = scores / math.sqrt(query.shape[-1])
     if visible != "all":
         near = [
             np.abs(np.arange(side)[:, None] - np.arange(side)) <= window // 2

@@ -17,10 +17,9 @@ class CachedBatches(TrainingBatches):
         super().__init__(source, None, **kwargs)
         self.store = store
         self.feature_shapes = feature_shapes
-
         self.dtype = store.dtype.name
         if self.dtype == "bfloat16":
-            # NumPy's stand-in for it is none that PyTorch knows.
+            # NumPy's stand-in for it is unknown to PyTorch.
             self.dtype = "float32"
 
     def features(self, most):

@@ -51,11 +51,11 @@ class FeatureStore:
                 self._open(description)
 
     def __contains__(self, key):
-        """Whether a key's row was added."""
-        return key in self._rows or key in self._pending
+        """Whether a key's row can be read."""
+        return key in self._rows
 
     def add(self, keys, rows, notes):
-        """Keeps rows; those of keys it has are left out.
+        """Keeps rows, to be read after `flush`; those of keys it has are left out.
 
         Args:
             keys: List of strings.
@@ -77,14 +77,14 @@ class FeatureStore:
                 f"{self.dtype.name}. Use FeatureCache(path, dtype='bfloat16')."
             )
         for key, row, note in zip(keys, small, notes, strict=True):
-            if key not in self:
+            if key not in self._rows:
                 self._pending[key] = (row, note)
         row_bytes = self.width * self.dtype.itemsize
         if len(self._pending) * row_bytes >= _SHARD_BYTES:
             self.flush()
 
     def flush(self):
-        """Writes what was added and is not written yet."""
+        """Makes what was added readable, in a folder by a shard."""
         if not self._pending:
             return
         if self.folder is None:

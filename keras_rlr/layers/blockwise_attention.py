@@ -11,7 +11,13 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_rlr.layers.masked_attention import HIDDEN, fused_attention, hidden_softmax
+from keras_rlr.layers.masked_attention import (
+    HIDDEN,
+    fused_attention,
+    hidden_scores,
+    hidden_softmax,
+)
+from keras_rlr.layers.neighborhood import window_mask
 
 # The matrix of so few tokens is smaller than what else a layer keeps.
 _SMALL = 256
@@ -36,8 +42,7 @@ def blockwise_attention(query, key, value, grid, window=None):
     """
     height, width = grid
     if height * width <= _SMALL:
-        mask = None if window is None else relative_mask(height, width, window, height)
-        shown = None if mask is None else shown_keys(mask, grid, 0)
+        shown = None if window is None else ~window_mask(height, width, window)
         scores = ops.matmul(query, ops.transpose(key, (0, 1, 3, 2)))
         weights = ops.cast(hidden_softmax(scores, shown), value.dtype)
         return ops.matmul(weights, value)
@@ -72,13 +77,14 @@ def fused_blockwise_attention(query, key, value, grid, window=None):
     if window is None:
         return fused_attention(query, key, value)
     rows = rows_at_a_time(grid, _FUSED_BLOCK)
-    mask = ops.convert_to_tensor(relative_mask(height, width, window, rows), "bool")
+    mask = relative_mask(height, width, window, rows)
+    hidden = hidden_scores(mask, query.dtype)
     parts = [
         fused_attention(
             query[:, :, start * width : (start + rows) * width],
             key,
             value,
-            shown_keys(mask, grid, start),
+            keys_from(hidden, grid, start),
         )
         for start in range(0, height, rows)
     ]
@@ -166,7 +172,7 @@ class _Blocks:
         scores = ops.cast(scores, "float32")
         if mask is None:
             return scores
-        return ops.where(shown_keys(mask, self.grid, i * self.rows), scores, HIDDEN)
+        return ops.where(keys_from(mask, self.grid, i * self.rows), scores, HIDDEN)
 
     def _split(self, x):
         """(groups, rows, tokens, n) to (blocks, groups, rows, tokens of one, n)."""
@@ -246,16 +252,16 @@ def rows_at_a_time(grid, tokens):
     return max(rows for rows in range(1, most + 1) if height % rows == 0)
 
 
-def shown_keys(mask, grid, start):
-    """Which keys queries see from row `start` on.
+def keys_from(mask, grid, start):
+    """The part of a relative mask for queries from row `start` on.
 
     Args:
-        mask: A `relative_mask`, as an array or tensor.
+        mask: A `relative_mask`, or what was made of one, tensor.
         grid: (height, width) of the token grid.
         start: The first row of the queries, a number or a traced one.
 
     Returns:
-        A part of the mask, (queries, tokens).
+        Tensor (queries, tokens): on PyTorch a view.
     """
     height, width = grid
     first = (height - 1 - start) * width

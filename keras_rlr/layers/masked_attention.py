@@ -13,19 +13,41 @@ def has_fused_attention():
     return keras.backend.backend() == "torch"
 
 
-def fused_attention(query, key, value, shown=None):
+def hidden_scores(shown, dtype):
+    """What to add to scores: 0 where a key is shown, -inf where it is hidden.
+
+    Args:
+        shown: Boolean array or tensor.
+        dtype: Of the result.
+
+    Returns:
+        Tensor of the shape of `shown`.
+    """
+    shown = ops.convert_to_tensor(shown, "bool")
+    zero, hidden = (ops.cast(value, dtype) for value in (0.0, float("-inf")))
+    return ops.where(shown, zero, hidden)
+
+
+def fused_attention(query, key, value, hidden=None):
     """PyTorch's `scaled_dot_product_attention`; see `masked_attention`.
+
+    It takes a boolean mask too, but makes one of numbers of it and keeps that for the
+    gradient: a mask of which many calls see parts would be kept as many times.
 
     Args:
         query: Tensor (sets, groups, queries, d), scaled already.
         key: Tensor (sets, groups, keys, d).
         value: Tensor (sets, groups, keys, d).
-        shown: Boolean tensor that broadcasts to (sets, groups, queries, keys), or None.
+        hidden: `hidden_scores` that broadcast to (sets, groups, queries, keys), or
+            None.
+
+    Returns:
+        Tensor of the shape and dtype of `query`.
     """
     import torch
 
     return torch.nn.functional.scaled_dot_product_attention(
-        query, key, value, attn_mask=shown, scale=1.0
+        query, key, value, attn_mask=hidden, scale=1.0
     )
 
 
@@ -44,12 +66,12 @@ def masked_attention(query, key, value, shown):
     Returns:
         Tensor of the shape and dtype of `query`. The softmax is computed in float32.
     """
-    shown = ops.convert_to_tensor(shown, "bool")
     if has_fused_attention():
+        hidden = hidden_scores(shown, query.dtype)
         times = query.shape[2] // shown.shape[1]
-        return fused_attention(
-            query, key, value, ops.tile(shown, (1, times, 1))[:, None]
-        )
+        hidden = ops.tile(hidden, (1, times, 1))[:, None]
+        return fused_attention(query, key, value, hidden)
+    shown = ops.convert_to_tensor(shown, "bool")
     written_out = functools.partial(_written_out, shown=shown)
     return keras.remat(written_out)(query, key, value)
 

@@ -87,6 +87,7 @@ class FeatureCache:
             store.refresh()
             if any(key not in store for batch in keys for key in batch):
                 _fill(store, model, source, keys)
+                _refuse_unless(all(key in store for batch in keys for key in batch))
         return CachedBatches(
             CachedSource(source, keys, shuffles_itself),
             store,
@@ -142,17 +143,17 @@ def _shuffles_itself(source, keys):
     """Whether another pass begins otherwise; random images are refused."""
     if names_images(source):
         return False
-    names = [image_key(element["image"]) for element in next(source.batches())]
-    _refuse_random(names, set(itertools.chain.from_iterable(keys)))
+    names = [image_key(element["image"]) for element in next(source.batches(), [])]
+    _refuse_unless(names and set(names) <= set(itertools.chain.from_iterable(keys)))
     return names != keys[0]
 
 
-def _refuse_random(names, known):
-    if not known.issuperset(names):
+def _refuse_unless(same):
+    if not same:
         raise ValueError(
             "Two passes over the data gave different images, so their features can't "
-            "be kept: the data is augmented at random. Augment nothing, or train "
-            "without `feature_cache`."
+            "be kept: the data is augmented at random, or used up after one pass. "
+            "Augment nothing, or train without `feature_cache`."
         )
 
 
@@ -183,7 +184,7 @@ def _missing(store, source, keys):
     known = set(every)
     for elements in source.batches():
         names = [image_key(element["image"]) for element in elements]
-        _refuse_random(names, known)
+        _refuse_unless(known.issuperset(names))
         if not all(name in store for name in names):
             yield names, elements
 

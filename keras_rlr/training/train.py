@@ -5,6 +5,7 @@ from pathlib import Path
 from keras_rlr.datasets import FolderDataset
 from keras_rlr.models.describe_model import describe_model
 from keras_rlr.models.environment import describe_environment
+from keras_rlr.models.feature_cache import FeatureCache
 from keras_rlr.models.save_model import save_without_optimizer
 from keras_rlr.training.checkpointing import Checkpointing
 from keras_rlr.training.default_feature_cache import default_feature_cache
@@ -103,6 +104,9 @@ def train(
         model = resumed_model(run, settings) if resume else new_model(settings)
         batch_size = settings.get("batch_size", model.recipe.batch_size)
         epochs = settings.get("epochs", model.recipe.epochs)
+        cache = feature_cache or default_feature_cache(model, len(fitted))
+        if cache is not None:
+            cache = FeatureCache.of(cache)
         done = int(model.optimizer.iterations) // math.ceil(len(fitted) / batch_size)
         history = run.read_history()[:done]
         config["model"] = describe_model(model)
@@ -113,6 +117,7 @@ def train(
             # By way of text, 2e-4 as float32 stays 0.0002.
             "learning_rate": float(f"{float(model.optimizer.learning_rate):.6g}"),
             "beta_2": model.recipe.beta_2,
+            "feature_cache": None if cache is None else cache.dtype,
         }
         # Of the model that is saved, until another one is.
         before = run.read_config() if resume else {}
@@ -130,8 +135,7 @@ def train(
                 epochs=epochs,
                 batch_size=batch_size,
                 callbacks=callbacks,
-                feature_cache=feature_cache
-                or default_feature_cache(model, len(fitted)),
+                feature_cache=cache,
             )
         config["calibration"] = _calibrate(model, held) if len(held) else None
         config["trained_epochs"] = len(history)

@@ -208,6 +208,47 @@ def largest_tensor(model, features):
     return max(seen)
 
 
+def kept_bytes(model, features):
+    """Bytes that a train step keeps from its forward pass for its gradient."""
+    if keras.backend.backend() == "jax":
+        import jax
+
+        def loss(weights):
+            outputs, _ = model.stateless_call(weights, [], features)
+            return (outputs**2).mean()
+
+        weights = [variable.value for variable in model.trainable_variables]
+        _, pull_back = jax.vjp(loss, weights)
+        return sum(leaf.nbytes for leaf in jax.tree.leaves(pull_back))
+    import torch
+
+    kept = {}
+
+    def keep(tensor):
+        storage = tensor.untyped_storage()
+        kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        _ = (model(features) ** 2).mean()
+    return sum(kept.values())
+
+
+@pytest.mark.skipif(
+    keras.backend.backend() == "tensorflow",
+    reason="a TensorFlow graph does not tell what it keeps",
+)
+def test_what_is_kept_for_the_gradient_grows_with_the_tokens():
+    kept = []
+    for side in (32, 64):
+        model = FeatureReconstructor(16, 5, num_heads=2, num_blocks=2, seed=0)
+        features = np.zeros((1, side, side, 6), "float32")
+        model.build(features.shape)
+        kept.append(kept_bytes(model, features))
+    # Four times the tokens; with a mask kept for every block it would be ten.
+    assert 3 < kept[1] / kept[0] < 4 * 1.3
+
+
 def sizes(jaxpr):
     """Number of values of every result in a jaxpr and those inside it."""
     for equation in jaxpr.eqns:

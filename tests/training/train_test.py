@@ -83,6 +83,7 @@ def test_the_folder_has_what_was_promised(run):
         "batch_size": 4,
         "learning_rate": run["model"].recipe.learning_rate,
         "beta_2": 0.95,
+        "feature_cache": "float16",
     }
     assert config["calibration"] == {
         "images": 2,
