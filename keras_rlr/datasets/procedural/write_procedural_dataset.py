@@ -3,7 +3,7 @@
 import os
 import secrets
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,7 @@ from keras_rlr.datasets.procedural.render_product import (
     PROCEDURAL_CATEGORIES,
     render_product,
 )
+from keras_rlr.inputs.read_ahead import read_ahead
 
 
 def write_procedural_dataset(
@@ -78,26 +79,12 @@ def write_procedural_dataset(
     unfinished = complete.with_name(f".{complete.name}-{secrets.token_hex(4)}")
     unfinished.mkdir(parents=True)
     try:
-        for category in chosen:
-            folder = unfinished / category
-            number = PROCEDURAL_CATEGORIES.index(category)
-            for i in range(train_per_category):
-                image, _ = render_product(category, (seed, number, 0, i), None, size)
-                _write(folder / "train" / "good" / f"{i:03d}.png", image)
-            for i in range(test_normal):
-                image, _ = render_product(category, (seed, number, 1, i), None, size)
-                _write(folder / "test" / "good" / f"{i:03d}.png", image)
-            kinds = KINDS[category].defects
-            for i in range(test_anomalous):
-                defect, name = kinds[i % len(kinds)], f"{i // len(kinds):03d}"
-                image, mask = render_product(
-                    category, (seed, number, 2, i), defect, size
-                )
-                _write(folder / "test" / defect / f"{name}.png", image)
-                _write(
-                    folder / "ground_truth" / defect / f"{name}_mask.png",
-                    mask[..., None] * np.uint8(255),
-                )
+        pictures = _pictures(
+            chosen, seed, train_per_category, test_normal, test_anomalous
+        )
+        # NumPy lets other threads run while it works on a picture.
+        for _ in read_ahead(lambda each: _paint(unfinished, size, *each), pictures):
+            pass
         if complete.exists():
             complete.rmdir()
         os.replace(unfinished, complete)
@@ -105,6 +92,39 @@ def write_procedural_dataset(
         shutil.rmtree(unfinished, ignore_errors=True)
         raise
     return path
+
+
+def _pictures(
+    categories: list[str], seed: int, train: int, normal: int, anomalous: int
+) -> Iterator[tuple[str, tuple[int, ...], str | None, str]]:
+    """Category, seed, kind of defect and name of every picture."""
+    for category in categories:
+        number = PROCEDURAL_CATEGORIES.index(category)
+        for i in range(train):
+            yield category, (seed, number, 0, i), None, f"train/good/{i:03d}"
+        for i in range(normal):
+            yield category, (seed, number, 1, i), None, f"test/good/{i:03d}"
+        kinds = KINDS[category].defects
+        for i in range(anomalous):
+            defect = kinds[i % len(kinds)]
+            name = f"test/{defect}/{i // len(kinds):03d}"
+            yield category, (seed, number, 2, i), defect, name
+
+
+def _paint(
+    folder: Path,
+    size: tuple[int, int] | None,
+    category: str,
+    seed: tuple[int, ...],
+    defect: str | None,
+    name: str,
+) -> None:
+    image, mask = render_product(category, seed, defect, size)
+    _write(folder / category / f"{name}.png", image)
+    if defect:
+        place = name.replace("test", "ground_truth", 1)
+        pixels = mask[..., None] * np.uint8(255)
+        _write(folder / category / f"{place}_mask.png", pixels)
 
 
 def _write(path: Path, pixels: np.ndarray) -> None:
