@@ -112,7 +112,8 @@ def test_nothing_is_left_after_a_failure(tmp_path, monkeypatch):
     monkeypatch.setattr(sys.modules[module.__module__], "write_png", fail)
     with pytest.raises(OSError, match="no space left"):
         write_procedural_dataset(tmp_path / "data", **SMALL)
-    assert len(calls) == 4
+    # Others may have been on their way.
+    assert len(calls) >= 4
     assert list(tmp_path.iterdir()) == []
 
 
