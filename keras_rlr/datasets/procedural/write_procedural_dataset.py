@@ -1,5 +1,6 @@
 """Writes the procedural data set."""
 
+import contextlib
 import os
 import secrets
 import shutil
@@ -82,9 +83,13 @@ def write_procedural_dataset(
         pictures = _pictures(
             chosen, seed, train_per_category, test_normal, test_anomalous
         )
-        # NumPy lets other threads run while it works on a picture.
-        for _ in read_ahead(lambda each: _paint(unfinished, size, *each), pictures):
-            pass
+        # NumPy lets other threads run while it works on a picture. Closed, they have
+        # ended before the folder is renamed or removed.
+        with contextlib.closing(
+            read_ahead(lambda picture: _paint(unfinished, size, *picture), pictures)
+        ) as painted:
+            for _ in painted:
+                pass
         if complete.exists():
             complete.rmdir()
         os.replace(unfinished, complete)

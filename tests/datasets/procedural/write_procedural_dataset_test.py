@@ -1,7 +1,9 @@
+import _thread
 import hashlib
 import os
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -100,20 +102,37 @@ def test_seeds_differ(small, tmp_path):
     assert not set(contents(path).values()) & set(contents(small).values())
 
 
-def test_nothing_is_left_after_a_failure(tmp_path, monkeypatch):
+def disk_is_full():
+    raise OSError("no space left on device")
+
+
+@pytest.mark.parametrize(
+    ("stop", "error", "message"),
+    [
+        (disk_is_full, OSError, "no space left"),
+        # What Ctrl-C does, wherever the main thread is.
+        (_thread.interrupt_main, KeyboardInterrupt, ""),
+    ],
+    ids=["failure", "interruption"],
+)
+def test_nothing_is_left_after(stop, error, message, tmp_path, monkeypatch):
     calls = []
 
-    def fail(path, pixels):
+    def write(path, pixels):
         calls.append(path)
         if len(calls) == 4:
-            raise OSError("no space left on device")
+            stop()
         path.write_bytes(b"")
 
-    monkeypatch.setattr(sys.modules[module.__module__], "write_png", fail)
-    with pytest.raises(OSError, match="no space left"):
+    monkeypatch.setattr(sys.modules[module.__module__], "write_png", write)
+    with pytest.raises(error, match=message):
         write_procedural_dataset(tmp_path / "data", **SMALL)
-    # Others may have been on their way.
-    assert len(calls) >= 4
+    # The rest was never begun, but for what other threads were at, and none of them
+    # writes any more.
+    begun = len(calls)
+    assert 4 <= begun <= 4 + 2 * 16
+    time.sleep(0.2)
+    assert len(calls) == begun
     assert list(tmp_path.iterdir()) == []
 
 
