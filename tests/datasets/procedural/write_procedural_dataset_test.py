@@ -111,7 +111,7 @@ def disk_is_full():
     [
         (disk_is_full, OSError, "no space left"),
         # What Ctrl-C does, wherever the main thread is.
-        (_thread.interrupt_main, KeyboardInterrupt, ""),
+        (_thread.interrupt_main, KeyboardInterrupt, "^$"),
     ],
     ids=["failure", "interruption"],
 )
