@@ -67,6 +67,9 @@ class HostBatches(DataAdapter):
         options.experimental_distribute.auto_shard_policy = (
             tf.data.experimental.AutoShardPolicy.OFF
         )
+        # There is nothing to tune, and at the end of an epoch the tuner may be asleep:
+        # TensorFlow then waits for it, as long again as half the epoch took.
+        options.autotune.enabled = False
         return dataset.with_options(options).prefetch(1)
 
     def get_torch_dataloader(self):

@@ -160,16 +160,25 @@ def _refuse_unless(same):
 def _fill(store, model, source, keys):
     """Computes the features that miss."""
     extract = _extraction(model)
-    seen = 0
+    waiting, seen = [], 0
     for names, elements in _missing(store, source, keys):
         refuse_anomalous(elements, seen)
         images = stack_images(elements, model.image_size, seen)
         notes = [_note(element) for element in elements]
-        for start in range(0, len(images), _BATCH):
-            part = slice(start, start + _BATCH)
-            store.add(names[part], extract(images[part]), notes[part])
+        waiting += zip(names, images, notes, strict=True)
         seen += len(elements)
+        # The backbone's batches are its own: small ones would be padded to them.
+        while len(waiting) >= _BATCH:
+            _add(store, extract, waiting[:_BATCH])
+            waiting = waiting[_BATCH:]
+    if waiting:
+        _add(store, extract, waiting)
     store.flush()
+
+
+def _add(store, extract, entries):
+    names, images, notes = zip(*entries, strict=True)
+    store.add(names, extract(np.stack(images)), notes)
 
 
 def _missing(store, source, keys):

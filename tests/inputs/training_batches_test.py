@@ -97,3 +97,8 @@ def test_a_pass_begun_ahead_of_time_changes_nothing():
     expected = one_epoch(1, seed=1, first_epoch=1)
     for batch, again in zip(looked, expected, strict=True):
         np.testing.assert_array_equal(batch["noise_key"], again["noise_key"])
+
+
+def test_tensorflow_starts_no_tuner_to_wait_for_between_epochs():
+    batches = TrainingBatches(ImageSource(IMAGES, 3), 8, seed=0)
+    assert batches.get_tf_dataset().options().autotune.enabled is False

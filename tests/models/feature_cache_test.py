@@ -15,6 +15,7 @@ from keras_rlr.inputs import feature_store
 from keras_rlr.inputs.feature_store import FeatureStore
 from keras_rlr.inputs.image_keys import image_key
 from keras_rlr.inputs.image_source import ImageSource
+from keras_rlr.models import feature_cache
 from keras_rlr.models.feature_extractor import FeatureExtractor
 from tests.data_kinds import IMAGES, KINDS
 from tests.tiny_model import fit_losses, restore, snapshot, tiny_backbone, tiny_model
@@ -130,7 +131,7 @@ def test_what_was_damaged_is_computed_again(new_model, tmp_path):
 
 class Interrupted(list):
     def __getitem__(self, index):
-        if index == 5 and self.reads > 5:
+        if index == 18 and self.reads > 18:
             raise KeyboardInterrupt
         self.reads += 1
         return super().__getitem__(index)
@@ -139,17 +140,48 @@ class Interrupted(list):
 @pytest.mark.backend_independent
 def test_an_interrupted_build_goes_on(new_model, tmp_path, monkeypatch):
     monkeypatch.setattr(feature_store, "_SHARD_BYTES", 1)
-    data = Interrupted(IMAGES)
+    images = many_images(20)
+    data = Interrupted(images)
     data.reads = 0
     with pytest.raises(KeyboardInterrupt):
         losses(new_model(), data, tmp_path, batch_size=2)
     written = shards(tmp_path)
-    assert sum(len(np.load(shard)) for shard in written) == 4
+    assert sum(len(np.load(shard)) for shard in written) == 16
     times = [shard.stat().st_mtime_ns for shard in written]
-    found = losses(new_model(), IMAGES, tmp_path)
+    found = losses(new_model(), images, tmp_path)
     assert [shard.stat().st_mtime_ns for shard in written] == times
     assert len(shards(tmp_path)) == len(written) + 1
-    np.testing.assert_allclose(found, losses(new_model(), IMAGES), rtol=1e-3)
+    np.testing.assert_allclose(found, losses(new_model(), images), rtol=1e-3)
+
+
+@pytest.mark.backend_independent
+def test_small_batches_of_the_user_are_gathered_for_the_backbone(
+    new_model, monkeypatch
+):
+    sizes = []
+    make = feature_cache._extraction
+
+    def counted(model):
+        extract = make(model)
+
+        def extract_and_count(images):
+            sizes.append(len(images))
+            return extract(images)
+
+        return extract_and_count
+
+    monkeypatch.setattr(feature_cache, "_extraction", counted)
+    images = many_images(39)
+    cache = keras_rlr.FeatureCache("memory", dtype="float32")
+    found = losses(new_model(), images, cache, batch_size=3)
+    assert sizes == [16, 16, 7]
+    expected = losses(new_model(), images, batch_size=3)
+    np.testing.assert_allclose(found, expected, rtol=2e-6)
+
+
+def many_images(count):
+    shape = (count, *IMAGES[0].shape)
+    return list(np.random.default_rng(1).integers(0, 256, shape, "uint8"))
 
 
 @pytest.mark.backend_independent
