@@ -1,7 +1,7 @@
 """A reconstructor's train step and forward pass, beside those of dense attention.
 
-    KERAS_BACKEND=torch python benchmarks/attention.py [--levels 1,2,3] [--batch 4]
-    KERAS_BACKEND=torch python benchmarks/attention.py --growth
+    KERAS_BACKEND=torch python -m benchmarks.attention [--levels 1,2,3] [--batch 4]
+    KERAS_BACKEND=torch python -m benchmarks.attention --growth
 
 Random features of EfficientNet-B6's widths, float32, Adam. Prints seconds and peak
 memory of ours (`fast`) and of `benchmarks/naive.py` (`naive`), their ratios, and the
@@ -16,13 +16,10 @@ import argparse
 import contextlib
 import json
 import os
-import resource
-import subprocess
-import sys
-import time
-from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
+from benchmarks.processes import best, in_child, peak, show
+
+MODULE = "benchmarks.attention"
 # Side, channels, width and window of the levels, as the paper has them.
 LEVELS = {1: (64, 40, 128, 11), 2: (32, 72, 256, 7), 3: (16, 200, 512, 5)}
 BLOCKS, HEADS = 4, 8
@@ -38,21 +35,6 @@ def flops(level, batch):
     attention = 2 * dim * (tokens - window**2) + 2 * dim * window**2
     embedding = channels * dim * (2 + 1 / batch)
     return 2 * batch * tokens * (BLOCKS * (dense + attention) + embedding)
-
-
-def peak():
-    """Largest resident memory of this process so far, in MiB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
-
-def best(function, repeat):
-    """Least seconds of some calls after a first one."""
-    seconds = []
-    for _ in range(repeat + 1):
-        began = time.perf_counter()
-        function()
-        seconds.append(time.perf_counter() - began)
-    return min(seconds[1:])
 
 
 def measure(level, batch, repeat, kind, side=None):
@@ -96,20 +78,9 @@ def measure_product(repeat):
     return {"flops": 2 * size**3 / seconds}
 
 
-def in_child(*arguments):
-    """Result of this file run with `--child` and some arguments."""
-    command = [sys.executable, "-m", "benchmarks.attention", *map(str, arguments)]
-    done = subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        raise SystemExit(f"{' '.join(command)} failed:\n{done.stderr[-2000:]}")
-    return json.loads(done.stdout.splitlines()[-1])
-
-
 def compare(backend, levels, batch, repeat, kinds):
     """Measures and prints the levels, and their sum."""
-    product = in_child("--child", "0", "product", "--repeat", repeat)["flops"]
+    product = in_child(MODULE, "0", "product", "--repeat", repeat)["flops"]
     print(f"{backend}: a 4096x4096 product, {product / 1e9:.0f} GFLOP/s", flush=True)
     total = {kind: {"step": 0.0, "forward": 0.0} for kind in kinds}
     for level in levels:
@@ -118,25 +89,18 @@ def compare(backend, levels, batch, repeat, kinds):
             alone = kind == "naive" and level == 1
             images = 1 if alone else batch
             result = in_child(
-                "--child", level, kind, "--batch", images, "--repeat", repeat
+                MODULE, level, kind, "--batch", images, "--repeat", repeat
             )
             found[kind] = {k: v * batch / images for k, v in result.items()}
             for name in total[kind]:
                 total[kind][name] += found[kind][name]
-            print(f"level {level}, {kind:6}", _figures(found[kind]), flush=True)
+            print(f"level {level}, {kind:6}", show(found[kind]), flush=True)
         _ratios(f"level {level}", found, flops(level, batch), product)
     if len(levels) > 1:
         for kind in kinds:
-            print(f"all, {kind:6}    ", _figures(total[kind]))
+            print(f"all, {kind:6}    ", show(total[kind]))
         every = sum(flops(level, batch) for level in levels)
         _ratios("all", total, every, product)
-
-
-def _figures(values):
-    units = {"step": "s", "forward": "s", "memory": "MiB"}
-    return "  ".join(
-        f"{k} {v:.{0 if k == 'memory' else 3}f} {units[k]}" for k, v in values.items()
-    )
 
 
 def _ratios(name, found, forward_flops, product):
@@ -158,7 +122,7 @@ def growth(backend, repeat):
     before = None
     for side in (32, 64, 96):
         result = in_child(
-            "--child", 1, "fast", "--batch", 1, "--repeat", repeat, "--side", side
+            MODULE, 1, "fast", "--batch", 1, "--repeat", repeat, "--side", side
         )
         memory = result["memory"]
         ratio = f", {memory / before:.2f} times the one before" if before else ""

@@ -1,6 +1,6 @@
 """An epoch from a feature cache, beside one on features in memory, and one of images.
 
-    KERAS_BACKEND=tensorflow python benchmarks/feature_cache.py [--images 128]
+    KERAS_BACKEND=tensorflow python -m benchmarks.feature_cache [--images 128]
 
 EfficientNet-Lite2 at level 3, D 256, float32, batches of 8, random images. Prints the
 least seconds of some epochs of each kind, taken in turns, and ratios: on images, where

@@ -1,6 +1,6 @@
 """All seven figures on as many maps as VisA's test set has.
 
-    python benchmarks/metrics.py [--size 256]
+    python -m benchmarks.metrics [--size 256]
 
 Maps are random, with blurred defects of random size in the anomalous half. Prints the
 seconds of `measure` (every category and pooled, exact), the peak of memory beside maps

@@ -1,6 +1,6 @@
 """Time from a fresh start to a given AUROC: the default recipe beside the paper's.
 
-    KERAS_BACKEND=tensorflow python benchmarks/recipe.py --data DIR [--seeds 0,1,2]
+    KERAS_BACKEND=tensorflow python -m benchmarks.recipe --data DIR [--seeds 0,1,2]
 
 DIR is a folder in MVTec AD's layout. `default` is the offline preset as it comes, from
 a feature cache in memory that is empty at first; `paper` trains as RLR's authors do,

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from keras import ops
 
+from benchmarks.naive import naive
 from keras_rlr import FeatureReconstructor, losses
 from tests.golden_weights import assert_close, load_golden_weights
 
@@ -50,6 +51,16 @@ def test_output_and_loss(case):
     output = model(features)
     assert_close(output, arrays["output"])
     assert_close(losses.ReconstructionLoss()(features, output), arrays["loss"])
+
+
+def test_what_benchmarks_compare_to_is_the_same_method(case):
+    arrays, features, model = case
+    with naive():
+        assert_close(model(features), arrays["output"])
+        # Of unknown size, as in a graph: keys of the reference are one for all images.
+        batch = keras.Input(features.shape[1:])
+        graph = keras.Model(batch, model(batch))
+        assert_close(graph.predict(features, verbose=0), arrays["output"])
 
 
 def test_gradients(case):
