@@ -47,7 +47,11 @@ from keras_rlr.cli.options import (
     type=click.Choice(["default", "paper"]),
     help="Length, batch size and learning rate.",
 )
-@click.option("--epochs", type=AT_LEAST_ONE, help="Passes over the images.")
+@click.option(
+    "--epochs",
+    type=AT_LEAST_ONE,
+    help="Passes over the images [default: the recipe's].",
+)
 @click.option("--batch-size", type=AT_LEAST_ONE, help="Images a step.")
 @click.option(
     "--learning-rate",

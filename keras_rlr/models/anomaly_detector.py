@@ -91,7 +91,7 @@ class AnomalyDetector(keras.Model):
                 elements may be dicts with "image" or tuples `(image, anything)`.
             y: Ignored, like the second part of a tuple.
             batch_size: For data that is not batched; the recipe's by default.
-            epochs: The recipe's by default.
+            epochs: By default as many as the recipe's steps and epochs ask for.
             verbose: As in Keras.
             callbacks: As in Keras.
             validation_data: Data for `evaluate` after every epoch; gives `val_loss`,
@@ -136,13 +136,14 @@ class AnomalyDetector(keras.Model):
         self.thresholds.forget()
         with distribution_scope(self.distribution):
             self.optimizer.build(self.trainable_variables)
+        steps = steps_per_epoch or batches.num_batches
         own_callbacks = [EpochOrder(batches)]
         if validation_data is not None:
             own_callbacks.append(Validation(validation_data))
         return self._run(
             super().fit,
             batches,
-            epochs=self.recipe.epochs if epochs is None else epochs,
+            epochs=self.recipe.epochs_for(steps) if epochs is None else epochs,
             verbose=verbose,
             callbacks=[*own_callbacks, *keras.tree.flatten(callbacks or [])],
             initial_epoch=initial_epoch,

@@ -47,7 +47,7 @@ def train(
         output: The run's folder.
         categories: Names of the categories to train on; None for all.
         preset: Name of a preset; by default the one that suits `backbone`.
-        epochs: Passes over the images, 20 for example; None for the recipe's.
+        epochs: Passes over the images; None for as many as the recipe asks for.
         batch_size: Images a step; None for the recipe's.
         learning_rate: Of Adam; None for the recipe's.
         seed: Seed of everything random; None for 0.
@@ -103,16 +103,18 @@ def train(
     with SignalGuard() as guard:
         model = resumed_model(run, settings) if resume else new_model(settings)
         batch_size = settings.get("batch_size", model.recipe.batch_size)
-        epochs = settings.get("epochs", model.recipe.epochs)
+        steps = math.ceil(len(fitted) / batch_size)  # of an epoch
+        epochs = settings.get("epochs") or model.recipe.epochs_for(steps)
         cache = feature_cache or default_feature_cache(model, len(fitted))
         if cache is not None:
             cache = FeatureCache.of(cache)
-        done = int(model.optimizer.iterations) // math.ceil(len(fitted) / batch_size)
+        done = int(model.optimizer.iterations) // steps
         history = run.read_history()[:done]
         config["model"] = describe_model(model)
         config["training"] = {
             "recipe": model.recipe.name,
             "epochs": epochs,
+            "steps": epochs * steps,
             "batch_size": batch_size,
             # By way of text, 2e-4 as float32 stays 0.0002.
             "learning_rate": float(f"{float(model.optimizer.learning_rate):.6g}"),

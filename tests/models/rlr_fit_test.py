@@ -181,14 +181,28 @@ def test_validation_data_is_logged_and_selects_nothing(model):
     )
 
 
-def test_without_epochs_fit_takes_the_recipes_length(model):
-    class StopAtOnce(keras.callbacks.Callback):
-        def on_train_batch_end(self, batch, logs=None):
-            self.model.stop_training = True
+class StopAtOnce(keras.callbacks.Callback):
+    def on_train_batch_end(self, batch, logs=None):
+        self.model.stop_training = True
 
+
+def test_without_epochs_fit_takes_the_recipes_length(model):
     stop = StopAtOnce()
     model.fit(IMAGES, batch_size=2, verbose=0, callbacks=[stop])
     assert stop.params["epochs"] == model.recipe.epochs == 200
+
+
+@pytest.mark.backend_independent
+@pytest.mark.parametrize("cache", [None, "memory"])
+def test_without_epochs_few_images_are_passed_over_more_often(cache):
+    model = tiny_model(standardize_features=True)
+    stop = StopAtOnce()
+    options = {"feature_cache": cache, "verbose": 0, "callbacks": [stop]}
+    model.fit(IMAGES[:5], batch_size=2, **options)
+    assert stop.params["epochs"] == 500
+    assert model.recipe.steps == 1500
+    model.fit(IMAGES[:5], batch_size=2, epochs=7, **options)
+    assert stop.params["epochs"] == 7
 
 
 def test_mixed_precision_trains_close_to_float32(model):

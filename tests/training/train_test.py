@@ -80,6 +80,7 @@ def test_the_folder_has_what_was_promised(run):
     assert config["training"] == {
         "recipe": "default",
         "epochs": 3,
+        "steps": 9,
         "batch_size": 4,
         "learning_rate": run["model"].recipe.learning_rate,
         "beta_2": 0.95,
