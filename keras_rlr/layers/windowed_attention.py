@@ -106,19 +106,18 @@ def _gather(tokens, indices):
     return ops.reshape(flat, (-1, tokens.shape[1], *indices.shape, tokens.shape[-1]))
 
 
+# Batch and heads are one axis below: LiteRT transposes six axes at most.
 def _to_tiles(tokens, grid, tiles):
     """(batch, heads, tokens, d) to (batch, heads, tiles, places, d)."""
     height, width = grid
     down, across, rows, columns = tiles
     heads, size = tokens.shape[1], tokens.shape[-1]
-    tokens = ops.reshape(tokens, (-1, heads, height, width, size))
+    tokens = ops.reshape(tokens, (-1, height, width, size))
     missing = (down * rows - height, across * columns - width)
     if any(missing):
-        tokens = ops.pad(
-            tokens, ((0, 0), (0, 0), (0, missing[0]), (0, missing[1]), (0, 0))
-        )
-    tokens = ops.reshape(tokens, (-1, heads, down, rows, across, columns, size))
-    tokens = ops.transpose(tokens, (0, 1, 2, 4, 3, 5, 6))
+        tokens = ops.pad(tokens, ((0, 0), (0, missing[0]), (0, missing[1]), (0, 0)))
+    tokens = ops.reshape(tokens, (-1, down, rows, across, columns, size))
+    tokens = ops.transpose(tokens, (0, 1, 3, 2, 4, 5))
     return ops.reshape(tokens, (-1, heads, down * across, rows * columns, size))
 
 
@@ -127,8 +126,8 @@ def _from_tiles(tokens, grid, tiles):
     height, width = grid
     down, across, rows, columns = tiles
     heads, size = tokens.shape[1], tokens.shape[-1]
-    tokens = ops.reshape(tokens, (-1, heads, down, across, rows, columns, size))
-    tokens = ops.transpose(tokens, (0, 1, 2, 4, 3, 5, 6))
-    tokens = ops.reshape(tokens, (-1, heads, down * rows, across * columns, size))
-    tokens = tokens[:, :, :height, :width]
+    tokens = ops.reshape(tokens, (-1, down, across, rows, columns, size))
+    tokens = ops.transpose(tokens, (0, 1, 3, 2, 4, 5))
+    tokens = ops.reshape(tokens, (-1, down * rows, across * columns, size))
+    tokens = tokens[:, :height, :width]
     return ops.reshape(tokens, (-1, heads, height * width, size))
