@@ -12,6 +12,7 @@ _COMMANDS = {
     "decoder": "Show what a model reconstructs, by a decoder of its features.",
     "demo": "Train and evaluate offline on painted products, in minutes.",
     "evaluate": "Measure a model on a data set's test images.",
+    "export": "Write a model for serving, phones and other runtimes.",
     "import-checkpoint": "Convert a checkpoint of the paper's authors.",
     "info": "Show versions, backends and presets, or a model.",
     "predict": "Score images and draw where they are anomalous.",

@@ -274,6 +274,27 @@ class RLR(AnomalyDetector):
         """The loss over real images, in place of Keras' mean over padded batches."""
         return [m for m in super().metrics if m is not self._loss_tracker]
 
+    def export(self, filepath, format="saved_model", verbose=False, **options):
+        """Writes the model for use without this package, and compares the two.
+
+        Args:
+            filepath: See `keras_rlr.export.export_model`.
+            format: "saved_model", "litert", "onnx" or "openvino".
+            verbose: Whether to print how far the export agrees.
+            **options: Other arguments of `keras_rlr.export.export_model`: `quantize`,
+                `images`, `categories`, `evaluation`.
+
+        Returns:
+            The manifest, a dict.
+        """
+        # Upwards, and therefore late: that the model has the method is Keras' way.
+        from keras_rlr.export import export_model
+
+        manifest = export_model(self, filepath, format, **options)
+        if verbose:
+            print(json.dumps(manifest["comparison"], indent=2))
+        return manifest
+
     def _recipe_optimizer(self):
         return keras.optimizers.Adam(
             self.recipe.learning_rate,

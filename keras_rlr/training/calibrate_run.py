@@ -38,7 +38,7 @@ def calibrate_run(model, path, data, false_positive_rate):
     path = Path(path)
     run = RunFolder(path.parent)
     config = run.read_config() if run.config.is_file() else None
-    images = _Images(_normal_images(Path(data)), data)
+    images = normal_images(data)
     if config is not None:
         images.leave_out(_trained_on(config))
     model.calibrate(images, false_positive_rate=false_positive_rate)
@@ -54,6 +54,22 @@ def calibrate_run(model, path, data, false_positive_rate):
     if config is not None and path.name == run.model.name:
         run.write_json(run.config, {**config, "calibration": calibration})
     return calibration
+
+
+def normal_images(data):
+    """Normal images of a folder of them, or of a data set's training images.
+
+    Args:
+        data: The folder.
+
+    Returns:
+        A sequence of elements with "image" and, in a data set, "category".
+
+    Raises:
+        FileNotFoundError: If there are none.
+        ValueError: If the folder has anomalous images, or is a damaged data set.
+    """
+    return _Images(_normal_images(Path(data)), data)
 
 
 def _normal_images(data):

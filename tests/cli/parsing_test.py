@@ -22,6 +22,7 @@ COMMANDS = [
         "datasets",
         "demo",
         "evaluate",
+        "export",
         "import-checkpoint",
         "info",
     ),

@@ -1,0 +1,50 @@
+"""Asks a model server for scores of image files, over gRPC.
+
+    python client_grpc.py IMAGE [IMAGE ...] [--label candidate] [--server HOST:PORT]
+
+Needs tensorflow-serving-api. Prints a line a file: its score, or why there is none.
+"""
+
+import argparse
+from pathlib import Path
+
+import grpc
+import tensorflow as tf
+from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
+
+STATUS = {1: "can't be decoded", 2: "has too many pixels"}
+
+
+def make_request(files, label=None):
+    """The request for the score of some encoded images."""
+    request = predict_pb2.PredictRequest()
+    request.model_spec.name = "rlr"
+    request.model_spec.signature_name = "serve_bytes"
+    if label:
+        request.model_spec.version_label = label
+    request.inputs["image_bytes"].CopyFrom(tf.make_tensor_proto(files, tf.string))
+    # Maps are most of an answer; leave them out where only scores are wanted.
+    request.output_filter.extend(["anomaly_score", "status"])
+    return request
+
+
+def main():
+    """Runs what the command line asks for."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("images", nargs="+", type=Path)
+    parser.add_argument("--label", help="stable or candidate; the newest without")
+    parser.add_argument("--server", default="localhost:8500")
+    chosen = parser.parse_args()
+    files = [path.read_bytes() for path in chosen.images]
+    with grpc.insecure_channel(chosen.server) as channel:
+        service = prediction_service_pb2_grpc.PredictionServiceStub(channel)
+        answer = service.Predict(make_request(files, chosen.label), timeout=60)
+    scores, statuses = (
+        tf.make_ndarray(answer.outputs[name]) for name in ("anomaly_score", "status")
+    )
+    for path, score, status in zip(chosen.images, scores, statuses, strict=True):
+        print(f"{path}: {STATUS.get(int(status), f'{score:.4f}')}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,124 @@
+import json
+from pathlib import Path
+
+import click
+
+from keras_rlr.cli.backend import start_backend
+from keras_rlr.cli.model_location import load_run, run_config
+from keras_rlr.cli.options import json_option
+
+
+@click.command()
+@click.option(
+    "--model", required=True, type=click.Path(), help="Folder of a run, or .keras file."
+)
+@click.option(
+    "--format",
+    "file_format",
+    type=click.Choice(["saved_model", "litert", "onnx", "openvino"]),
+    default="saved_model",
+    show_default=True,
+)
+@click.option(
+    "--output",
+    required=True,
+    type=click.Path(),
+    help="Folder that is not there yet, numbered for TensorFlow Serving "
+    "(serving/rlr/1); or a file that ends in .tflite, .onnx or .xml.",
+)
+@click.option(
+    "--quantize",
+    type=click.Choice(["float16", "dynamic", "int8"]),
+    help="Smaller numbers, of LiteRT alone: of weights (float16, dynamic), or of "
+    "activations too (int8).",
+)
+@click.option(
+    "--data",
+    type=click.Path(),
+    help="Folder of normal images to compare on, and for int8 to measure activations "
+    "on [default: those the run was trained on, if they are there].",
+)
+@json_option
+def command(model, file_format, output, quantize, data, as_json):
+    """Write a model for serving, phones and other runtimes.
+
+    Preprocessing, threshold and decision are inside. The export is run and compared
+    with the model before it takes its name; a manifest beside it has the figures.
+    """
+    start_backend()
+    from keras_rlr.export.export_model import check_arguments, export_model
+
+    place, detector = Path(model), load_run(model)
+    config = run_config(place)
+    images = _images(data, config)
+    check_arguments(detector, Path(output), file_format, quantize, images)
+    manifest = export_model(
+        detector,
+        output,
+        file_format,
+        quantize,
+        images=images,
+        categories=config["data"]["categories"] if config else (),
+        evaluation=_evaluation(place, config, detector),
+    )
+    if as_json:
+        click.echo(json.dumps({"output": output, **manifest}, indent=2))
+        return
+    _print(manifest, output)
+
+
+def _images(data, config):
+    """Normal images of a folder or of the run's data set, or None."""
+    from keras_rlr.datasets import FolderDataset
+    from keras_rlr.training.calibrate_run import normal_images
+
+    if data is not None:
+        return normal_images(data)
+    if config is None:
+        return None
+    categories = config["settings"].get("categories")
+    try:
+        return FolderDataset(config["data"]["path"], "train", categories)
+    except (OSError, ValueError):
+        # It is elsewhere by now; drawn images will do.
+        return None
+
+
+def _evaluation(place, config, detector):
+    """The figures of `keras-rlr evaluate`, if they are of this model."""
+    from keras_rlr.models.describe_model import describe_model
+
+    folder = place if place.is_dir() else place.parent
+    file = folder / "evaluation" / "metrics.json"
+    if config is None or not file.is_file():
+        return None
+    found = json.loads(file.read_text(encoding="utf-8"))
+    same_model = found["model"] == json.loads(json.dumps(describe_model(detector)))
+    if not same_model or found["protocol"]["epoch"] != config["trained_epochs"]:
+        return None
+    kept = ("categories", "mean", "pooled", "protocol", "data")
+    return {name: found[name] for name in kept}
+
+
+def _print(manifest, output):
+    for name, result in manifest["comparison"].items():
+        click.echo(
+            f"{name} against the model, on {result['images']} images: maps differ by "
+            f"{result['map_difference']:.2g} of the largest value, scores by "
+            f"{result['score_difference']:.2g}; {result['decisions_changed']} "
+            "decisions changed."
+        )
+    size = sum(file["bytes"] for file in manifest["files"].values())
+    count = sum(manifest["operators"].values())
+    click.echo(f"{size / 2**20:.1f} MiB, {count} operators.")
+    if manifest["format"] == "saved_model":
+        if not manifest["warm_up_requests"]:
+            click.echo(
+                "Without warm-up requests: they need tensorflow-serving-api.", err=True
+            )
+        if not Path(output).name.isdigit():
+            click.echo(
+                f"TensorFlow Serving loads folders that are numbered, like {output}/1.",
+                err=True,
+            )
+    click.echo(f"The export is {output}.")

@@ -1,0 +1,152 @@
+"""Encoded images to pixels inside a TensorFlow graph, none of which fails its batch."""
+
+import tensorflow as tf
+
+from keras_rlr.export.exif_orientation import exif_orientation
+from keras_rlr.models.preprocessor import resize_weights_in_graph
+
+OK, UNDECODABLE, REFUSED = 0, 1, 2
+# 400 MB as float32: larger ones would let one request take a server's memory.
+MOST_PIXELS = 2**25
+
+
+def decode_images(encoded, size):
+    """Decodes JPEG, PNG and BMP files to squares.
+
+    Pixels are those of `keras_rlr.datasets.read_image`, turned upright by the EXIF
+    orientation and resized as the model does.
+
+    Args:
+        encoded: String tensor (batch,), one file each.
+        size: Side of the squares.
+
+    Returns:
+        float32 tensor (batch, size, size, 3), RGB in 0-255, and int32 tensor (batch,):
+        0 decoded, 1 undecodable, 2 refused for more than 2^25 pixels. What was not
+        decoded is black.
+    """
+
+    def decode(file):
+        # A data set can leave out what fails; nothing else in a graph can.
+        shape = _attempt(file, _declared_shape, tf.zeros((2,), tf.int64))
+        pixels = tf.reduce_prod(shape)
+        refused = pixels > MOST_PIXELS
+        image, decoded = _attempt(
+            file,
+            lambda file: (_square(_upright(file), size), True),
+            (tf.zeros((size, size, 3)), False),
+            when=(pixels > 0) & ~refused,
+        )
+        status = tf.where(decoded, OK, tf.where(refused, REFUSED, UNDECODABLE))
+        return image, status
+
+    return tf.map_fn(
+        decode,
+        encoded,
+        fn_output_signature=(
+            tf.TensorSpec((size, size, 3), tf.float32),
+            tf.TensorSpec((), tf.int32),
+        ),
+    )
+
+
+def _attempt(file, function, otherwise, when=True):
+    """`function(file)`, or `otherwise` if it fails or is not to be tried."""
+    data = tf.data.Dataset.from_tensors(file).filter(lambda _: when).map(function)
+    data = data.ignore_errors(log_warning=False)
+    if isinstance(otherwise, tuple):
+        return data.reduce(otherwise, lambda _, *found: found)
+    return data.reduce(otherwise, lambda _, found: found)
+
+
+def _is(file, magic):
+    return tf.equal(tf.strings.substr(file, 0, len(magic)), magic)
+
+
+def _by_format(file, jpeg, png, bmp):
+    return tf.case(
+        [
+            (_is(file, b"\xff\xd8\xff"), lambda: jpeg(file)),
+            (_is(file, b"\x89PNG\r\n\x1a\n"), lambda: png(file)),
+        ],
+        # Whatever else it is fails there, or has no size.
+        default=lambda: bmp(file),
+    )
+
+
+def _numbers(file, position, count, kind, **options):
+    part = tf.strings.substr(file, position, count * kind.size)
+    return tf.cast(tf.io.decode_raw(part, kind, **options), tf.int64)
+
+
+def _declared_shape(file):
+    """Height and width that the header of a file states."""
+
+    def png(file):
+        return _numbers(file, 16, 2, tf.int32, little_endian=False)[::-1]
+
+    def bmp(file):
+        shape = tf.abs(_numbers(file, 18, 2, tf.int32)[::-1])
+        return tf.where(_is(file, b"BM"), shape, 0)
+
+    def jpeg(file):
+        return tf.cast(tf.io.extract_jpeg_shape(file)[:2], tf.int64)
+
+    return _by_format(file, jpeg, png, bmp)
+
+
+def _upright(file):
+    """float32 pixels (height, width, 3), turned as the EXIF data says."""
+    image = _by_format(file, _jpeg, _png, _bmp)
+    orientation = exif_orientation(file)
+    image = tf.cond(
+        orientation >= 5, lambda: tf.transpose(image, (1, 0, 2)), lambda: image
+    )
+
+    def reversed_for(orientations, axis, image):
+        applies = tf.reduce_any(orientation == tf.constant(orientations))
+        return tf.cond(applies, lambda: tf.reverse(image, [axis]), lambda: image)
+
+    image = reversed_for((2, 3, 6, 7), 1, image)
+    return reversed_for((3, 4, 7, 8), 0, image)
+
+
+def _jpeg(file):
+    # The other method of TensorFlow is up to 11 grey levels off.
+    image = tf.io.decode_jpeg(file, channels=3, dct_method="INTEGER_ACCURATE")
+    return tf.cast(image, tf.float32)
+
+
+def _png(file):
+    image = tf.cast(tf.io.decode_png(file, 3, tf.uint16), tf.float32)
+    depth, color = tf.unstack(_numbers(file, 24, 2, tf.uint8), num=2)
+    # Pillow keeps all bits of 16-bit grey and the upper eight of 16-bit colour.
+    drops_bits = (depth == 16) & (color != 0)
+    return tf.where(drops_bits, tf.floor(image / 256.0), image / 257.0)
+
+
+def _bmp(file):
+    bits = _numbers(file, 28, 1, tf.int16)[0]
+    compression = _numbers(file, 30, 1, tf.int32)[0]
+    # Of 8 bits they are grey if their palette is; TensorFlow does not look at it.
+    begin = 14 + _numbers(file, 14, 1, tf.int32)[0]
+    palette = tf.strings.substr(file, tf.minimum(begin, 1024), 1024)
+    is_grey = tf.equal(palette, bytes(v for i in range(256) for v in (i, i, i, 0)))
+    known = (bits == 24) | (bits == 32) | ((bits == 8) & is_grey)
+    known &= (compression == 0) | ((compression == 3) & (bits == 32))
+    with tf.control_dependencies([tf.debugging.Assert(known, ["kind"])]):
+        image = tf.io.decode_bmp(file)
+    image = tf.cond(
+        bits == 8, lambda: tf.repeat(image[..., :1], 3, -1), lambda: image[..., :3]
+    )
+    return tf.cast(image, tf.float32)
+
+
+def _square(image, size):
+    """What `Preprocessor` makes of the size of an image."""
+    height, width = tf.shape(image)[0], tf.shape(image)[1]
+    rows = resize_weights_in_graph(height, size)
+    columns = resize_weights_in_graph(width, size)
+    flat = tf.matmul(rows, tf.reshape(image, (height, -1)))
+    image = tf.reshape(flat, (size, width, 3))
+    return tf.ensure_shape(tf.matmul(columns, image), (size, size, 3))

@@ -1,0 +1,83 @@
+"""Exports from JAX and PyTorch: a child process on TensorFlow writes them."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+_ERRORS = {error.__name__: error for error in (ValueError, ImportError)}
+
+
+def write_in_tensorflow(model, folder, images, request):
+    """Does what `write_export` does, in a process with the TensorFlow backend.
+
+    Args:
+        model: An `RLR` model on any backend.
+        folder: The empty folder to write to.
+        images: List of uint8 arrays (height, width, 3).
+        request: Dict of the other arguments of `write_export`.
+
+    Returns:
+        The manifest.
+
+    Raises:
+        ValueError: What `write_export` raises.
+        ImportError: If TensorFlow or a package of the format is missing.
+        RuntimeError: If the process fails otherwise; its last words are quoted.
+    """
+    from keras_rlr.models.save_model import save_without_optimizer
+
+    with tempfile.TemporaryDirectory() as name:
+        work = Path(name)
+        save_without_optimizer(model, work / "model.keras")
+        np.savez(work / "images.npz", *images)
+        request = {**request, "folder": str(Path(folder).resolve())}
+        (work / "request.json").write_text(json.dumps(request), encoding="utf-8")
+        child = subprocess.run(
+            [sys.executable, "-m", "keras_rlr.export.in_tensorflow", name],
+            env={
+                **os.environ,
+                "KERAS_BACKEND": "tensorflow",
+                "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
+            },
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        answer = work / "answer.json"
+        if not answer.is_file():
+            raise RuntimeError(
+                "The process that exports on TensorFlow failed. It needs TensorFlow "
+                'beside this backend (pip install "keras-rlr[export]"). Its last '
+                f"words:\n{child.stderr[-1500:]}"
+            )
+        found = json.loads(answer.read_text(encoding="utf-8"))
+    if "error" in found:
+        raise _ERRORS[found["error"]](found["message"])
+    return found["manifest"]
+
+
+def main(work):
+    """Reads the request in a folder, and leaves the answer there."""
+    from keras_rlr.export.write_export import write_export
+    from keras_rlr.models.loading import load_model
+
+    request = json.loads((work / "request.json").read_text(encoding="utf-8"))
+    folder = Path(request.pop("folder"))
+    with np.load(work / "images.npz", allow_pickle=False) as file:
+        images = [file[f"arr_{i}"] for i in range(len(file.files))]
+    try:
+        model = load_model(work / "model.keras")
+        answer = {"manifest": write_export(model, folder, images, **request)}
+    except (ValueError, ImportError) as error:
+        kind = "ImportError" if isinstance(error, ImportError) else "ValueError"
+        answer = {"error": kind, "message": str(error)}
+    (work / "answer.json").write_text(json.dumps(answer), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

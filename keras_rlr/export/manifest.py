@@ -1,0 +1,93 @@
+"""What is written beside an export: what it is, of what, and how well it agrees."""
+
+import hashlib
+import json
+
+import numpy as np
+from keras import ops
+
+from keras_rlr.models.describe_model import describe_model
+from keras_rlr.models.environment import describe_environment
+
+VERSION = 1
+
+
+def weights_version(model):
+    """Twelve hexadecimal digits that change with any weight of a model."""
+    digest = hashlib.sha256()
+    for weight in model.weights:
+        digest.update(np.ascontiguousarray(ops.convert_to_numpy(weight)).tobytes())
+    return digest.hexdigest()[:12]
+
+
+def describe_export(model, format, quantize, model_version, categories, evaluation):
+    """Returns what the manifest says before anything is written.
+
+    Args:
+        model: An `RLR` model.
+        format: Name of the format.
+        quantize: Kind of quantisation, or None.
+        model_version: See `weights_version`.
+        categories: Names of what it was trained on.
+        evaluation: Figures of the model, or None if it was not evaluated.
+    """
+    size = model.image_size
+    image = {"dtype": "float32", "shape": ["batch", size, size, 3], "values": "0-255"}
+    outputs = {
+        "anomaly_map": {"dtype": "float32", "shape": ["batch", size, size]},
+        "anomaly_score": {"dtype": "float32", "shape": ["batch"]},
+    }
+    if model.threshold is not None:
+        outputs["is_anomalous"] = {"dtype": "bool", "shape": ["batch"]}
+    inputs = {"image": {**image, "resize": "bilinear, antialiased, aspect not kept"}}
+    if format == "saved_model":
+        inputs = _saved_model_inputs()
+    return {
+        "manifest_version": VERSION,
+        "format": format,
+        "quantize": quantize,
+        "model_version": model_version,
+        "model": describe_model(model),
+        "categories": categories,
+        "threshold": model.threshold,
+        "category_thresholds": model.thresholds.by_category,
+        "inputs": inputs,
+        "outputs": outputs,
+        "evaluation": evaluation,
+        "environment": describe_environment(),
+    }
+
+
+def _saved_model_inputs():
+    pixels = {"shape": ["batch", "height", "width", 3], "values": "0-255, any size"}
+    return {
+        "serving_default": {"image": {"dtype": "uint8", **pixels}},
+        "serve_float": {"image": {"dtype": "float32", **pixels}},
+        "score_only": {"image": {"dtype": "uint8", **pixels}},
+        "serve_bytes": {
+            "image_bytes": {
+                "dtype": "string",
+                "shape": ["batch"],
+                "values": "JPEG, PNG or BMP files of at most 33554432 pixels; output "
+                "status: 0 decoded, 1 undecodable, 2 refused size",
+            }
+        },
+        "info": {"request": {"dtype": "string", "shape": ["batch"]}},
+    }
+
+
+def describe_files(folder):
+    """Dict of the files below a folder: bytes and SHA-256."""
+    return {
+        path.relative_to(folder).as_posix(): {
+            "bytes": path.stat().st_size,
+            "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+        }
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def manifest_text(manifest):
+    """The manifest as a JSON file's text."""
+    return json.dumps(manifest, indent=2) + "\n"

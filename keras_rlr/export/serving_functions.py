@@ -1,0 +1,81 @@
+"""The signatures of an exported SavedModel."""
+
+import tensorflow as tf
+
+from keras_rlr.export.decode_images import OK, decode_images
+
+
+def serving_functions(model, description):
+    """Returns the functions that TensorFlow Serving calls, and their inputs.
+
+    Args:
+        model: An `RLR` model, trained.
+        description: Dict with "model_version", a string, and "categories", a list of
+            names.
+
+    Returns:
+        Dict of name to (function, input signature). Outputs are dicts: "anomaly_map"
+        float32 (batch, S, S), "anomaly_score" float32 (batch,) and, of a calibrated
+        model, "is_anomalous" bool (batch,).
+    """
+    threshold = model.threshold
+    size = model.image_size
+
+    def infer(images):
+        shape = tf.shape(images)
+        # Convolutions of TensorFlow fail on no image at all.
+        one = tf.concat([[1], tf.maximum(shape[1:], 1)], 0)
+        images = tf.cond(
+            shape[0] == 0, lambda: tf.zeros(one, images.dtype), lambda: images
+        )
+        images = tf.ensure_shape(images, (None, None, None, 3))
+        outputs = {name: value[: shape[0]] for name, value in model(images).items()}
+        if threshold is not None:
+            outputs["is_anomalous"] = outputs["anomaly_score"] >= threshold
+        return outputs
+
+    def score_only(image):
+        outputs = infer(image)
+        del outputs["anomaly_map"]
+        return outputs
+
+    def serve_bytes(image_bytes):
+        images, status = decode_images(image_bytes, size)
+        outputs = infer(images)
+        good = status == OK
+        outputs["anomaly_map"] = tf.where(
+            good[:, None, None], outputs["anomaly_map"], 0.0
+        )
+        score = outputs["anomaly_score"]
+        outputs["anomaly_score"] = tf.where(good, score, float("nan"))
+        if threshold is not None:
+            outputs["is_anomalous"] &= good
+        return {**outputs, "status": status}
+
+    def info(request):
+        count = tf.size(request)
+
+        def each(value, dtype):
+            value = tf.constant(value, dtype)
+            return tf.repeat(value[None], count, axis=0)
+
+        return {
+            "model_version": each(description["model_version"], tf.string),
+            "categories": each(description["categories"], tf.string),
+            "image_size": each(size, tf.int32),
+            "threshold": each(
+                float("nan") if threshold is None else threshold, tf.float32
+            ),
+        }
+
+    pixels = (None, None, None, 3)
+    return {
+        "serving_default": (infer, tf.TensorSpec(pixels, tf.uint8, "image")),
+        "serve_float": (infer, tf.TensorSpec(pixels, tf.float32, "image")),
+        "serve_bytes": (
+            serve_bytes,
+            tf.TensorSpec((None,), tf.string, "image_bytes"),
+        ),
+        "score_only": (score_only, tf.TensorSpec(pixels, tf.uint8, "image")),
+        "info": (info, tf.TensorSpec((None,), tf.string, "request")),
+    }

@@ -1,0 +1,58 @@
+"""`keras-rlr export`."""
+
+import json
+
+import pytest
+
+from tests.run_command import run
+from tests.tiny_model import random_images, tiny_model
+
+pytestmark = pytest.mark.backend_independent
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    model = tiny_model()
+    model.calibrate(random_images(20, seed=4), false_positive_rate=0.3)
+    path = tmp_path_factory.mktemp("model") / "detector.keras"
+    model.save(path)
+    return path
+
+
+def test_writes_a_model_and_its_manifest(saved, tmp_path):
+    output = tmp_path / "edge.tflite"
+    options = ("--model", saved, "--format", "litert", "--output", output)
+    result = run("export", *options, "--quantize", "float16")
+    assert result.exit_code == 0, result.output
+    assert "litert against the model, on 4 images: maps differ by" in result.stdout
+    assert output.is_file()
+    manifest = json.loads((tmp_path / "edge.manifest.json").read_text())
+    assert manifest["quantize"] == "float16"
+
+
+def test_json_is_one_object(saved, tmp_path):
+    output = tmp_path / "serving"
+    result = run("export", "--model", saved, "--output", output, "--json")
+    assert result.exit_code == 0, result.output
+    printed = json.loads(result.stdout)
+    assert printed["output"] == str(output)
+    assert printed["comparison"]["serve_bytes"]["passed"]
+    assert (output / "saved_model.pb").is_file()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--quantize", "int8"), "`quantize` is for the format 'litert'"),
+        (("--format", "litert", "--quantize", "int8"), "int8 takes the range"),
+        (("--format", "onnx", "--output", "m.xml"), "name for another format"),
+        (("--data", "nowhere"), "There is no folder 'nowhere'"),
+        (("--model", "nowhere"), "There is no model 'nowhere'"),
+    ],
+)
+def test_refuses_with_a_sentence(options, message, saved, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = run("export", "--model", saved, "--output", "out", *options)
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert list(tmp_path.iterdir()) == []

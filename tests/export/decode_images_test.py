@@ -1,0 +1,146 @@
+"""Pixels that a graph decodes, against Pillow and the package's own resize."""
+
+import io
+import struct
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image, ImageOps
+
+from keras_rlr.datasets.image_files import image_to_array
+from keras_rlr.export.decode_images import OK, REFUSED, UNDECODABLE, decode_images
+from keras_rlr.inputs.images import to_square_rgb
+from tests.tiny_model import random_images
+
+pytestmark = pytest.mark.backend_independent
+
+SIZE = 24
+PICTURE = Image.fromarray(random_images(1, 50, 37)[0])
+DEEP = np.arange(50 * 37, dtype="uint16").reshape(50, 37) * 35
+
+
+@pytest.fixture(scope="module")
+def decode():
+    specification = tf.TensorSpec((None,), tf.string)
+    function = tf.function(
+        lambda encoded: decode_images(encoded, SIZE), input_signature=[specification]
+    )
+
+    def run(files):
+        images, status = function(tf.constant(files, tf.string, (len(files),)))
+        return images.numpy(), status.numpy().tolist()
+
+    return run
+
+
+def encode(image, format, **options):
+    file = io.BytesIO()
+    image.save(file, format, **options)
+    return file.getvalue()
+
+
+def expected(encoded):
+    with Image.open(io.BytesIO(encoded)) as image:
+        array = image_to_array(ImageOps.exif_transpose(image))
+    return to_square_rgb(array, SIZE, "the image")
+
+
+def with_orientation(value, format, little=True):
+    exif = Image.Exif()
+    exif[0x0112] = value
+    exif[0x010F] = "a camera"  # an entry before the one that counts
+    if not little:
+        exif.endian = ">"
+    return encode(PICTURE, format, exif=exif.tobytes())
+
+
+def deep_color():
+    """A PNG of 16 bits a channel, which Pillow reads but does not write."""
+    pixels = np.stack([DEEP, DEEP[::-1], DEEP[:, ::-1]], -1)
+    return tf.io.encode_png(pixels).numpy()
+
+
+FILES = {
+    "JPEG": encode(PICTURE, "JPEG"),
+    "JPEG, best": encode(PICTURE, "JPEG", quality=100, subsampling=0),
+    "JPEG, progressive": encode(PICTURE, "JPEG", progressive=True),
+    "JPEG, grey": encode(PICTURE.convert("L"), "JPEG"),
+    "JPEG, CMYK": encode(PICTURE.convert("CMYK"), "JPEG"),
+    "JPEG, 1x1": encode(PICTURE.crop((0, 0, 1, 1)), "JPEG"),
+    "PNG": encode(PICTURE, "PNG"),
+    "PNG, grey": encode(PICTURE.convert("L"), "PNG"),
+    "PNG, 1 bit": encode(PICTURE.convert("1"), "PNG"),
+    "PNG, palette": encode(PICTURE.convert("P"), "PNG"),
+    "PNG, alpha": encode(PICTURE.convert("RGBA"), "PNG"),
+    "PNG, grey and alpha": encode(PICTURE.convert("LA"), "PNG"),
+    "PNG, 16-bit grey": encode(Image.fromarray(DEEP), "PNG"),
+    "PNG, 16-bit color": deep_color(),
+    "PNG, 1x1": encode(PICTURE.crop((0, 0, 1, 1)), "PNG"),
+    "BMP": encode(PICTURE, "BMP"),
+    "BMP, 32 bits": encode(PICTURE.convert("RGBA"), "BMP"),
+    "BMP, grey": encode(PICTURE.convert("L"), "BMP"),
+    **{
+        f"{format}, orientation {value}": with_orientation(value, format)
+        for format in ("JPEG", "PNG")
+        for value in (1, 2, 3, 4, 5, 6, 7, 8, 9)
+    },
+    "JPEG, big-endian orientation": with_orientation(6, "JPEG", little=False),
+}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_pixels_are_those_of_python(name, decode):
+    images, status = decode([FILES[name]])
+    assert status == [OK]
+    np.testing.assert_allclose(images[0], expected(FILES[name]), atol=2e-3)
+
+
+def huge_png(width, height):
+    """A PNG whose header claims a size that its data has not."""
+    file = bytearray(FILES["PNG"])
+    file[16:24] = struct.pack(">II", width, height)
+    return bytes(file)
+
+
+BAD = {
+    "empty": (b"", UNDECODABLE),
+    "one byte": (b"\xff", UNDECODABLE),
+    "text": (b"this is no image, whatever its name says", UNDECODABLE),
+    "JPEG cut short": (FILES["JPEG"][:-300], UNDECODABLE),
+    "PNG cut short": (FILES["PNG"][:-300], UNDECODABLE),
+    "BMP cut short": (FILES["BMP"][:-300], UNDECODABLE),
+    "GIF": (encode(PICTURE, "GIF"), UNDECODABLE),
+    "BMP, palette": (encode(PICTURE.convert("P"), "BMP"), UNDECODABLE),
+    "header alone": (FILES["JPEG"][:20], UNDECODABLE),
+    "no pixels": (huge_png(0, 10), UNDECODABLE),
+    "8000x6000": (huge_png(8000, 6000), REFUSED),
+    "negative": (huge_png(2**31 + 5, 10), UNDECODABLE),
+}
+
+
+def test_a_bad_image_does_not_fail_its_batch(decode):
+    good = FILES["JPEG"]
+    files = [good, *(file for file, _ in BAD.values()), good]
+    images, status = decode(files)
+    assert dict(zip(BAD, status[1:-1], strict=True)) == {
+        name: code for name, (_, code) in BAD.items()
+    }
+    assert (status[0], status[-1]) == (OK, OK)
+    assert not images[1:-1].any()
+    np.testing.assert_allclose(images[-1], expected(good), atol=2e-3)
+
+
+def test_a_batch_of_none(decode):
+    images, status = decode([])
+    assert (images.shape, status) == ((0, SIZE, SIZE, 3), [])
+
+
+@pytest.mark.parametrize("position", range(2, 60, 3))
+def test_damaged_exif_data_is_no_orientation_or_another(position, decode):
+    """Whatever a byte of it is, the image comes."""
+    file = bytearray(with_orientation(6, "JPEG"))
+    start = file.index(b"Exif\0\0")
+    file[start + 6 + position % 40] ^= 0xFF
+    images, status = decode([bytes(file)])
+    assert status == [OK] and np.isfinite(images).all()

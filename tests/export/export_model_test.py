@@ -1,0 +1,230 @@
+"""Every format, run in a process that knows nothing of this package."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+
+from keras_rlr.export import compare as compare_module
+from keras_rlr.export import write_export
+from keras_rlr.inputs.images import to_square_rgb
+from tests.tiny_model import IMAGE_SIZE, random_images, tiny_model
+
+SUFFIXES = {"litert": ".tflite", "onnx": ".onnx", "openvino": ".xml"}
+# What a user writes who has the runtime alone.
+RUNNERS = {
+    "saved_model": """
+import tensorflow as tf
+serve = tf.saved_model.load(path).signatures["serve_float"]
+run = lambda x: {k: v.numpy() for k, v in serve(image=tf.constant(x)).items()}
+""",
+    "litert": """
+from ai_edge_litert.interpreter import Interpreter
+serve = Interpreter(model_path=path).get_signature_runner()
+run = lambda x: serve(image=x)
+""",
+    "onnx": """
+import onnxruntime
+session = onnxruntime.InferenceSession(path)
+names = [output.name for output in session.get_outputs()]
+run = lambda x: dict(zip(names, session.run(None, {"image": x})))
+""",
+    "openvino": """
+import openvino
+options = {"INFERENCE_PRECISION_HINT": "f32"}
+model = openvino.Core().compile_model(path, "CPU", options)
+names = ("anomaly_map", "anomaly_score", "is_anomalous")
+run = lambda x: (lambda found: {name: found[name] for name in names})(model(x))
+""",
+}
+ALONE = """
+import sys
+import numpy as np
+path, inputs, outputs = sys.argv[1:]
+{runner}
+np.savez(outputs, **run(np.load(inputs)))
+forbidden = {forbidden}
+assert not forbidden & set(sys.modules), forbidden & set(sys.modules)
+"""
+
+
+@pytest.fixture(scope="module")
+def model():
+    model = tiny_model(standardize_features=True)
+    images = random_images(12, seed=3)
+    model.fit(images, epochs=2, batch_size=4, verbose=0)
+    model.calibrate(random_images(20, seed=4), false_positive_rate=0.3)
+    return model
+
+
+def run_alone(format, path, images, folder):
+    """Outputs of an export for a batch of float32 images, from a fresh process."""
+    forbidden = {"keras_rlr", "torch"}
+    if format != "saved_model":
+        forbidden |= {"tensorflow", "keras"}
+    code = ALONE.format(runner=RUNNERS[format], forbidden=forbidden)
+    np.save(folder / "inputs.npy", images)
+    command = [path, folder / "inputs.npy", folder / "outputs.npz"]
+    subprocess.run(
+        [sys.executable, "-c", code, *command],
+        # TensorFlow imports Keras, and Keras its backend.
+        env={**os.environ, "KERAS_BACKEND": "tensorflow"},
+        check=True,
+        cwd=folder,
+    )
+    with np.load(folder / "outputs.npz") as outputs:
+        return {name: outputs[name] for name in outputs.files}
+
+
+def assert_same(found, expected, tolerance=1e-4):
+    assert set(found) == set(expected)
+    scale = np.abs(expected["anomaly_map"]).max()
+    difference = np.abs(found["anomaly_map"] - expected["anomaly_map"]).max()
+    assert difference <= tolerance * scale
+    np.testing.assert_allclose(
+        found["anomaly_score"], expected["anomaly_score"], rtol=tolerance
+    )
+    np.testing.assert_array_equal(found["is_anomalous"], expected["is_anomalous"])
+
+
+@pytest.mark.backend_independent
+@pytest.mark.parametrize("format", ["litert", "onnx", "openvino"])
+def test_files_say_what_the_model_says(format, model, tmp_path):
+    path = tmp_path / f"detector{SUFFIXES[format]}"
+    manifest = model.export(path, format=format, categories=["a", "b"])
+    written = json.loads((tmp_path / "detector.manifest.json").read_text())
+    assert written == json.loads(json.dumps(manifest))
+    assert written["categories"] == ["a", "b"]
+    assert written["threshold"] == model.threshold
+    assert written["comparison"][format]["passed"]
+    images = random_images(5, seed=5)
+    square = to_square_rgb(images, IMAGE_SIZE, "images")
+    found = run_alone(format, path, square, tmp_path)
+    assert_same(found, model.predict(images, verbose=0))
+    if format == "litert":
+        assert not [name for name in written["operators"] if "Flex" in name]
+
+
+@pytest.fixture(scope="module")
+def exact(model, tmp_path_factory):
+    path = tmp_path_factory.mktemp("exact") / "exact.tflite"
+    return model.export(path, format="litert")
+
+
+@pytest.mark.backend_independent
+@pytest.mark.parametrize("quantize", ["float16", "dynamic", "int8"])
+def test_smaller_numbers_make_smaller_files(quantize, exact, model, tmp_path):
+    images = random_images(8, seed=3)
+    small = model.export(
+        tmp_path / "small.tflite", format="litert", quantize=quantize, images=images
+    )
+    sizes = [manifest["files"]["model.tflite"]["bytes"] for manifest in (exact, small)]
+    assert sizes[1] < sizes[0]
+    assert small["quantize"] == quantize
+    square = to_square_rgb(images, IMAGE_SIZE, "images")
+    found = run_alone("litert", tmp_path / "small.tflite", square[:1], tmp_path)
+    score = model.predict(images[:1], verbose=0)["anomaly_score"]
+    assert found["anomaly_score"] == pytest.approx(score, rel=0.3)
+
+
+def test_saved_model_from_any_backend(model, tmp_path):
+    path = tmp_path / "serving" / "1"
+    manifest = model.export(path)
+    assert manifest == json.loads((path / "manifest.json").read_text())
+    assert set(manifest["comparison"]) == {"serving_default", "serve_bytes"}
+    for height, width in ((IMAGE_SIZE, IMAGE_SIZE), (45, 70), (1, 1)):
+        images = random_images(3, height, width, seed=6)
+        found = run_alone("saved_model", path, images.astype("float32"), tmp_path)
+        assert_same(found, model.predict(images, verbose=0))
+    for name, file in manifest["files"].items():
+        assert (path / name).stat().st_size == file["bytes"]
+
+
+@pytest.mark.backend_independent
+def test_an_uncalibrated_model_makes_no_decisions(tmp_path):
+    with pytest.warns(UserWarning, match="no threshold, so its export makes no"):
+        manifest = tiny_model().export(tmp_path / "m.tflite", format="litert")
+    assert manifest["threshold"] is None
+    assert set(manifest["outputs"]) == {"anomaly_map", "anomaly_score"}
+
+
+@pytest.mark.backend_independent
+@pytest.mark.parametrize("name", ["1", "model.tflite"])
+def test_what_disagrees_is_not_left_behind(name, model, tmp_path, monkeypatch):
+    tolerances = {**compare_module.TOLERANCES, None: -1.0}
+    monkeypatch.setattr(write_export, "TOLERANCES", tolerances)
+    format = "litert" if name.endswith("tflite") else "saved_model"
+    with pytest.raises(ValueError, match="The export does not agree with the model"):
+        model.export(tmp_path / name, format=format)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.backend_independent
+@pytest.mark.parametrize(
+    ("name", "options", "error", "message"),
+    [
+        ("1", {"format": "torchscript"}, ValueError, "Unknown format 'torchscript'"),
+        ("1", {"quantize": "int8"}, ValueError, "`quantize` is for the format"),
+        (
+            "m.tflite",
+            {"format": "litert", "quantize": "int4"},
+            ValueError,
+            "one of float16, dynamic, int8",
+        ),
+        (
+            "m.tflite",
+            {"format": "litert", "quantize": "int8"},
+            ValueError,
+            "int8 takes the range of every activation from images",
+        ),
+        ("m.onnx", {"format": "litert"}, ValueError, "name for another format"),
+        ("m.onnx", {}, ValueError, "name for another format than 'saved_model'"),
+        ("taken", {}, FileExistsError, "There is something at"),
+        ("1", {"images": []}, ValueError, "There are no images to compare on"),
+    ],
+)
+def test_refuses_before_any_work(name, options, error, message, model, tmp_path):
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "taken" / "file").write_text("a user's own")
+    with pytest.raises(error, match=re.escape(message)):
+        model.export(tmp_path / name, **options)
+    assert [path.name for path in tmp_path.iterdir()] == ["taken"]
+
+
+@pytest.mark.backend_independent
+def test_a_model_without_statistics_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="was never trained"):
+        tiny_model(standardize_features=True).export(tmp_path / "1")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.backend_independent
+def test_differences_are_found():
+    expected = {
+        "anomaly_map": np.ones((2, 4, 4)),
+        "anomaly_score": np.array([1.0, 2.0]),
+        "is_anomalous": np.array([False, True]),
+    }
+    found = {name: value.copy() for name, value in expected.items()}
+    assert compare_module.compare(expected, found, 1.5, 1e-4)["passed"]
+    found["anomaly_score"] = np.array([1.0, np.nan])
+    assert not compare_module.compare(expected, found, 1.5, 1e-4)["passed"]
+    found["anomaly_score"] = np.array([1.0, 2.1])
+    found["is_anomalous"] = np.array([True, True])
+    result = compare_module.compare(expected, found, 1.5, 0.1)
+    assert result["score_difference"] == pytest.approx(0.05)
+    assert result["decisions_changed_beyond_margin"] == 1 and not result["passed"]
+    # A score within the tolerance of the threshold may go either way.
+    assert compare_module.compare(expected, found, 1.05, 0.1)["passed"]
+
+
+def test_the_backend_of_this_process_does_not_change(model, tmp_path):
+    name = keras.backend.backend()
+    model.export(tmp_path / "m.onnx", format="onnx")
+    assert keras.backend.backend() == name
+    assert {path.name for path in tmp_path.iterdir()} == {"m.onnx", "m.manifest.json"}
