@@ -1,5 +1,6 @@
 """A model as a LiteRT (TFLite) file, of built-in operators alone."""
 
+import os
 import tempfile
 import warnings
 
@@ -79,7 +80,7 @@ def litert_runners(path):
     """Returns, by name, a function of float32 images that runs a `.tflite` file."""
     from ai_edge_litert.interpreter import Interpreter
 
-    interpreter = Interpreter(model_path=str(path))
+    interpreter = Interpreter(model_path=str(path), num_threads=os.cpu_count())
     serve = interpreter.get_signature_runner()
 
     def run(images):

@@ -8,6 +8,7 @@ import tarfile
 import pytest
 
 from keras_rlr.datasets import catalogue
+from keras_rlr.models import recipe
 from tests.datasets.layouts.write_files import write_image, write_mask, write_visa
 from tests.datasets.local_server import serving
 from tests.run_command import run
@@ -112,7 +113,9 @@ def test_visa_from_the_server_to_the_report(tmp_path, home, monkeypatch):
 
 
 @pytest.mark.backend_independent
-def test_evaluate_trains_if_it_may(tmp_path, home):
+def test_evaluate_trains_if_it_may(tmp_path, home, monkeypatch):
+    shorter = dataclasses.replace(recipe._STANDARDIZED, steps=4, epochs=1)
+    monkeypatch.setattr(recipe, "_STANDARDIZED", shorter)
     for category in ("candle", "pcb1"):
         write_image(home / "visa", f"{category}/normal/a.png")
         for i in range(3):

@@ -1,0 +1,117 @@
+"""Latency, size and agreement of every export format, beside the Keras model.
+
+    python -m benchmarks.export --model RUN --data DIR [--formats litert,onnx]
+
+RUN is a trained model; DIR a folder in MVTec AD's layout, whose normal training images
+are what int8 measures activations on, and whose test images are scored. Prints, of each
+format, size, milliseconds for one image (the median of some, in turns with the Keras
+model's `predict_on_batch`), how many times as fast that is, image AUROC, the largest
+difference of a map as a share of the largest value, and decisions that changed.
+"""
+
+import argparse
+import os
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+EXPORTS = ("saved_model", "litert", "litert:float16", "litert:dynamic", "litert:int8")
+EXPORTS += ("onnx", "openvino")
+
+
+def runner_of(format, path):
+    """A function from float32 images (1, S, S, 3) to a dict of arrays."""
+    if format == "saved_model":
+        import tensorflow as tf
+
+        loaded = tf.saved_model.load(str(path))
+
+        def run(images):
+            outputs = loaded.signatures["serve_float"](image=tf.constant(images))
+            return {name: value.numpy() for name, value in outputs.items()}
+
+        return run
+    from keras_rlr.export import litert, onnx, openvino
+
+    module = {"litert": litert, "onnx": onnx, "openvino": openvino}[format]
+    (file,) = (p for p in path.iterdir() if p.suffix in (".tflite", ".onnx", ".xml"))
+    return getattr(module, f"{format}_runners")(file)[format]
+
+
+def milliseconds(functions, image, repeat):
+    """Median milliseconds of each function, called in turns."""
+    spent = [[] for _ in functions]
+    for turn in range(repeat + 2):
+        for function, seconds in zip(functions, spent, strict=True):
+            began = time.perf_counter()
+            function(image)
+            if turn > 1:
+                seconds.append(time.perf_counter() - began)
+    return [1000 * statistics.median(seconds) for seconds in spent]
+
+
+def main():
+    """Exports, measures and prints."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model", required=True)
+    parser.add_argument("--data", required=True)
+    parser.add_argument("--formats", default=",".join(EXPORTS))
+    parser.add_argument("--repeat", type=int, default=20)
+    chosen = parser.parse_args()
+    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    import keras_rlr
+    from keras_rlr.datasets import FolderDataset
+    from keras_rlr.inputs.images import to_square_rgb
+    from keras_rlr.metrics.functional import auroc
+
+    model = keras_rlr.RLR.from_preset(chosen.model)
+    compact = model.compact()
+    normal = FolderDataset(chosen.data, "train")
+    test = FolderDataset(chosen.data, "test")
+    elements = [test[i] for i in range(len(test))]
+    images = [to_square_rgb(e["image"], model.image_size, "it")[None] for e in elements]
+    labels = np.array([e["label"] for e in elements])
+    names = np.array([e["category"] for e in elements])
+
+    def mean_auroc(scores):
+        of = [auroc(labels[names == n], scores[names == n]) for n in sorted(set(names))]
+        return 100 * np.mean(of)
+
+    expected = model.predict(np.concatenate(images), verbose=0)
+    scale = np.abs(expected["anomaly_map"]).max()
+    print(f"Keras: image AUROC {mean_auroc(expected['anomaly_score']):.2f}", flush=True)
+    for name in chosen.formats.split(","):
+        format, _, quantize = name.partition(":")
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "1"
+            manifest = model.export(
+                path, format=format, quantize=quantize or None, images=normal
+            )
+            run = runner_of(format, path)
+            outputs = [run(image) for image in images]
+            times = milliseconds(
+                (compact.predict_on_batch, run), images[0], chosen.repeat
+            )
+        maps = np.concatenate([o["anomaly_map"] for o in outputs])
+        scores = np.concatenate([o["anomaly_score"] for o in outputs])
+        changed = "no threshold"
+        if "is_anomalous" in outputs[0]:
+            found = np.concatenate([o["is_anomalous"] for o in outputs])
+            changed = (
+                f"{int((found != expected['is_anomalous']).sum())} decisions changed"
+            )
+        size = sum(file["bytes"] for file in manifest["files"].values()) / 2**20
+        print(
+            f"{name:15} {size:6.1f} MiB  {times[1]:6.1f} ms, Keras {times[0]:.1f}, "
+            f"{times[0] / times[1]:.2f} times as fast; image AUROC "
+            f"{mean_auroc(scores):.2f}, maps differ by "
+            f"{np.abs(maps - expected['anomaly_map']).max() / scale:.1e}, {changed}",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()
