@@ -25,8 +25,12 @@ SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp"}
 def read_square(path, size):
     """float32 RGB in 0-255, (1, size, size, 3), turned upright and resized."""
     with Image.open(path, formats=FORMATS) as image:
-        upright = ImageOps.exif_transpose(image).convert("RGB")
-        square = upright.resize((size, size), Image.Resampling.BILINEAR)
+        upright = ImageOps.exif_transpose(image)
+        if upright.mode.startswith("I"):
+            # 16 bits; Pillow's conversion to RGB would make most of them white.
+            grey = np.asarray(upright, "float32") / 257
+            upright = Image.fromarray(grey.round().astype("uint8"))
+        square = upright.convert("RGB").resize((size, size), Image.Resampling.BILINEAR)
     return np.asarray(square, "float32")[None]
 
 
@@ -50,7 +54,8 @@ def main():
         began = time.perf_counter()
         try:
             outputs = run(image=read_square(path, size))
-        except (OSError, ValueError) as error:
+        # Damaged files make Pillow's decoders raise nearly anything.
+        except Exception as error:
             rows.writerow([path, "", "", "", error])
             continue
         elapsed = 1000 * (time.perf_counter() - began)

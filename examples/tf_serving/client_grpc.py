@@ -12,6 +12,8 @@ import grpc
 import tensorflow as tf
 from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
+# As many as config/batching.config joins.
+MOST = 16
 STATUS = {1: "can't be decoded", 2: "has too many pixels"}
 
 
@@ -35,15 +37,21 @@ def main():
     parser.add_argument("--label", help="stable or candidate; the newest without")
     parser.add_argument("--server", default="localhost:8500")
     chosen = parser.parse_args()
-    files = [path.read_bytes() for path in chosen.images]
     with grpc.insecure_channel(chosen.server) as channel:
         service = prediction_service_pb2_grpc.PredictionServiceStub(channel)
-        answer = service.Predict(make_request(files, chosen.label), timeout=60)
-    scores, statuses = (
-        tf.make_ndarray(answer.outputs[name]) for name in ("anomaly_score", "status")
-    )
-    for path, score, status in zip(chosen.images, scores, statuses, strict=True):
-        print(f"{path}: {STATUS.get(int(status), f'{score:.4f}')}")
+        for start in range(0, len(chosen.images), MOST):
+            paths = chosen.images[start : start + MOST]
+            request = make_request([path.read_bytes() for path in paths], chosen.label)
+            try:
+                answer = service.Predict(request, timeout=60)
+            except grpc.RpcError as error:
+                raise SystemExit(f"{chosen.server}: {error.details()}") from None
+            scores, statuses = (
+                tf.make_ndarray(answer.outputs[name])
+                for name in ("anomaly_score", "status")
+            )
+            for path, score, status in zip(paths, scores, statuses, strict=True):
+                print(f"{path}: {STATUS.get(int(status), f'{score:.4f}')}")
 
 
 if __name__ == "__main__":

@@ -12,6 +12,8 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+# As many as config/batching.config joins.
+MOST = 16
 STATUS = {1: "can't be decoded", 2: "has too many pixels"}
 
 
@@ -34,6 +36,8 @@ def predict(url, label, files):
             return json.load(answer)["predictions"]
     except urllib.error.HTTPError as error:
         raise SystemExit(f"The server refused: {error.read().decode()}") from None
+    except urllib.error.URLError as error:
+        raise SystemExit(f"There is no server at {url}: {error.reason}") from None
 
 
 def describe(output):
@@ -51,10 +55,12 @@ def main():
     parser.add_argument("--label", help="stable or candidate; the newest without")
     parser.add_argument("--url", default="http://localhost:8501")
     chosen = parser.parse_args()
-    files = [path.read_bytes() for path in chosen.images]
-    outputs = predict(chosen.url, chosen.label, files)
-    for path, output in zip(chosen.images, outputs, strict=True):
-        print(f"{path}: {describe(output)}")
+    for start in range(0, len(chosen.images), MOST):
+        paths = chosen.images[start : start + MOST]
+        files = [path.read_bytes() for path in paths]
+        outputs = predict(chosen.url, chosen.label, files)
+        for path, output in zip(paths, outputs, strict=True):
+            print(f"{path}: {describe(output)}")
 
 
 if __name__ == "__main__":

@@ -47,11 +47,13 @@ def command(model, file_format, output, quantize, data, as_json):
     """
     start_backend()
     from keras_rlr.export.export_model import check_arguments, export_model
+    from keras_rlr.export.target import Target
 
+    Target(output, file_format)
     place, detector = Path(model), load_run(model)
     config = run_config(place)
     images = _images(data, config)
-    check_arguments(detector, Path(output), file_format, quantize, images)
+    check_arguments(detector, file_format, quantize, images)
     manifest = export_model(
         detector,
         output,
@@ -59,7 +61,7 @@ def command(model, file_format, output, quantize, data, as_json):
         quantize,
         images=images,
         categories=config["data"]["categories"] if config else (),
-        evaluation=_evaluation(place, config, detector),
+        evaluation=_evaluation(place, detector),
     )
     if as_json:
         click.echo(json.dumps({"output": output, **manifest}, indent=2))
@@ -84,17 +86,16 @@ def _images(data, config):
         return None
 
 
-def _evaluation(place, config, detector):
+def _evaluation(place, detector):
     """The figures of `keras-rlr evaluate`, if they are of this model."""
-    from keras_rlr.models.describe_model import describe_model
+    from keras_rlr.models.weights_version import weights_version
 
     folder = place if place.is_dir() else place.parent
     file = folder / "evaluation" / "metrics.json"
-    if config is None or not file.is_file():
+    if not file.is_file():
         return None
     found = json.loads(file.read_text(encoding="utf-8"))
-    same_model = found["model"] == json.loads(json.dumps(describe_model(detector)))
-    if not same_model or found["protocol"]["epoch"] != config["trained_epochs"]:
+    if found.get("model_version") != weights_version(detector):
         return None
     kept = ("categories", "mean", "pooled", "protocol", "data")
     return {name: found[name] for name in kept}

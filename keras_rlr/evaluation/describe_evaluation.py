@@ -1,6 +1,7 @@
 from keras_rlr.evaluation.confusion import confusion
 from keras_rlr.models.describe_model import describe_model
 from keras_rlr.models.environment import describe_environment
+from keras_rlr.models.weights_version import weights_version
 
 _LAST_EPOCH = (
     "The model is that of the last epoch: nothing was selected on the test set."
@@ -41,8 +42,9 @@ def describe_evaluation(
             were selected on the test set.
 
     Returns:
-        The result with "thresholds", "confusion", "protocol", "model", "training",
-        "data" and "environment", fit for JSON.
+        The result with "thresholds", "confusion", "protocol", "model",
+        "model_version" (of its weights), "training", "data" and "environment", fit
+        for JSON.
     """
     thresholds = {name: model.thresholds.of(name) for name in predictions.names}
     epochs = None if run is None else run.get("trained_epochs")
@@ -62,6 +64,7 @@ def describe_evaluation(
             "aupro_false_positive_rate_limit": fpr_limit,
         },
         "model": describe_model(model),
+        "model_version": weights_version(model),
         "training": None if run is None else run["training"],
         "data": {
             "path": str(dataset.path),

@@ -8,6 +8,8 @@ from keras_rlr.models.preprocessor import resize_weights_in_graph
 OK, UNDECODABLE, REFUSED = 0, 1, 2
 # 400 MB as float32: larger ones would let one request take a server's memory.
 MOST_PIXELS = 2**25
+# A line of more makes the weights of the resize as large.
+LONGEST_SIDE = 2**16
 
 
 def decode_images(encoded, size):
@@ -22,15 +24,15 @@ def decode_images(encoded, size):
 
     Returns:
         float32 tensor (batch, size, size, 3), RGB in 0-255, and int32 tensor (batch,):
-        0 decoded, 1 undecodable, 2 refused for more than 2^25 pixels. What was not
-        decoded is black.
+        0 decoded, 1 undecodable, 2 refused for more than 2^25 pixels or a side of
+        more than 2^16. What was not decoded is black.
     """
 
     def decode(file):
         # A data set can leave out what fails; nothing else in a graph can.
         shape = _attempt(file, _declared_shape, tf.zeros((2,), tf.int64))
         pixels = tf.reduce_prod(shape)
-        refused = pixels > MOST_PIXELS
+        refused = (pixels > MOST_PIXELS) | (tf.reduce_max(shape) > LONGEST_SIDE)
         image, decoded = _attempt(
             file,
             lambda file: (_square(_upright(file), size), True),
@@ -47,6 +49,8 @@ def decode_images(encoded, size):
             tf.TensorSpec((size, size, 3), tf.float32),
             tf.TensorSpec((), tf.int32),
         ),
+        # Ten at a time would take ten times the memory.
+        parallel_iterations=1,
     )
 
 
@@ -87,7 +91,8 @@ def _declared_shape(file):
 
     def bmp(file):
         shape = tf.abs(_numbers(file, 18, 2, tf.int32)[::-1])
-        return tf.where(_is(file, b"BM"), shape, 0)
+        is_known = _is(file, b"BM") & (_numbers(file, 14, 1, tf.int32)[0] >= 40)
+        return tf.where(is_known, shape, 0)
 
     def jpeg(file):
         return tf.cast(tf.io.extract_jpeg_shape(file)[:2], tf.int64)
@@ -126,14 +131,19 @@ def _png(file):
 
 
 def _bmp(file):
+    header = _numbers(file, 14, 1, tf.int32)[0]
     bits = _numbers(file, 28, 1, tf.int16)[0]
     compression = _numbers(file, 30, 1, tf.int32)[0]
+    # Zeros at the end, so that there are always as many.
+    padded = tf.strings.join([file, b"\0" * 2048])
+    masks = tf.strings.substr(padded, 54, 12)
+    usual = tf.equal(masks, b"\0\0\xff\0\0\xff\0\0\xff\0\0\0")
     # Of 8 bits they are grey if their palette is; TensorFlow does not look at it.
-    begin = 14 + _numbers(file, 14, 1, tf.int32)[0]
-    palette = tf.strings.substr(file, tf.minimum(begin, 1024), 1024)
-    is_grey = tf.equal(palette, bytes(v for i in range(256) for v in (i, i, i, 0)))
-    known = (bits == 24) | (bits == 32) | ((bits == 8) & is_grey)
-    known &= (compression == 0) | ((compression == 3) & (bits == 32))
+    start = tf.clip_by_value(14 + header, 0, 256)
+    palette = tf.reshape(_numbers(padded, start, 1024, tf.uint8), (256, 4))[:, :3]
+    is_grey = tf.reduce_all(palette == tf.range(256, dtype=tf.int64)[:, None])
+    plain = (compression == 0) & ((bits == 24) | (bits == 32) | ((bits == 8) & is_grey))
+    known = plain | ((compression == 3) & (bits == 32) & usual)
     with tf.control_dependencies([tf.debugging.Assert(known, ["kind"])]):
         image = tf.io.decode_bmp(file)
     image = tf.cond(

@@ -4,6 +4,8 @@ import tensorflow as tf
 
 _TAG = 0x0112
 _MOST_ENTRIES = 1024
+# Cameras write a dozen; a file made of nothing else must not keep a server busy.
+_MOST_PARTS = 4096
 
 
 def exif_orientation(encoded):
@@ -58,9 +60,12 @@ def _in_jpeg(file):
             file.number(position + 4, 6) == int.from_bytes(b"Exif\0\0", "big")
         )
         length = tf.maximum(file.number(position + 2, 2), 2)
-        return position + 2 + length, tf.where(is_exif, position + 10, found)
+        # A marker may have any number of these bytes before it.
+        is_filling = file.number(position, 2) == 0xFFFF
+        following = tf.where(is_filling, position + 1, position + 2 + length)
+        return following, tf.where(is_exif, position + 10, found)
 
-    return tf.while_loop(goes_on, go_on, (_int64(2), _int64(0)))[1]
+    return _search(goes_on, go_on, start=2)
 
 
 def _in_png(file):
@@ -75,7 +80,12 @@ def _in_png(file):
         following = position + 12 + file.number(position, 4)
         return following, tf.where(is_exif, position + 8, found)
 
-    return tf.while_loop(goes_on, go_on, (_int64(8), _int64(0)))[1]
+    return _search(goes_on, go_on, start=8)
+
+
+def _search(goes_on, go_on, start):
+    begin = (_int64(start), _int64(0))
+    return tf.while_loop(goes_on, go_on, begin, maximum_iterations=_MOST_PARTS)[1]
 
 
 def _in_tiff(file, start):

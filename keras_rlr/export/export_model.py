@@ -1,24 +1,17 @@
-import contextlib
-import os
-import shutil
-import tempfile
-from pathlib import Path
+import itertools
+import warnings
 
 import keras
 import numpy as np
 
 from keras_rlr.export.sample_images import sample_images
-from keras_rlr.inputs.images import to_array, to_rgb
+from keras_rlr.export.target import Target
+from keras_rlr.inputs.image_source import ImageSource
+from keras_rlr.inputs.images import refuse_unit_range, to_array, to_rgb
 
-# Of a file its name in a folder; a SavedModel is a folder itself.
-FORMATS = {
-    "saved_model": None,
-    "litert": "model.tflite",
-    "onnx": "model.onnx",
-    "openvino": "model.xml",
-}
 QUANTIZATIONS = ("float16", "dynamic", "int8")
-_MOST_IMAGES = 128
+_MOST_COMPARED = 8
+_MOST_REPRESENTATIVE = 64
 
 
 def export_model(
@@ -45,9 +38,10 @@ def export_model(
             so on.
         format: "saved_model", "litert", "onnx" or "openvino".
         quantize: For "litert": "float16", "dynamic" or "int8"; None for float32.
-        images: Images like those the model will see, arrays (height, width, channels)
-            of any sizes: to compare on and, for "int8", to take the range of
-            activations from, which needs them. By default drawn ones are compared.
+        images: Images like those the model will see, any kind of data that `fit`
+            takes: 8 are compared on and, for "int8", the range of activations is
+            taken from 64, evenly chosen where there are more. By default drawn ones
+            are compared.
         categories: Names of the categories it was trained on, for the manifest.
         evaluation: Figures of the model, fit for JSON, for the manifest.
 
@@ -68,12 +62,11 @@ def export_model(
     ```
     """
     format = {"tf_saved_model": "saved_model"}.get(format, format)
-    path = Path(path)
-    check_arguments(model, path, format, quantize, images)
-    images = _usable_images(images, model.image_size)
+    target = Target(path, format)
+    check_arguments(model, format, quantize, images)
+    most = _MOST_REPRESENTATIVE if quantize == "int8" else _MOST_COMPARED
+    images = _usable_images(images, model.image_size, most)
     if model.threshold is None:
-        import warnings
-
         warnings.warn(
             "The model has no threshold, so its export makes no decisions: call "
             "calibrate(normal_images) before to have `is_anomalous`.",
@@ -85,7 +78,8 @@ def export_model(
         "categories": list(categories),
         "evaluation": evaluation,
     }
-    with _staging(path, format) as folder:
+    with target.staging() as folder:
+        request["name"] = target.name
         if keras.backend.backend() == "tensorflow":
             from keras_rlr.export.write_export import write_export
 
@@ -95,12 +89,8 @@ def export_model(
         return write_in_tensorflow(model, folder, images, request)
 
 
-def check_arguments(model, path, format, quantize, images):
+def check_arguments(model, format, quantize, images):
     """Refuses what can't be exported, before any work."""
-    if format not in FORMATS:
-        raise ValueError(
-            f"Unknown format {format!r}. Expected one of {', '.join(FORMATS)}."
-        )
     if quantize is not None and (format != "litert" or quantize not in QUANTIZATIONS):
         raise ValueError(
             f"`quantize` is for the format 'litert' and one of "
@@ -116,67 +106,26 @@ def check_arguments(model, path, format, quantize, images):
             "This model standardises its features and was never trained, so there is "
             "nothing to export. Call fit(train_ds) first."
         )
-    suffixes = {name and Path(name).suffix for name in FORMATS.values()}
-    expected = Path(FORMATS[format] or "").suffix
-    if path.suffix in suffixes - {None} and path.suffix != expected:
-        raise ValueError(
-            f"'{path}' is a name for another format than {format!r}. Expected "
-            + (
-                f"one that ends in {expected}, or a folder."
-                if expected
-                else "a folder."
-            )
-        )
-    if path.is_dir() and not any(path.iterdir()):
-        return
-    if path.exists():
-        raise FileExistsError(
-            f"There is something at '{path}' already. Remove it, or export to another "
-            "path; for TensorFlow Serving, to the next number."
-        )
 
 
-def _usable_images(images, size):
+def _usable_images(images, size, most):
     """uint8 arrays (height, width, 3), evenly chosen of those given."""
     if images is None:
         return list(sample_images(4, size))
-    count = min(len(images), _MOST_IMAGES)
-    if not count:
-        raise ValueError("There are no images to compare on. Give one at least.")
-    chosen = np.linspace(0, len(images) - 1, count).astype(int)
+    source = ImageSource(images, 1)
+    if source.is_indexed:
+        count = source.num_batches()
+        batches = source.pick(np.linspace(0, count - 1, min(count, most)).astype(int))
+    else:
+        batches = itertools.islice(source.batches(), most)
     usable = []
-    for index in map(int, chosen):
-        element = images[index]
-        element = element["image"] if isinstance(element, dict) else element
-        rgb = to_rgb(to_array(element), f"image {index}")
+    for element in itertools.chain.from_iterable(batches):
+        image = to_array(element["image"])
+        if not usable:
+            refuse_unit_range([image])
+        image = image[..., None] if image.ndim == 2 else image
+        rgb = to_rgb(image, f"image {len(usable)}")
         usable.append(np.clip(np.rint(rgb), 0, 255).astype("uint8"))
+    if not usable:
+        raise ValueError("There are no images to compare on. Give one at least.")
     return usable
-
-
-@contextlib.contextmanager
-def _staging(path, format):
-    """A folder to write to, whose content takes its place when the block ends well."""
-    single = Path(FORMATS[format] or "").suffix
-    as_file = bool(single) and path.suffix == single
-    path.parent.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix=f".{path.stem}.", dir=path.parent))
-    try:
-        yield folder
-        umask = os.umask(0)
-        os.umask(umask)
-        for file in folder.rglob("*"):
-            file.chmod((0o777 if file.is_dir() else 0o666) & ~umask)
-            with contextlib.suppress(IsADirectoryError), file.open("rb+") as stream:
-                os.fsync(stream.fileno())
-        if as_file:
-            # The manifest comes last: where it is, everything is.
-            for file in sorted(folder.iterdir(), key=lambda f: f.suffix == ".json"):
-                name = file.name.replace("model.", f"{path.stem}.")
-                if file.name == "manifest.json":
-                    name = f"{path.stem}.manifest.json"
-                os.replace(file, path.with_name(name))
-        else:
-            folder.chmod(0o777 & ~umask)
-            os.replace(folder, path)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)

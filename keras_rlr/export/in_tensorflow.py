@@ -1,5 +1,6 @@
 """Exports from JAX and PyTorch: a child process on TensorFlow writes them."""
 
+import importlib.util
 import json
 import os
 import subprocess
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-_ERRORS = {error.__name__: error for error in (ValueError, ImportError)}
+_ERRORS = {error.__name__: error for error in (ValueError, ImportError, RuntimeError)}
 
 
 def write_in_tensorflow(model, folder, images, request):
@@ -31,6 +32,12 @@ def write_in_tensorflow(model, folder, images, request):
     """
     from keras_rlr.models.save_model import save_without_optimizer
 
+    if importlib.util.find_spec("tensorflow") is None:
+        raise ImportError(
+            "Every format is written by TensorFlow, in a process of its own, and it is "
+            'not installed. Install it beside this backend: pip install "keras-rlr'
+            '[export]".'
+        )
     with tempfile.TemporaryDirectory() as name:
         work = Path(name)
         save_without_optimizer(model, work / "model.keras")
@@ -42,6 +49,8 @@ def write_in_tensorflow(model, folder, images, request):
             env={
                 **os.environ,
                 "KERAS_BACKEND": "tensorflow",
+                # This process may have all of its memory already.
+                "CUDA_VISIBLE_DEVICES": "-1",
                 "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
             },
             capture_output=True,
@@ -51,9 +60,8 @@ def write_in_tensorflow(model, folder, images, request):
         answer = work / "answer.json"
         if not answer.is_file():
             raise RuntimeError(
-                "The process that exports on TensorFlow failed. It needs TensorFlow "
-                'beside this backend (pip install "keras-rlr[export]"). Its last '
-                f"words:\n{child.stderr[-1500:]}"
+                "The process that exports on TensorFlow ended with code "
+                f"{child.returncode}. Its last words:\n{child.stderr[-1500:]}"
             )
         found = json.loads(answer.read_text(encoding="utf-8"))
     if "error" in found:
@@ -76,6 +84,9 @@ def main(work):
     except (ValueError, ImportError) as error:
         kind = "ImportError" if isinstance(error, ImportError) else "ValueError"
         answer = {"error": kind, "message": str(error)}
+    except Exception as error:
+        message = f"{type(error).__name__}: {error}"
+        answer = {"error": "RuntimeError", "message": message}
     (work / "answer.json").write_text(json.dumps(answer), encoding="utf-8")
 
 

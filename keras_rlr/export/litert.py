@@ -9,7 +9,6 @@ import tensorflow as tf
 
 from keras_rlr.export.portable_model import portable_model
 
-_MOST_REPRESENTATIVE = 64
 # Between these, activations stay float32 even in int8: hidden scores of attention are
 # -1e30, sums of squares and their roots span decades, and what attention projects
 # loses in 8 bits what tells a defect.
@@ -39,8 +38,8 @@ def write_litert(model, path, quantize=None, representative_images=None):
         options["target_spec"]["supported_types"] = [tf.float16]
     portable.export(str(path), format="litert", verbose=False, **options)
     if quantize == "int8":
-        images = representative_images[:_MOST_REPRESENTATIVE]
-        path.write_bytes(_in_8_bits(portable, _float_tensors(path), images))
+        content = _in_8_bits(portable, _float_tensors(path), representative_images)
+        path.write_bytes(content)
 
 
 def _float_tensors(path):

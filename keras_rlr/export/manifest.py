@@ -3,21 +3,10 @@
 import hashlib
 import json
 
-import numpy as np
-from keras import ops
-
 from keras_rlr.models.describe_model import describe_model
 from keras_rlr.models.environment import describe_environment
 
 VERSION = 1
-
-
-def weights_version(model):
-    """Twelve hexadecimal digits that change with any weight of a model."""
-    digest = hashlib.sha256()
-    for weight in model.weights:
-        digest.update(np.ascontiguousarray(ops.convert_to_numpy(weight)).tobytes())
-    return digest.hexdigest()[:12]
 
 
 def describe_export(model, format, quantize, model_version, categories, evaluation):
@@ -27,7 +16,7 @@ def describe_export(model, format, quantize, model_version, categories, evaluati
         model: An `RLR` model.
         format: Name of the format.
         quantize: Kind of quantisation, or None.
-        model_version: See `weights_version`.
+        model_version: See `keras_rlr.models.weights_version`.
         categories: Names of what it was trained on.
         evaluation: Figures of the model, or None if it was not evaluated.
     """
@@ -68,8 +57,8 @@ def _saved_model_inputs():
             "image_bytes": {
                 "dtype": "string",
                 "shape": ["batch"],
-                "values": "JPEG, PNG or BMP files of at most 33554432 pixels; output "
-                "status: 0 decoded, 1 undecodable, 2 refused size",
+                "values": "JPEG, PNG or BMP files of at most 33554432 pixels and "
+                "65536 a side; output status: 0 decoded, 1 undecodable, 2 refused size",
             }
         },
         "info": {"request": {"dtype": "string", "shape": ["batch"]}},

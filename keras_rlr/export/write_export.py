@@ -1,19 +1,21 @@
 """Writes and compares an export; needs the TensorFlow backend."""
 
+import contextlib
 import importlib
 
 import numpy as np
 
 from keras_rlr.export.compare import TOLERANCES, compare
-from keras_rlr.export.manifest import (
-    describe_export,
-    describe_files,
-    manifest_text,
-    weights_version,
-)
+from keras_rlr.export.decode_images import LONGEST_SIDE, MOST_PIXELS
+from keras_rlr.export.manifest import describe_export, describe_files, manifest_text
+from keras_rlr.export.sample_images import sample_images
 from keras_rlr.inputs.images import to_square_rgb
+from keras_rlr.models.compact_copy import compact_copy
+from keras_rlr.models.weights_version import weights_version
 
 _COMPARED = 8
+# Exports compute in float32, whatever the model was trained in.
+_TOLERANCES_OF_DTYPES = {"float32": 0.0, "float16": 0.02, "bfloat16": 0.1}
 _NEEDS = {
     "saved_model": ("tensorflow",),
     "litert": ("ai_edge_litert",),
@@ -22,7 +24,7 @@ _NEEDS = {
 }
 
 
-def write_export(model, folder, images, format, quantize, categories, evaluation):
+def write_export(model, folder, images, format, name, quantize, categories, evaluation):
     """Writes an export and its manifest into a folder, and compares.
 
     Args:
@@ -30,6 +32,7 @@ def write_export(model, folder, images, format, quantize, categories, evaluation
         folder: An empty folder.
         images: List of uint8 arrays (height, width, 3).
         format: See `export_model`, like the others.
+        name: The file's name, None for a SavedModel.
         quantize: Kind of quantisation.
         categories: List of names.
         evaluation: Figures, or None.
@@ -45,27 +48,56 @@ def write_export(model, folder, images, format, quantize, categories, evaluation
     version = weights_version(model)
     manifest = describe_export(model, format, quantize, version, categories, evaluation)
     chosen = np.linspace(0, len(images) - 1, min(len(images), _COMPARED)).astype(int)
-    compared = [images[i] for i in chosen]
-    expected = model.predict(compared, verbose=0)
     square = [to_square_rgb(image, model.image_size, "an image") for image in images]
+    takes = [images[i] for i in chosen if _is_served(images[i], format)]
+    takes = takes or list(sample_images(1, model.image_size))
+    with _exact_products():
+        expected = model.predict(takes, verbose=0)
     runners, manifest["operators"] = _write(
-        model.compact(), folder, format, quantize, square, manifest
+        compact_copy(model, dtype="float32"),
+        folder / (name or ""),
+        format,
+        quantize,
+        square,
+        manifest,
     )
-    takes = compared if format == "saved_model" else [square[i][None] for i in chosen]
+    if format != "saved_model":
+        takes = [to_square_rgb(x, model.image_size, "an image")[None] for x in takes]
+    tolerance = max(TOLERANCES[quantize], _TOLERANCES_OF_DTYPES[model.compute_dtype])
     manifest["comparison"] = {}
-    for name, run in runners.items():
+    for runner, run in runners.items():
         outputs = [run(image) for image in takes]
         found = {key: np.concatenate([o[key] for o in outputs]) for key in outputs[0]}
-        result = compare(expected, found, model.threshold, TOLERANCES[quantize])
-        manifest["comparison"][name] = result
+        result = compare(expected, found, model.threshold, tolerance)
+        manifest["comparison"][runner] = result
         if not result["passed"]:
-            raise ValueError(_disagreement(name, result))
+            raise ValueError(_disagreement(runner, result, quantize))
     manifest["files"] = describe_files(folder)
     (folder / "manifest.json").write_text(manifest_text(manifest), encoding="utf-8")
     return manifest
 
 
-def _write(model, folder, format, quantize, square, manifest):
+def _is_served(image, format):
+    """Whether `serve_bytes` takes an image of this size."""
+    height, width = image.shape[:2]
+    fits = height * width <= MOST_PIXELS and max(height, width) <= LONGEST_SIDE
+    return fits or format != "saved_model"
+
+
+@contextlib.contextmanager
+def _exact_products():
+    """Without TF32, by which GPUs compute unasked."""
+    import tensorflow as tf
+
+    before = tf.config.experimental.tensor_float_32_execution_enabled()
+    tf.config.experimental.enable_tensor_float_32_execution(False)
+    try:
+        yield
+    finally:
+        tf.config.experimental.enable_tensor_float_32_execution(before)
+
+
+def _write(model, path, format, quantize, square, manifest):
     if format == "saved_model":
         from keras_rlr.export.saved_model import (
             saved_model_operators,
@@ -74,24 +106,21 @@ def _write(model, folder, format, quantize, square, manifest):
         )
         from keras_rlr.export.warm_up import write_warm_up
 
-        write_saved_model(model, folder, manifest)
-        manifest["warm_up_requests"] = write_warm_up(folder)
-        return saved_model_runners(folder), saved_model_operators(folder)
+        write_saved_model(model, path, manifest)
+        manifest["warm_up_requests"] = write_warm_up(path)
+        return saved_model_runners(path), saved_model_operators(path)
     if format == "litert":
         from keras_rlr.export import litert
 
-        path = folder / "model.tflite"
         litert.write_litert(model, path, quantize, square)
         return litert.litert_runners(path), litert.litert_operators(path)
     if format == "onnx":
         from keras_rlr.export import onnx
 
-        path = folder / "model.onnx"
         onnx.write_onnx(model, path)
         return onnx.onnx_runners(path), onnx.onnx_operators(path)
     from keras_rlr.export import openvino
 
-    path = folder / "model.xml"
     openvino.write_openvino(model, path)
     return openvino.openvino_runners(path), openvino.openvino_operators(path)
 
@@ -107,12 +136,12 @@ def _check_packages(format):
             ) from error
 
 
-def _disagreement(name, result):
+def _disagreement(name, result, quantize):
+    advice = " Another `quantize`, or none, is more exact." if quantize else ""
     return (
         f"The export does not agree with the model, so nothing was written. On "
         f"{result['images']} images, {name} differs by {result['map_difference']:.2g} "
         f"of the largest value in maps and by {result['score_difference']:.2g} in "
         f"scores, where {result['tolerance']:g} is allowed, and decides "
-        f"{result['decisions_changed_beyond_margin']} images otherwise. Another "
-        "`quantize`, or none, is more exact."
+        f"{result['decisions_changed_beyond_margin']} images otherwise.{advice}"
     )

@@ -1,15 +1,30 @@
+import json
+import re
+
 import numpy as np
 from keras import ops
 
 from keras_rlr.models.distribution import distribution_scope
 
 
-def compact_copy(model):
-    """Returns a copy of an `RLR` model with its references folded."""
+def compact_copy(model, dtype=None):
+    """Returns a copy of an `RLR` model with its references folded.
+
+    Args:
+        model: The model; of a compact one itself is returned.
+        dtype: A dtype policy for the copy, or None for the model's.
+    """
     if model.is_compact:
         return model
+    settings = {**model.get_config(), "compact": True}
+    if dtype is not None:
+        # A backbone that was built under a policy of mixed precision holds it.
+        backbone = re.sub(
+            '"mixed_b?float16"', f'"{dtype}"', json.dumps(settings["backbone"])
+        )
+        settings.update(backbone=json.loads(backbone), dtype=dtype)
     with distribution_scope(model.distribution):
-        copy = type(model).from_config({**model.get_config(), "compact": True})
+        copy = type(model).from_config(settings)
         values = {variable.path: variable for variable in model.variables}
         for variable in copy.variables:
             if variable.path in values:

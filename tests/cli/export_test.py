@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+from keras_rlr.datasets import write_procedural_dataset
+from keras_rlr.training import train
 from tests.run_command import run
 from tests.tiny_model import random_images, tiny_model
 
@@ -56,3 +58,29 @@ def test_refuses_with_a_sentence(options, message, saved, tmp_path, monkeypatch)
     assert result.exit_code == 2
     assert message in result.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_brings_its_images_categories_and_figures(tmp_path):
+    data = write_procedural_dataset(
+        tmp_path / "data", image_size=64, train_per_category=12, test_normal=3,
+        test_anomalous=2, categories=["gear", "wood"],
+    )  # fmt: skip
+    folder = tmp_path / "run"
+    with pytest.warns(UserWarning, match="too few for a false-positive rate"):
+        train(
+            data, folder, epochs=1, backbone="efficientnet_lite2", levels=(3,),
+            image_size=96, hidden_dims=(16,), num_blocks=1, calibration_fraction=0.34,
+        )  # fmt: skip
+    result = run("evaluate", "--data", data, "--model", folder, "--json")
+    figures = json.loads(result.stdout)
+    options = ("--format", "litert", "--json", "--model", folder)
+    result = run("export", *options, "--output", tmp_path / "first")
+    assert result.exit_code == 0, result.output
+    manifest = json.loads(result.stdout)
+    assert manifest["categories"] == ["gear", "wood"]
+    assert manifest["comparison"]["litert"]["images"] == 8
+    assert manifest["evaluation"]["mean"] == figures["mean"]
+    # Trained further, the model is not the one that was evaluated.
+    train(data, folder, epochs=2, resume=True)
+    result = run("export", *options, "--output", tmp_path / "second", "--data", data)
+    assert json.loads(result.stdout)["evaluation"] is None

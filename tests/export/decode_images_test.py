@@ -61,6 +61,12 @@ def deep_color():
     return tf.io.encode_png(pixels).numpy()
 
 
+def with_fourth_bytes():
+    file = bytearray(encode(PICTURE.convert("L"), "BMP"))
+    file[57 : 54 + 1024 : 4] = b"\xff" * 256
+    return bytes(file)
+
+
 FILES = {
     "JPEG": encode(PICTURE, "JPEG"),
     "JPEG, best": encode(PICTURE, "JPEG", quality=100, subsampling=0),
@@ -85,6 +91,8 @@ FILES = {
         for format in ("JPEG", "PNG")
         for value in (1, 2, 3, 4, 5, 6, 7, 8, 9)
     },
+    "BMP, grey with other fourth bytes": with_fourth_bytes(),
+    "JPEG, filled": b"\xff\xd8\xff" + with_orientation(6, "JPEG")[2:],
     "JPEG, big-endian orientation": with_orientation(6, "JPEG", little=False),
 }
 
@@ -115,6 +123,8 @@ BAD = {
     "header alone": (FILES["JPEG"][:20], UNDECODABLE),
     "no pixels": (huge_png(0, 10), UNDECODABLE),
     "8000x6000": (huge_png(8000, 6000), REFUSED),
+    "one long line": (huge_png(70_000, 10), REFUSED),
+    "BMP of OS/2": (FILES["BMP"][:14] + b"\x0c" + FILES["BMP"][15:], UNDECODABLE),
     "negative": (huge_png(2**31 + 5, 10), UNDECODABLE),
 }
 
@@ -144,3 +154,11 @@ def test_damaged_exif_data_is_no_orientation_or_another(position, decode):
     file[start + 6 + position % 40] ^= 0xFF
     images, status = decode([bytes(file)])
     assert status == [OK] and np.isfinite(images).all()
+
+
+def test_a_file_of_nothing_but_segments_does_not_keep_it_busy(decode):
+    file = FILES["JPEG"]
+    many = file[:2] + b"\xff\xfe\x00\x02" * 100_000 + file[2:]
+    images, status = decode([many])
+    assert status == [OK]
+    np.testing.assert_allclose(images[0], expected(file), atol=2e-3)

@@ -9,9 +9,10 @@ import sys
 import keras
 import numpy as np
 import pytest
+from ai_edge_litert.interpreter import Interpreter
 
 from keras_rlr.export import compare as compare_module
-from keras_rlr.export import write_export
+from keras_rlr.export import litert, write_export
 from keras_rlr.inputs.images import to_square_rgb
 from tests.tiny_model import IMAGE_SIZE, random_images, tiny_model
 
@@ -97,7 +98,7 @@ def assert_same(found, expected, tolerance=1e-4):
 def test_files_say_what_the_model_says(format, model, tmp_path):
     path = tmp_path / f"detector{SUFFIXES[format]}"
     manifest = model.export(path, format=format, categories=["a", "b"])
-    written = json.loads((tmp_path / "detector.manifest.json").read_text())
+    written = json.loads((tmp_path / f"{path.name}.manifest.json").read_text())
     assert written == json.loads(json.dumps(manifest))
     assert written["categories"] == ["a", "b"]
     assert written["threshold"] == model.threshold
@@ -123,7 +124,10 @@ def test_smaller_numbers_make_smaller_files(quantize, exact, model, tmp_path):
     small = model.export(
         tmp_path / "small.tflite", format="litert", quantize=quantize, images=images
     )
-    sizes = [manifest["files"]["model.tflite"]["bytes"] for manifest in (exact, small)]
+    sizes = [
+        manifest["files"][name]["bytes"]
+        for manifest, name in ((exact, "exact.tflite"), (small, "small.tflite"))
+    ]
     assert sizes[1] < sizes[0]
     assert small["quantize"] == quantize
     square = to_square_rgb(images, IMAGE_SIZE, "images")
@@ -154,7 +158,7 @@ def test_an_uncalibrated_model_makes_no_decisions(tmp_path):
 
 
 @pytest.mark.backend_independent
-@pytest.mark.parametrize("name", ["1", "model.tflite"])
+@pytest.mark.parametrize("name", ["new/1", "new/model.tflite"])
 def test_what_disagrees_is_not_left_behind(name, model, tmp_path, monkeypatch):
     tolerances = {**compare_module.TOLERANCES, None: -1.0}
     monkeypatch.setattr(write_export, "TOLERANCES", tolerances)
@@ -183,6 +187,13 @@ def test_what_disagrees_is_not_left_behind(name, model, tmp_path, monkeypatch):
             "int8 takes the range of every activation from images",
         ),
         ("m.onnx", {"format": "litert"}, ValueError, "name for another format"),
+        ("taken/file/1", {}, NotADirectoryError, "is a file, so nothing can be"),
+        (
+            "1",
+            {"images": np.full((2, 8, 8, 3), 0.5, "float32")},
+            ValueError,
+            "scaled to 0-1",
+        ),
         ("m.onnx", {}, ValueError, "name for another format than 'saved_model'"),
         ("taken", {}, FileExistsError, "There is something at"),
         ("1", {"images": []}, ValueError, "There are no images to compare on"),
@@ -194,6 +205,66 @@ def test_refuses_before_any_work(name, options, error, message, model, tmp_path)
     with pytest.raises(error, match=re.escape(message)):
         model.export(tmp_path / name, **options)
     assert [path.name for path in tmp_path.iterdir()] == ["taken"]
+
+
+@pytest.mark.backend_independent
+def test_formats_of_one_name_lie_side_by_side(model, tmp_path):
+    for format in ("litert", "onnx"):
+        model.export(tmp_path / f"m{SUFFIXES[format]}", format=format)
+    assert {path.name for path in tmp_path.iterdir()} == {
+        *("m.tflite", "m.tflite.manifest.json", "m.onnx", "m.onnx.manifest.json")
+    }
+    with pytest.raises(FileExistsError, match="m.onnx"):
+        model.export(tmp_path / "m.onnx", format="onnx")
+
+
+@pytest.mark.backend_independent
+def test_an_empty_folder_is_filled(model, tmp_path):
+    number = tmp_path.stat().st_ino
+    model.export(tmp_path, format="litert")
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {"model.tflite", "manifest.json"}
+    assert tmp_path.stat().st_ino == number
+
+
+@pytest.mark.backend_independent
+def test_mixed_precision_is_exported_in_float32(tmp_path):
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        mixed = tiny_model()
+    finally:
+        keras.config.set_dtype_policy("float32")
+    mixed.calibrate(random_images(20, seed=4), false_positive_rate=0.3)
+    manifest = mixed.export(tmp_path / "m.tflite", format="litert")
+    result = manifest["comparison"]["litert"]
+    assert 1e-4 < result["map_difference"] < 0.1 and result["passed"]
+
+
+@pytest.mark.backend_independent
+def test_int8_measures_on_images_from_all_of_the_data(model, tmp_path, monkeypatch):
+    seen = []
+    quantizer = litert._in_8_bits
+
+    def spy(portable, float_tensors, images):
+        seen.extend(images)
+        return quantizer(portable, float_tensors, images)
+
+    monkeypatch.setattr(litert, "_in_8_bits", spy)
+    images = random_images(130, seed=3)
+    data = [{"image": image, "label": 0} for image in images]
+    path = tmp_path / "m.tflite"
+    model.export(path, format="litert", quantize="int8", images=data)
+    places = [
+        int(np.flatnonzero((images == image).all((1, 2, 3)))[0])
+        for image in (np.asarray(square).astype("uint8") for square in seen)
+    ]
+    assert len(places) == 64 and places[0] == 0 and places[-1] == 129
+    assert sum(place >= 65 for place in places) == 32
+    tensors = Interpreter(str(path)).get_tensor_details()
+    kinds = {t["dtype"] for t in tensors if "/ffn" in t["name"]}
+    assert np.int8 in kinds
+    kinds = {t["dtype"] for t in tensors if "/anomaly_map" in t["name"]}
+    assert np.int8 not in kinds
 
 
 @pytest.mark.backend_independent
@@ -227,4 +298,7 @@ def test_the_backend_of_this_process_does_not_change(model, tmp_path):
     name = keras.backend.backend()
     model.export(tmp_path / "m.onnx", format="onnx")
     assert keras.backend.backend() == name
-    assert {path.name for path in tmp_path.iterdir()} == {"m.onnx", "m.manifest.json"}
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "m.onnx",
+        "m.onnx.manifest.json",
+    }
