@@ -28,7 +28,7 @@ def test_writes_a_model_and_its_manifest(saved, tmp_path):
     assert result.exit_code == 0, result.output
     assert "litert against the model, on 4 images: maps differ by" in result.stdout
     assert output.is_file()
-    manifest = json.loads((tmp_path / "edge.manifest.json").read_text())
+    manifest = json.loads((tmp_path / "edge.tflite.manifest.json").read_text())
     assert manifest["quantize"] == "float16"
 
 
