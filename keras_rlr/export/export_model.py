@@ -52,6 +52,7 @@ def export_model(
         ValueError: If an argument is not possible, the model was never trained, or
             the export does not agree with the model.
         FileExistsError: If there is something at `path`.
+        NotADirectoryError: If `path` goes through a file.
         ImportError: If a package that the format needs is not installed.
 
     Example:

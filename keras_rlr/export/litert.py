@@ -3,11 +3,13 @@
 import os
 import tempfile
 import warnings
+from collections import Counter
 
 import numpy as np
 import tensorflow as tf
 
 from keras_rlr.export.portable_model import portable_model
+from keras_rlr.inputs.images import to_square_rgb
 
 # Between these, activations stay float32 even in int8: hidden scores of attention are
 # -1e30, sums of squares and their roots span decades, and what attention projects
@@ -28,7 +30,7 @@ def write_litert(model, path, quantize=None, representative_images=None):
         quantize: None, "float16" (weights), "dynamic" (weights in 8 bits) or "int8"
             (weights and activations of the backbone and the feed-forward layers;
             input and output stay float32).
-        representative_images: List of float32 arrays (S, S, 3), for "int8".
+        representative_images: List of uint8 arrays (height, width, 3), for "int8".
     """
     portable = portable_model(model)
     options = {"target_spec": {"supported_ops": [tf.lite.OpsSet.TFLITE_BUILTINS]}}
@@ -38,7 +40,11 @@ def write_litert(model, path, quantize=None, representative_images=None):
         options["target_spec"]["supported_types"] = [tf.float16]
     portable.export(str(path), format="litert", verbose=False, **options)
     if quantize == "int8":
-        content = _in_8_bits(portable, _float_tensors(path), representative_images)
+        images = [
+            to_square_rgb(image, model.image_size, "an image")
+            for image in representative_images
+        ]
+        content = _in_8_bits(portable, _float_tensors(path), images)
         path.write_bytes(content)
 
 
@@ -95,10 +101,7 @@ def litert_operators(path):
     interpreter = Interpreter(
         model_path=str(path), experimental_op_resolver_type=_without_delegates()
     )
-    counts = {}
-    for entry in interpreter._get_ops_details():
-        counts[entry["op_name"]] = counts.get(entry["op_name"], 0) + 1
-    return counts
+    return dict(Counter(entry["op_name"] for entry in interpreter._get_ops_details()))
 
 
 def _without_delegates():

@@ -1,5 +1,7 @@
 """A model as an ONNX file."""
 
+from collections import Counter
+
 import numpy as np
 
 from keras_rlr.export.portable_model import portable_model
@@ -63,7 +65,4 @@ def onnx_operators(path):
     """Dict of the operators of an `.onnx` file and how often each occurs."""
     import onnx
 
-    counts = {}
-    for node in onnx.load(str(path)).graph.node:
-        counts[node.op_type] = counts.get(node.op_type, 0) + 1
-    return counts
+    return dict(Counter(node.op_type for node in onnx.load(str(path)).graph.node))

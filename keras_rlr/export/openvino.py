@@ -1,5 +1,7 @@
 """A model as OpenVINO's intermediate representation."""
 
+from collections import Counter
+
 from keras_rlr.export.portable_model import portable_model
 
 
@@ -39,7 +41,5 @@ def openvino_operators(path):
     """Dict of the operators of an `.xml` file and how often each occurs."""
     import openvino
 
-    counts = {}
-    for node in openvino.Core().read_model(str(path)).get_ops():
-        counts[node.get_type_name()] = counts.get(node.get_type_name(), 0) + 1
-    return counts
+    nodes = openvino.Core().read_model(str(path)).get_ops()
+    return dict(Counter(node.get_type_name() for node in nodes))

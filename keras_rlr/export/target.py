@@ -36,14 +36,12 @@ class Target:
         named = suffixes.get(self.path.suffix)
         if named and named != FORMATS[format]:
             expected = Path(FORMATS[format] or "").suffix
-            expected = (
-                f"one that ends in {expected}, or a folder"
-                if expected
-                else ("a folder")
+            wanted = (
+                f"one that ends in {expected}, or a folder" if expected else "a folder"
             )
             raise ValueError(
                 f"'{path}' is a name for another format than {format!r}. Expected "
-                f"{expected}."
+                f"{wanted}."
             )
         self.is_file = named is not None
         self.name = self.path.name if self.is_file else FORMATS[format]

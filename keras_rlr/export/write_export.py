@@ -48,7 +48,6 @@ def write_export(model, folder, images, format, name, quantize, categories, eval
     version = weights_version(model)
     manifest = describe_export(model, format, quantize, version, categories, evaluation)
     chosen = np.linspace(0, len(images) - 1, min(len(images), _COMPARED)).astype(int)
-    square = [to_square_rgb(image, model.image_size, "an image") for image in images]
     takes = [images[i] for i in chosen if _is_served(images[i], format)]
     takes = takes or list(sample_images(1, model.image_size))
     with _exact_products():
@@ -58,7 +57,7 @@ def write_export(model, folder, images, format, name, quantize, categories, eval
         folder / (name or ""),
         format,
         quantize,
-        square,
+        images,
         manifest,
     )
     if format != "saved_model":
@@ -97,7 +96,7 @@ def _exact_products():
         tf.config.experimental.enable_tensor_float_32_execution(before)
 
 
-def _write(model, path, format, quantize, square, manifest):
+def _write(model, path, format, quantize, images, manifest):
     if format == "saved_model":
         from keras_rlr.export.saved_model import (
             saved_model_operators,
@@ -112,7 +111,7 @@ def _write(model, path, format, quantize, square, manifest):
     if format == "litert":
         from keras_rlr.export import litert
 
-        litert.write_litert(model, path, quantize, square)
+        litert.write_litert(model, path, quantize, images)
         return litert.litert_runners(path), litert.litert_operators(path)
     if format == "onnx":
         from keras_rlr.export import onnx
