@@ -5,13 +5,11 @@ import click
 
 from keras_rlr.cli.backend import start_backend
 from keras_rlr.cli.model_location import load_run
-from keras_rlr.cli.options import json_option
+from keras_rlr.cli.options import json_option, model_option
 
 
 @click.command()
-@click.option(
-    "--model", required=True, type=click.Path(), help="Folder of a run, or .keras file."
-)
+@model_option
 @click.option(
     "--data",
     required=True,

@@ -6,6 +6,7 @@ from keras_rlr import __version__
 from keras_rlr.cli.failures import reporting_failures
 
 _COMMANDS = {
+    "app": "Try a model in the browser.",
     "benchmark": "Train what a table of the paper compares, and print both.",
     "calibrate": "Set the thresholds of a model from normal images.",
     "datasets": "List, download and check published data sets.",

@@ -62,6 +62,9 @@ def data_options(command):
 categories_option = click.option(
     "--categories", type=NAMES, help="Use these categories alone: bottle,cable."
 )
+model_option = click.option(
+    "--model", required=True, type=click.Path(), help="Folder of a run, or .keras file."
+)
 json_option = click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON object, nothing else."
 )

@@ -6,14 +6,12 @@ import click
 from keras_rlr.cli.backend import start_backend
 from keras_rlr.cli.decoder import load_decoder
 from keras_rlr.cli.model_location import load_run
-from keras_rlr.cli.options import AT_LEAST_ONE, json_option
+from keras_rlr.cli.options import AT_LEAST_ONE, json_option, model_option
 
 
 @click.command()
 @click.argument("images", type=click.Path(exists=True))
-@click.option(
-    "--model", required=True, type=click.Path(), help="Folder of a run, or .keras file."
-)
+@model_option
 @click.option(
     "--output",
     type=click.Path(),

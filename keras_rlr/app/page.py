@@ -1,0 +1,157 @@
+import html
+import math
+
+import numpy as np
+
+from keras_rlr.app.scored_image import score_files
+from keras_rlr.models.weights_version import weights_version
+
+_MOST_IMAGES = 64
+_ALL = "all categories"
+_COLUMNS = ("image", "anomaly score", "decision")
+_FARTHEST = 3  # the slider's end, in thresholds
+_FORGOTTEN_AFTER = 3600  # seconds
+
+
+def build_page(model):
+    """Makes the page of `keras-rlr app`: drop images, see what the model says.
+
+    It has the image beside its anomaly map, the score, the decision, and a slider for
+    the threshold, which decides anew without running the model.
+
+    Args:
+        model: An `RLR` model with a threshold.
+
+    Returns:
+        A `gradio.Blocks`.
+
+    Raises:
+        ValueError: If the model has no threshold.
+        ImportError: If Gradio is not installed.
+
+    Example:
+
+    ```python
+    page = build_page(keras.saving.load_model("runs/visa/model.keras"))
+    serve_page(page)
+    ```
+    """
+    gradio = _gradio()
+    if model.threshold is None:
+        raise ValueError(
+            "The model has no threshold to decide by. Set one with `keras-rlr "
+            "calibrate --model RUN --data NORMAL_IMAGES`, or `model.calibrate(images)`."
+        )
+
+    def score(paths, known):
+        paths = paths or []
+        if len(paths) > _MOST_IMAGES:
+            raise gradio.Error(
+                f"{len(paths)} images were dropped, and the page takes {_MOST_IMAGES} "
+                "at a time. For folders there is `keras-rlr predict`."
+            )
+        by_path = {image.path: image for image in known}
+        new = [path for path in paths if path not in by_path]
+        by_path.update(zip(new, score_files(model, new), strict=True))
+        return [by_path[path] for path in paths]
+
+    def show(images, threshold):
+        rows = [
+            [
+                image.name,
+                "" if image.error else f"{image.score:.4g}",
+                image.decision(threshold),
+            ]
+            for image in images
+        ]
+        pictures = [
+            (image.picture(threshold), f"{name}: {score}, {decision}")
+            for image, (name, score, decision) in zip(images, rows, strict=True)
+            if not image.error
+        ]
+        return _table(rows), pictures
+
+    def slide(category, images):
+        # A score beyond the slider's end could not be compared with it.
+        scores = [image.score for image in images if not image.error]
+        threshold = model.thresholds.of(category)
+        return gradio.Slider(**_slider(threshold, scores))
+
+    with gradio.Blocks(
+        title="keras_rlr", analytics_enabled=False, delete_cache=(600, _FORGOTTEN_AFTER)
+    ) as page:
+        gradio.Markdown(
+            f"# keras_rlr\n\nOne model for all products: `{model.name}`, "
+            f"version `{weights_version(model)}`. Images stay on the machine that "
+            "serves this page, for an hour at most."
+        )
+        images = gradio.State([], time_to_live=_FORGOTTEN_AFTER)
+        with gradio.Row():
+            files = gradio.File(
+                label="Images", file_count="multiple", elem_id="images", scale=2
+            )
+            with gradio.Column(scale=1):
+                names = sorted(model.thresholds.by_category)
+                category = gradio.Dropdown(
+                    [_ALL, *names],
+                    value=_ALL,
+                    label="Threshold of",
+                    visible=bool(names),
+                    elem_id="category",
+                )
+                threshold = gradio.Slider(
+                    label="Threshold",
+                    info="Images are anomalous from this score on.",
+                    elem_id="threshold",
+                    **_slider(model.threshold, ()),
+                )
+        table = gradio.HTML(elem_id="decisions")
+        gallery = gradio.Gallery(
+            show_label=False,
+            columns=2,
+            object_fit="contain",
+            height="auto",
+            format="png",
+            elem_id="pictures",
+        )
+        shown = {"fn": show, "inputs": [images, threshold], "outputs": [table, gallery]}
+        files.change(score, [files, images], images).success(**shown).then(
+            slide, [category, images], threshold
+        )
+        category.change(slide, [category, images], threshold)
+        threshold.change(**shown, trigger_mode="always_last", show_progress="hidden")
+    return page
+
+
+def _slider(threshold, scores):
+    """Value and extent of the slider, in numbers that are pleasant to read."""
+    step = 10.0 ** (math.floor(math.log10(threshold)) - 2)
+    end = max([_FARTHEST * threshold, *scores])
+    return {
+        # As text has it, a float32 has few digits, and is still itself.
+        "value": float(str(np.float32(threshold))),
+        "minimum": round(step, 12),
+        "maximum": round(step * math.ceil(end / step + 1), 12),
+        "step": round(step, 12),
+    }
+
+
+def _table(rows):
+    """HTML of a table. File names come from anywhere, and are never markup."""
+    if not rows:
+        return ""
+    lines = [
+        "<tr>" + "".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in row)
+        for tag, row in (("th", _COLUMNS), *(("td", row) for row in rows))
+    ]
+    return f"<table>{''.join(lines)}</table>"
+
+
+def _gradio():
+    try:
+        import gradio
+    except ImportError as error:
+        raise ImportError(
+            'The page needs Gradio. Install it with pip install "keras-rlr[app]".'
+        ) from error
+    return gradio

@@ -1,0 +1,207 @@
+"""The page in a real browser that reaches nothing but this machine."""
+
+import shutil
+import socket
+
+import gradio
+import pytest
+from PIL import Image
+from selenium import webdriver
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.ui import WebDriverWait
+
+from keras_rlr.app import build_page, serve_page
+from tests.tiny_model import random_images, tiny_model
+
+needs_browser = pytest.mark.skipif(
+    not (shutil.which("chromium") and shutil.which("chromedriver")),
+    reason="needs chromium and chromium-driver (Debian's packages)",
+)
+pytestmark = pytest.mark.backend_independent
+SECONDS = 60
+
+
+@pytest.fixture(scope="module")
+def model():
+    model = tiny_model()
+    images = random_images(24, seed=4)
+    categories = ["bolt"] * 12 + ["nut"] * 12
+    elements = [
+        {"image": image, "category": name}
+        for image, name in zip(images, categories, strict=True)
+    ]
+    model.calibrate(elements, false_positive_rate=0.1)
+    return model
+
+
+@pytest.fixture(scope="module")
+def address(model):
+    page = build_page(model)
+    yield serve_page(page)
+    page.close(verbose=False)
+
+
+@pytest.fixture
+def browser(address, tmp_path):
+    options = webdriver.ChromeOptions()
+    options.binary_location = shutil.which("chromium")
+    for argument in (
+        *("--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run"),
+        *("--disable-quic", "--disable-background-networking", "--disable-sync"),
+        *("--disable-component-update", "--window-size=1200,1400"),
+        "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",
+        f"--user-data-dir={tmp_path / 'profile'}",
+    ):
+        options.add_argument(argument)
+    service = webdriver.ChromeService(shutil.which("chromedriver"))
+    browser = webdriver.Chrome(options, service)
+    browser.get(address)
+    yield browser
+    browser.quit()
+
+
+@pytest.fixture(scope="module")
+def files(model, tmp_path_factory):
+    """Paths of a normal, an anomalous and a damaged image; scores of the first two."""
+    folder = tmp_path_factory.mktemp("files")
+    images = random_images(24, seed=4)
+    scores = model.predict(images, verbose=0)["anomaly_score"]
+    order = scores.argsort()
+    paths = [str(folder / name) for name in ("low.png", "high.png", "broken.png")]
+    for path, i in zip(paths, (order[0], order[-1]), strict=False):
+        Image.fromarray(images[i]).save(path)
+    (folder / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n and then nothing")
+    return paths, (scores[order[0]], scores[order[-1]])
+
+
+def wait(browser, condition):
+    """What `condition` returns once it is true."""
+    return WebDriverWait(browser, SECONDS, 0.1).until(lambda browser: condition())
+
+
+def drop(browser, paths):
+    """Gives files to the page, as dropping or choosing them does."""
+    find = (By.CSS_SELECTOR, "#images input[type=file]")
+    wait(browser, lambda: browser.find_elements(*find))
+    browser.find_element(*find).send_keys("\n".join(paths))
+
+
+def decisions(browser):
+    """The rows of the page's table, by the image's name."""
+    script = """
+      return [...document.querySelectorAll("#decisions tr")].slice(1).map(row =>
+        [...row.cells].map(cell => cell.innerText));
+    """
+    return {name: rest for name, *rest in browser.execute_script(script)}
+
+
+def set_threshold(browser, value):
+    """Types a threshold into the slider's field."""
+    field = browser.find_element(By.CSS_SELECTOR, "#threshold input[type=number]")
+    field.send_keys(Keys.CONTROL, "a")
+    field.send_keys(f"{value:.6f}", Keys.TAB)
+
+
+@needs_browser
+def test_images_get_a_picture_a_score_and_a_decision(browser, files, model):
+    paths, (low, high) = files
+    drop(browser, paths[:2])
+    wait(browser, lambda: {"low.png", "high.png"} <= set(decisions(browser)))
+    assert decisions(browser) == {
+        "low.png": [f"{low:.4g}", "normal"],
+        "high.png": [f"{high:.4g}", "anomalous"],
+    }
+    complete = """
+      return [...document.querySelectorAll("#pictures img")]
+        .filter(image => image.complete && image.naturalWidth > 500).length
+    """
+    wait(browser, lambda: browser.execute_script(complete) >= 2)
+    # Beyond the highest score both are normal, below the lowest neither.
+    set_threshold(browser, high * 1.05)
+    wait(browser, lambda: decisions(browser)["high.png"][-1] == "normal")
+    set_threshold(browser, low * 0.95)
+    wait(browser, lambda: decisions(browser)["low.png"][-1] == "anomalous")
+
+
+@needs_browser
+def test_the_slider_itself_decides_anew(browser, files):
+    paths, _ = files
+    drop(browser, paths[:2])
+    wait(browser, lambda: decisions(browser).get("high.png", [""])[-1] == "anomalous")
+    slider = browser.find_element(By.CSS_SELECTOR, "#threshold input[type=range]")
+    slider.send_keys(Keys.END)
+    wait(browser, lambda: decisions(browser)["high.png"][-1] == "normal")
+    slider.send_keys(Keys.HOME)
+    wait(browser, lambda: decisions(browser)["low.png"][-1] == "anomalous")
+
+
+@needs_browser
+def test_a_broken_file_says_so_and_the_others_go_on(browser, files):
+    paths, (low, _) = files
+    drop(browser, [paths[2], paths[0]])
+    wait(browser, lambda: {"low.png", "broken.png"} <= set(decisions(browser)))
+    found = decisions(browser)
+    assert found["low.png"] == [f"{low:.4g}", "normal"]
+    score, error = found["broken.png"]
+    assert score == ""
+    assert error.startswith("'broken.png' can't be read as an image")
+
+
+@needs_browser
+def test_a_file_name_is_text(browser, files, tmp_path):
+    name = "<img src=x onerror=alert(1)>.png"
+    shutil.copy(files[0][0], tmp_path / name)
+    drop(browser, [str(tmp_path / name)])
+    wait(browser, lambda: decisions(browser))
+    # Gradio takes some characters out of names; none may become an element.
+    assert next(iter(decisions(browser))).endswith(".png")
+    assert not browser.find_elements(By.CSS_SELECTOR, "#decisions img")
+
+
+@needs_browser
+def test_a_category_has_its_own_threshold(browser, model):
+    field = "#threshold input[type=number]"
+    wait(browser, lambda: browser.find_elements(By.CSS_SELECTOR, field))
+    box = browser.find_element(By.CSS_SELECTOR, "#category input")
+    box.click()
+    box.send_keys(Keys.CONTROL, "a")
+    box.send_keys("nut", Keys.ENTER)
+    own = model.thresholds.of("nut")
+    assert own != model.threshold
+
+    def shown():
+        value = browser.find_element(By.CSS_SELECTOR, field).get_attribute("value")
+        return float(value) == pytest.approx(own, rel=1e-4)
+
+    wait(browser, shown)
+
+
+@needs_browser
+def test_the_page_asks_nobody_else(browser, address):
+    wait(browser, lambda: browser.find_elements(By.CSS_SELECTOR, "#images input"))
+    script = "return performance.getEntriesByType('resource').map(entry => entry.name)"
+    names = browser.execute_script(script)
+    assert names
+    assert [n for n in names if not n.startswith((address, "data:", "blob:"))] == []
+
+
+def test_more_files_than_the_page_takes_are_refused(model):
+    page = build_page(model)
+    (score,) = (f.fn for f in page.fns.values() if f.name == "score")
+    with pytest.raises(gradio.Error, match="65 images were dropped"):
+        score([f"{i}.png" for i in range(65)], [])
+
+
+def test_a_model_without_a_threshold_is_refused():
+    with pytest.raises(ValueError, match="no threshold to decide by"):
+        build_page(tiny_model())
+
+
+def test_a_port_that_is_taken_is_refused(model):
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        with pytest.raises(ValueError, match=f"port {port}"):
+            serve_page(build_page(model), port=port)

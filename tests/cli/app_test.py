@@ -1,0 +1,40 @@
+import re
+import signal
+import subprocess
+import sys
+import urllib.request
+
+import pytest
+
+from tests.run_command import run
+from tests.tiny_model import random_images, tiny_model
+
+pytestmark = pytest.mark.backend_independent
+
+
+def test_the_command_serves_until_it_is_interrupted(tmp_path):
+    model = tiny_model()
+    model.calibrate(random_images(20), false_positive_rate=0.1)
+    path = tmp_path / "model.keras"
+    model.save(path)
+    command = [sys.executable, "-m", "keras_rlr_command", "app", "--model", path]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        line = process.stdout.readline()
+        address = re.search(r"http://127\.0\.0\.1:\d+/", line)[0]
+        with urllib.request.urlopen(address, timeout=60) as response:
+            assert response.status == 200
+            assert '"title":"keras_rlr"' in response.read().decode()
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=60) == 0
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_a_model_without_a_threshold_is_refused(tmp_path):
+    path = tmp_path / "model.keras"
+    tiny_model().save(path)
+    result = run("app", "--model", path)
+    assert result.exit_code == 2
+    assert "keras-rlr calibrate" in result.output
