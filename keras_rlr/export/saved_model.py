@@ -17,8 +17,9 @@ def write_saved_model(model, path, description):
         path: The folder to write.
         description: See `serving_functions`.
     """
+    # Of a model it tracks, the archive writes every weight twice: as Keras' variable,
+    # and as TensorFlow's. Untracked, those that the functions use are written.
     archive = keras.export.ExportArchive()
-    archive.track(model)
     functions = serving_functions(model, description)
     for name, (function, signature) in functions.items():
         archive.add_endpoint(name, function, input_signature=[signature])

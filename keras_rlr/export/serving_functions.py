@@ -21,18 +21,25 @@ def serving_functions(model, description):
     threshold = model.threshold
     size = model.image_size
 
-    def infer(images):
+    pixels = (None, None, None, 3)
+
+    # One graph for all signatures, instead of a copy in each.
+    @tf.function(input_signature=[tf.TensorSpec(pixels, tf.float32)], autograph=False)
+    def infer_float(images):
         shape = tf.shape(images)
         # Convolutions of TensorFlow fail on no image at all.
         one = tf.concat([[1], tf.maximum(shape[1:], 1)], 0)
         images = tf.cond(
             shape[0] == 0, lambda: tf.zeros(one, images.dtype), lambda: images
         )
-        images = tf.ensure_shape(images, (None, None, None, 3))
+        images = tf.ensure_shape(images, pixels)
         outputs = {name: value[: shape[0]] for name, value in model(images).items()}
         if threshold is not None:
             outputs["is_anomalous"] = outputs["anomaly_score"] >= threshold
         return outputs
+
+    def infer(image):
+        return infer_float(tf.cast(image, tf.float32))
 
     def score_only(image):
         outputs = infer(image)
@@ -68,7 +75,6 @@ def serving_functions(model, description):
             ),
         }
 
-    pixels = (None, None, None, 3)
     return {
         "serving_default": (infer, tf.TensorSpec(pixels, tf.uint8, "image")),
         "serve_float": (infer, tf.TensorSpec(pixels, tf.float32, "image")),

@@ -1,6 +1,7 @@
 """Signatures of a SavedModel, as TensorFlow Serving loads and calls them."""
 
 import io
+import json
 import os
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
+from tensorflow.core.protobuf import saved_model_pb2
 
 from tests.tiny_model import IMAGE_SIZE, random_images, tiny_model
 
@@ -141,36 +143,93 @@ def test_the_command_of_tensorflow_shows_them(path):
     assert {name for name in SIGNATURES if f'"{name}"' in shown} == SIGNATURES
 
 
-LOADER = """
-import ctypes, sys
-library, path = sys.argv[1:]
+# A client of TensorFlow's C library that knows no Python of TensorFlow.
+CLIENT = """
+import ctypes, json, sys
+import numpy as np
+library, path, image, fed, fetched, where = sys.argv[1:]
 tf = ctypes.CDLL(library)
-for name in ("TF_NewStatus", "TF_NewGraph", "TF_NewSessionOptions",
-             "TF_LoadSessionFromSavedModel", "TF_GraphOperationByName"):
-    getattr(tf, name).restype = ctypes.c_void_p
-tf.TF_Message.restype = ctypes.c_char_p
-status = ctypes.c_void_p(tf.TF_NewStatus())
-graph = ctypes.c_void_p(tf.TF_NewGraph())
-options = ctypes.c_void_p(tf.TF_NewSessionOptions())
-tags = (ctypes.c_char_p * 1)(b"serve")
+p, n = ctypes.c_void_p, ctypes.c_size_t
+
+class Output(ctypes.Structure):
+    _fields_ = [("operation", p), ("index", ctypes.c_int)]
+
+def declare(name, result, *arguments):
+    getattr(tf, name).restype, getattr(tf, name).argtypes = result, arguments
+
+declare("TF_NewStatus", p)
+declare("TF_NewGraph", p)
+declare("TF_NewSessionOptions", p)
+declare("TF_GetCode", ctypes.c_int, p)
+declare("TF_Message", ctypes.c_char_p, p)
+declare("TF_GraphOperationByName", p, p, ctypes.c_char_p)
+declare("TF_LoadSessionFromSavedModel", p, p, p, ctypes.c_char_p,
+        ctypes.POINTER(ctypes.c_char_p), ctypes.c_int, p, p, p)
+declare("TF_AllocateTensor", p, ctypes.c_int, ctypes.POINTER(ctypes.c_int64),
+        ctypes.c_int, n)
+declare("TF_TensorData", p, p)
+declare("TF_TensorByteSize", n, p)
+declare("TF_SessionRun", None, p, p, ctypes.POINTER(Output), ctypes.POINTER(p),
+        ctypes.c_int, ctypes.POINTER(Output), ctypes.POINTER(p), ctypes.c_int,
+        p, ctypes.c_int, p, p)
+
+status, graph = tf.TF_NewStatus(), tf.TF_NewGraph()
+
+def check():
+    assert tf.TF_GetCode(status) == 0, tf.TF_Message(status)
+
+def output(name):
+    operation, _, index = name.partition(":")
+    found = tf.TF_GraphOperationByName(graph, operation.encode())
+    assert found, name
+    return Output(found, int(index))
+
 session = tf.TF_LoadSessionFromSavedModel(
-    options, None, path.encode(), tags, 1, graph, None, status)
-assert tf.TF_GetCode(status) == 0, tf.TF_Message(status)
-assert session
-found = tf.TF_GraphOperationByName(graph, b"serving_default_image")
-assert found
-print("loaded")
+    tf.TF_NewSessionOptions(), None, path.encode(),
+    (ctypes.c_char_p * 1)(b"serve"), 1, graph, None, status)
+check()
+image = np.load(image)
+shape = (ctypes.c_int64 * 4)(*image.shape)
+uint8 = 4
+tensor = tf.TF_AllocateTensor(uint8, shape, 4, image.nbytes)
+ctypes.memmove(tf.TF_TensorData(tensor), image.tobytes(), image.nbytes)
+names = json.loads(fetched)
+results = (p * len(names))()
+tf.TF_SessionRun(
+    session, None, (Output * 1)(output(fed)), (p * 1)(tensor), 1,
+    (Output * len(names))(*map(output, names.values())), results, len(names),
+    None, 0, None, status)
+check()
+np.savez(where, **{
+    name: np.frombuffer(
+        ctypes.string_at(tf.TF_TensorData(result), tf.TF_TensorByteSize(result)),
+        "bool" if name == "is_anomalous" else "float32")
+    for name, result in zip(names, results)})
+assert "tensorflow" not in sys.modules
 """
 
 
-def test_the_c_api_that_serving_uses_loads_it(path):
-    """No Python of TensorFlow runs: operators are those of the core alone."""
+def test_the_c_library_that_serving_uses_runs_it(path, model, tmp_path):
+    """With the operators of the core alone, and none that Python would bring."""
     (library,) = Path(tf.sysconfig.get_lib()).glob("libtensorflow_cc.so.2")
-    loaded = subprocess.run(
-        [sys.executable, "-c", LOADER, library, path],
+    file = saved_model_pb2.SavedModel.FromString((path / "saved_model.pb").read_bytes())
+    signature = file.meta_graphs[0].signature_def["serving_default"]
+    fetched = {name: info.name for name, info in signature.outputs.items()}
+    images = random_images(2, 45, 70, seed=8)
+    np.save(tmp_path / "image.npy", images)
+    files = (tmp_path / "image.npy", signature.inputs["image"].name)
+    subprocess.run(
+        [
+            *(sys.executable, "-c", CLIENT, library, path, *files),
+            *(json.dumps(fetched), tmp_path / "outputs.npz"),
+        ],
         env={**os.environ, "LD_LIBRARY_PATH": str(library.parent)},
-        capture_output=True,
-        text=True,
-        check=False,
+        check=True,
     )
-    assert loaded.stdout == "loaded\n", loaded.stderr[-2000:]
+    expected = model.predict(images, verbose=0)
+    with np.load(tmp_path / "outputs.npz") as found:
+        assert set(found) == {"anomaly_map", "anomaly_score", "is_anomalous"}
+        for name in found:
+            np.testing.assert_allclose(
+                found[name], expected[name].ravel(), rtol=1e-4, atol=1e-5
+            )
