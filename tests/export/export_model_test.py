@@ -1,10 +1,7 @@
 """Every format, run in a process that knows nothing of this package."""
 
 import json
-import os
 import re
-import subprocess
-import sys
 
 import keras
 import numpy as np
@@ -14,44 +11,10 @@ from ai_edge_litert.interpreter import Interpreter
 from keras_rlr.export import compare as compare_module
 from keras_rlr.export import litert, write_export
 from keras_rlr.inputs.images import to_square_rgb
+from tests.export.run_alone import run_alone
 from tests.tiny_model import IMAGE_SIZE, random_images, tiny_model
 
 SUFFIXES = {"litert": ".tflite", "onnx": ".onnx", "openvino": ".xml"}
-# What a user writes who has the runtime alone.
-RUNNERS = {
-    "saved_model": """
-import tensorflow as tf
-serve = tf.saved_model.load(path).signatures["serve_float"]
-run = lambda x: {k: v.numpy() for k, v in serve(image=tf.constant(x)).items()}
-""",
-    "litert": """
-from ai_edge_litert.interpreter import Interpreter
-serve = Interpreter(model_path=path).get_signature_runner()
-run = lambda x: serve(image=x)
-""",
-    "onnx": """
-import onnxruntime
-session = onnxruntime.InferenceSession(path)
-names = [output.name for output in session.get_outputs()]
-run = lambda x: dict(zip(names, session.run(None, {"image": x})))
-""",
-    "openvino": """
-import openvino
-options = {"INFERENCE_PRECISION_HINT": "f32"}
-model = openvino.Core().compile_model(path, "CPU", options)
-names = ("anomaly_map", "anomaly_score", "is_anomalous")
-run = lambda x: (lambda found: {name: found[name] for name in names})(model(x))
-""",
-}
-ALONE = """
-import sys
-import numpy as np
-path, inputs, outputs = sys.argv[1:]
-{runner}
-np.savez(outputs, **run(np.load(inputs)))
-forbidden = {forbidden}
-assert not forbidden & set(sys.modules), forbidden & set(sys.modules)
-"""
 
 
 @pytest.fixture(scope="module")
@@ -61,25 +24,6 @@ def model():
     model.fit(images, epochs=2, batch_size=4, verbose=0)
     model.calibrate(random_images(20, seed=4), false_positive_rate=0.3)
     return model
-
-
-def run_alone(format, path, images, folder):
-    """Outputs of an export for a batch of float32 images, from a fresh process."""
-    forbidden = {"keras_rlr", "torch"}
-    if format != "saved_model":
-        forbidden |= {"tensorflow", "keras"}
-    code = ALONE.format(runner=RUNNERS[format], forbidden=forbidden)
-    np.save(folder / "inputs.npy", images)
-    command = [path, folder / "inputs.npy", folder / "outputs.npz"]
-    subprocess.run(
-        [sys.executable, "-c", code, *command],
-        # TensorFlow imports Keras, and Keras its backend.
-        env={**os.environ, "KERAS_BACKEND": "tensorflow"},
-        check=True,
-        cwd=folder,
-    )
-    with np.load(folder / "outputs.npz") as outputs:
-        return {name: outputs[name] for name in outputs.files}
 
 
 def assert_same(found, expected, tolerance=1e-4):
@@ -119,7 +63,7 @@ def test_files_say_what_the_model_says(format, exported, model, tmp_path):
         assert (folder / name).stat().st_size == file["bytes"]
     images = random_images(5, seed=5)
     square = to_square_rgb(images, IMAGE_SIZE, "images")
-    found = run_alone(format, path, square, tmp_path)
+    found = run_alone(format, path, [square], tmp_path)
     assert_same(found, model.predict(images, verbose=0))
     if format == "litert":
         assert not [name for name in written["operators"] if "Flex" in name]
@@ -149,7 +93,7 @@ def test_smaller_numbers_make_smaller_files(quantize, exported, model, tmp_path)
     assert small["quantize"] == quantize
     images = random_images(1, seed=3)
     square = to_square_rgb(images, IMAGE_SIZE, "images")
-    found = run_alone("litert", path, square, tmp_path)
+    found = run_alone("litert", path, [square], tmp_path)
     score = model.predict(images, verbose=0)["anomaly_score"]
     assert found["anomaly_score"] == pytest.approx(score, rel=0.05)
 
@@ -159,10 +103,12 @@ def test_saved_model_from_any_backend(model, tmp_path):
     manifest = model.export(path)
     assert manifest == json.loads((path / "manifest.json").read_text())
     assert set(manifest["comparison"]) == {"serving_default", "serve_bytes"}
-    for height, width in ((45, 70), (1, 1)):
-        images = random_images(3, height, width, seed=6)
-        found = run_alone("saved_model", path, images.astype("float32"), tmp_path)
-        assert_same(found, model.predict(images, verbose=0))
+    batches = [random_images(3, *size, seed=6) for size in ((45, 70), (1, 1))]
+    found = run_alone(
+        "saved_model", path, [b.astype("float32") for b in batches], tmp_path
+    )
+    expected = [model.predict(images, verbose=0) for images in batches]
+    assert_same(found, {k: np.concatenate([e[k] for e in expected]) for k in found})
     for name, file in manifest["files"].items():
         assert (path / name).stat().st_size == file["bytes"]
 

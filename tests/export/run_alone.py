@@ -1,0 +1,80 @@
+"""Runs an export in a process that has its runtime and nothing of this package."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+
+# What a user writes who has the runtime alone.
+RUNNERS = {
+    "saved_model": """
+import tensorflow as tf
+serve = tf.saved_model.load(path).signatures["serve_float"]
+run = lambda x: {k: v.numpy() for k, v in serve(image=tf.constant(x)).items()}
+""",
+    "serve_bytes": """
+import tensorflow as tf
+serve = tf.saved_model.load(path).signatures["serve_bytes"]
+run = lambda x: {k: v.numpy() for k, v in serve(tf.constant([x.tobytes()])).items()}
+""",
+    "litert": """
+from ai_edge_litert.interpreter import Interpreter
+serve = Interpreter(model_path=path).get_signature_runner()
+run = lambda x: serve(image=x)
+""",
+    "onnx": """
+import onnxruntime
+session = onnxruntime.InferenceSession(path)
+names = [output.name for output in session.get_outputs()]
+run = lambda x: dict(zip(names, session.run(None, {"image": x})))
+""",
+    "openvino": """
+import openvino
+options = {"INFERENCE_PRECISION_HINT": "f32"}
+model = openvino.Core().compile_model(path, "CPU", options)
+names = ("anomaly_map", "anomaly_score", "is_anomalous")
+run = lambda x: (lambda found: {name: found[name] for name in names})(model(x))
+""",
+}
+ALONE = """
+import sys
+import numpy as np
+path, inputs, outputs = sys.argv[1:]
+{runner}
+with np.load(inputs) as batches:
+    found = [run(batches[name]) for name in batches.files]
+np.savez(outputs, **{{k: np.concatenate([f[k] for f in found]) for k in found[0]}})
+forbidden = {forbidden}
+assert not forbidden & set(sys.modules), forbidden & set(sys.modules)
+"""
+
+
+def run_alone(format, path, batches, folder):
+    """Outputs of an export, from a fresh process.
+
+    Args:
+        format: One of `RUNNERS`; "saved_model" runs the signature `serve_float`.
+        path: What was exported.
+        batches: List of float32 arrays (batch, height, width, 3), run one after the
+            other; for "serve_bytes", of uint8 arrays, the bytes of a file each.
+        folder: Where inputs and outputs are put.
+
+    Returns:
+        Dict of arrays, of all batches together.
+    """
+    forbidden = {"keras_rlr", "torch"}
+    if format not in ("saved_model", "serve_bytes"):
+        forbidden |= {"tensorflow", "keras"}
+    code = ALONE.format(runner=RUNNERS[format], forbidden=forbidden)
+    np.savez(folder / "inputs.npz", **{f"{i:05}": b for i, b in enumerate(batches)})
+    command = [path, folder / "inputs.npz", folder / "outputs.npz"]
+    subprocess.run(
+        [sys.executable, "-c", code, *command],
+        # TensorFlow imports Keras, and Keras its backend.
+        env={**os.environ, "KERAS_BACKEND": "tensorflow"},
+        check=True,
+        cwd=folder,
+    )
+    with np.load(folder / "outputs.npz") as outputs:
+        return {name: outputs[name] for name in outputs.files}
