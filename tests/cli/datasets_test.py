@@ -38,6 +38,7 @@ def publish(monkeypatch, name, **changes):
     monkeypatch.setitem(catalogue.CATALOGUE, name, dataset)
 
 
+@pytest.mark.backend_independent
 def test_visa_from_the_server_to_the_report(tmp_path, home, monkeypatch):
     write_visa(tmp_path / "source", train=8, normal=3, anomalous=3)
     content = pack(tmp_path / "source", tmp_path / "visa.tar")
