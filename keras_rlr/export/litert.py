@@ -12,13 +12,14 @@ from keras_rlr.export.portable_model import portable_model
 from keras_rlr.inputs.images import to_square_rgb
 
 # Between these, activations stay float32 even in int8: hidden scores of attention are
-# -1e30, sums of squares and their roots span decades, and what attention projects
-# loses in 8 bits what tells a defect.
+# -1e30, and sums of squares and their roots span decades.
 _FLOAT_OPERATORS = [
     *("BATCH_MATMUL", "DIV", "GELU", "MAXIMUM", "MEAN", "MUL", "NEG", "REDUCE_MAX"),
     *("RSQRT", "SELECT_V2", "SOFTMAX", "SQRT", "SQUARE", "SQUARED_DIFFERENCE"),
     *("SUB", "SUM"),
 ]
+
+_LAYERS_OF_8_BITS = ("/ffn", "/query", "/value", "/output", "/input_projection")
 
 
 def write_litert(model, path, quantize=None, representative_images=None):
@@ -28,8 +29,8 @@ def write_litert(model, path, quantize=None, representative_images=None):
         model: An `RLR` model on the TensorFlow backend.
         path: The file, ending in `.tflite`.
         quantize: None, "float16" (weights), "dynamic" (weights in 8 bits) or "int8"
-            (weights and activations of the backbone and the feed-forward layers;
-            input and output stay float32).
+            (weights and activations of the backbone, the feed-forward layers and
+            the projections; input and output stay float32).
         representative_images: List of uint8 arrays (height, width, 3), for "int8".
     """
     portable = portable_model(model)
@@ -58,7 +59,7 @@ def _float_tensors(path):
 
 def _bears_8_bits(name):
     of_backbone = "/feature_extractor" in name and "/aggregation" not in name
-    return of_backbone or "/ffn" in name
+    return of_backbone or any(layer in name for layer in _LAYERS_OF_8_BITS)
 
 
 def _in_8_bits(portable, float_tensors, images):
