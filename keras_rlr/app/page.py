@@ -72,10 +72,15 @@ def build_page(model):
         return _table(rows), pictures
 
     def slide(category, images):
-        # A score beyond the slider's end could not be compared with it.
-        scores = [image.score for image in images if not image.error]
         threshold = model.thresholds.of(category)
-        return gradio.Slider(**_slider(threshold, scores))
+        return gradio.Slider(**_slider(threshold, _scores(images)))
+
+    def extend(category, images):
+        # A score beyond the slider's end could not be compared with it. What the user
+        # has set stays.
+        threshold = model.thresholds.of(category)
+        end = _slider(threshold, _scores(images))["maximum"]
+        return gradio.Slider(maximum=end)
 
     with gradio.Blocks(
         title="keras_rlr", analytics_enabled=False, delete_cache=(600, _FORGOTTEN_AFTER)
@@ -83,7 +88,7 @@ def build_page(model):
         gradio.Markdown(
             f"# keras_rlr\n\nOne model for all products: `{model.name}`, "
             f"version `{weights_version(model)}`. Images stay on the machine that "
-            "serves this page, for an hour at most."
+            "serves this page, for about an hour."
         )
         images = gradio.State([], time_to_live=_FORGOTTEN_AFTER)
         with gradio.Row():
@@ -116,11 +121,15 @@ def build_page(model):
         )
         shown = {"fn": show, "inputs": [images, threshold], "outputs": [table, gallery]}
         files.change(score, [files, images], images).success(**shown).then(
-            slide, [category, images], threshold
+            extend, [category, images], threshold
         )
         category.change(slide, [category, images], threshold)
         threshold.change(**shown, trigger_mode="always_last", show_progress="hidden")
     return page
+
+
+def _scores(images):
+    return [image.score for image in images if not image.error]
 
 
 def _slider(threshold, scores):

@@ -24,6 +24,13 @@ def serve_page(page, host="127.0.0.1", port=None):
 
     Raises:
         ValueError: If the port is taken, or the address is not this machine's.
+
+    Example:
+
+    ```python
+    page = build_page(keras.saving.load_model("runs/visa/model.keras"))
+    print(serve_page(page, port=7860))
+    ```
     """
     import gradio
 

@@ -2,6 +2,7 @@
 
 import shutil
 import socket
+import time
 
 import gradio
 import pytest
@@ -134,6 +135,22 @@ def test_the_slider_itself_decides_anew(browser, files):
     wait(browser, lambda: decisions(browser)["high.png"][-1] == "normal")
     slider.send_keys(Keys.HOME)
     wait(browser, lambda: decisions(browser)["low.png"][-1] == "anomalous")
+
+
+@needs_browser
+def test_a_threshold_that_was_set_stays_when_images_are_added(browser, files):
+    paths, (_, high) = files
+    drop(browser, paths[1:2])
+    wait(browser, lambda: "high.png" in decisions(browser))
+    set_threshold(browser, high * 1.05)
+    wait(browser, lambda: decisions(browser)["high.png"][-1] == "normal")
+    find = (By.CSS_SELECTOR, "#images input[type=file]")
+    wait(browser, lambda: browser.find_elements(*find))
+    browser.find_element(*find).send_keys(paths[0])
+    wait(browser, lambda: "low.png" in decisions(browser))
+    time.sleep(1)  # for the slider, which is updated last
+    field = browser.find_element(By.CSS_SELECTOR, "#threshold input[type=number]")
+    assert float(field.get_attribute("value")) == pytest.approx(high * 1.05, rel=1e-4)
 
 
 @needs_browser
