@@ -3,6 +3,7 @@
 import functools
 
 import keras
+import numpy as np
 from keras import ops
 
 HIDDEN = -1e30
@@ -71,7 +72,6 @@ def masked_attention(query, key, value, shown):
         times = query.shape[2] // shown.shape[1]
         hidden = ops.tile(hidden, (1, times, 1))[:, None]
         return fused_attention(query, key, value, hidden)
-    shown = ops.convert_to_tensor(shown, "bool")
     written_out = functools.partial(_written_out, shown=shown)
     return keras.remat(written_out)(query, key, value)
 
@@ -89,12 +89,14 @@ def hidden_softmax(scores, shown):
 
     Args:
         scores: Tensor.
-        shown: Boolean tensor that broadcasts to it; None shows everything.
+        shown: Boolean array that broadcasts to it; None shows everything.
 
     Returns:
         float32 tensor of the shape of `scores`; hidden entries are 0.
     """
     scores = ops.cast(scores, "float32")
     if shown is not None:
-        scores = ops.where(ops.convert_to_tensor(shown, "bool"), scores, HIDDEN)
+        # Any score is lost in the rounding of this sum, so that all hidden ones are
+        # equal; LiteRT is faster at it than at a selection.
+        scores = ops.add(scores, np.where(shown, 0.0, HIDDEN).astype("float32"))
     return ops.softmax(scores, axis=-1)
