@@ -1,8 +1,8 @@
 """Attention of every token to all others but the window around it.
 
-Queries are taken a few rows of the grid at a time. The gradient computes the weights of
-a block anew from one number a query, so that nothing is kept for it that is larger than
-the tokens themselves, forward or backward.
+Queries are taken a few rows of the grid at a time, one head after the other. The
+gradient computes the weights of a block anew, so that nothing is kept for it that is
+larger than the tokens themselves, forward or backward.
 """
 
 import functools
@@ -21,8 +21,11 @@ from keras_rlr.layers.neighborhood import window_mask
 
 # The matrix of so few tokens is smaller than what else a layer keeps.
 _SMALL = 256
-# What fits into a processor's cache, and keeps it busy.
-_BLOCK = 128
+# Scores that are held at a time: they fit into a processor's cache, and keep it busy.
+_BLOCK_SCORES = 2**21
+# Of a graph whose batch is not known. One image counts as two: its mask is as large.
+_LIKELY_BATCH = 4
+_LEAST_BATCH = 2
 # The fused kernel has blocks of its own; only the mask of what these see is made.
 _FUSED_BLOCK = 512
 
@@ -65,7 +68,8 @@ def blockwise_attention(query, key, value, grid, window=None):
             return ops.reshape(x, (-1, heads, tokens, size))
 
         key = ops.reshape(key, (-1, tokens, size))
-    attend = ops.custom_gradient(_Blocks(grid, window).attend)
+    blocks = _Blocks(grid, window, group(query).shape[1])
+    attend = ops.custom_gradient(blocks.attend)
     return ungroup(attend(group(query), key, group(value)))
 
 
@@ -94,102 +98,98 @@ def fused_blockwise_attention(query, key, value, grid, window=None):
 class _Blocks:
     """Attention of queries (groups, rows, tokens, d) to keys (groups, tokens, d)."""
 
-    def __init__(self, grid, window):
+    def __init__(self, grid, window, rows):
         height, width = grid
+        rows = max(rows or _LIKELY_BATCH, _LEAST_BATCH)
         self.grid = grid
-        self.rows = rows_at_a_time(grid, _BLOCK)
+        self.rows = rows_at_a_time(grid, _BLOCK_SCORES // (height * width * rows))
         self.count = height // self.rows
         self.size = self.rows * width
-        self.mask = None
-        if window is not None:
-            self.mask = relative_mask(height, width, window, self.rows)
+        self.window = window
 
     def attend(self, query, key, value):
         """The result, and the function of its gradient."""
-        mask = None if self.mask is None else ops.convert_to_tensor(self.mask, "bool")
-        queries = self._split(query)
-
-        def forward(carry, i):
-            scores = self._scores(queries[i], key, mask, i)
-            largest = ops.max(scores, axis=-1, keepdims=True)
-            weights = _once(ops.exp(scores - largest))
-            total = ops.sum(weights, axis=-1, keepdims=True)
-            attended = ops.matmul(ops.cast(weights, value.dtype), value)
-            attended = ops.cast(attended, "float32") / total
-            return carry, (
-                ops.cast(attended, query.dtype),
-                largest + ops.log(total),
-            )
-
-        _, (parts, log_totals) = _loop(forward, (), self.count)
-        attended = self._join(parts)
+        attend = functools.partial(self._attend, self._hidden())
+        (attended,) = _each(attend, (query, key, value), (query,))
 
         def gradient(*args, upstream=None):
             upstream = args[0] if upstream is None else upstream
-            return self._gradient(
-                (queries, key, value, mask, log_totals), attended, upstream
-            )
+            # The mask is made anew, so that it isn't kept meanwhile.
+            gradient = functools.partial(self._gradient, self._hidden())
+            parts = (query, key, value, attended, upstream)
+            return _each(gradient, parts, (query, key, value))
 
         return attended, gradient
 
-    def _gradient(self, kept, attended, upstream):
-        queries, key, value, mask, log_totals = kept
+    def _hidden(self):
+        if self.window is None:
+            return None
+        mask = relative_mask(*self.grid, self.window, self.rows)
+        return hidden_scores(mask, "float32", HIDDEN)
+
+    def _attend(self, hidden, query, key, value):
+        queries = self._split(query)
+
+        def forward(carry, i):
+            weights = self._weights(queries[i], key, hidden, i)
+            return carry, ops.matmul(ops.cast(weights, value.dtype), value)
+
+        return (self._join(_loop(forward, (), self.count)[1]),)
+
+    def _gradient(self, hidden, query, key, value, attended, upstream):
         dtype = value.dtype
-        values = ops.transpose(value, (0, 1, 3, 2))
+        queries, upstreams = self._split(query), self._split(upstream)
+        values = ops.transpose(value, (0, 2, 1))
         products = ops.cast(upstream, "float32") * ops.cast(attended, "float32")
         means = self._split(ops.sum(products, axis=-1, keepdims=True))
-        upstreams = self._split(upstream)
 
         def backward(carry, i):
             key_gradient, value_gradient = carry
-            scores = self._scores(queries[i], key, mask, i)
-            weights = ops.exp(scores - log_totals[i])
+            weights = _once(self._weights(queries[i], key, hidden, i))
             # XLA is many times faster at these products than at their transposes.
-            turned = ops.transpose(upstreams[i], (0, 1, 3, 2))
+            turned = ops.transpose(upstreams[i], (0, 2, 1))
             part = ops.matmul(turned, ops.cast(weights, dtype))
             value_gradient += ops.cast(part, "float32")
             change = ops.cast(ops.matmul(upstreams[i], values), "float32") - means[i]
             change = _fold(ops.cast(weights * change, dtype))
-            turned = ops.transpose(_fold(queries[i]), (0, 2, 1))
+            turned = ops.transpose(_fold(queries[i]))
             key_gradient += ops.cast(ops.matmul(turned, change), "float32")
             query_gradient = ops.reshape(ops.matmul(change, key), ops.shape(queries[i]))
             return (key_gradient, value_gradient), query_gradient
 
         initial = (
-            ops.zeros_like(ops.transpose(key, (0, 2, 1)), dtype="float32"),
+            ops.zeros_like(ops.transpose(key), dtype="float32"),
             ops.zeros_like(values, dtype="float32"),
         )
         (key_gradient, value_gradient), parts = _loop(backward, initial, self.count)
         return (
             self._join(parts),
-            ops.cast(ops.transpose(key_gradient, (0, 2, 1)), key.dtype),
-            ops.cast(ops.transpose(value_gradient, (0, 1, 3, 2)), dtype),
+            ops.cast(ops.transpose(key_gradient), key.dtype),
+            ops.cast(ops.transpose(value_gradient, (0, 2, 1)), dtype),
         )
 
-    def _scores(self, query, key, mask, i):
-        scores = ops.matmul(_fold(query), ops.transpose(key, (0, 2, 1)))
-        scores = ops.reshape(scores, (*ops.shape(query)[:-1], key.shape[1]))
+    def _weights(self, query, key, hidden, i):
+        scores = ops.matmul(_fold(query), ops.transpose(key))
+        scores = ops.reshape(scores, (*ops.shape(query)[:-1], key.shape[0]))
         scores = ops.cast(scores, "float32")
-        if mask is None:
-            return scores
-        return ops.where(keys_from(mask, self.grid, i * self.rows), scores, HIDDEN)
+        if hidden is not None:
+            scores = scores + keys_from(hidden, self.grid, i * self.rows)
+        return ops.softmax(scores)
 
     def _split(self, x):
-        """(groups, rows, tokens, n) to (blocks, groups, rows, tokens of one, n)."""
-        groups, rows = ops.shape(x)[:2]
-        x = ops.reshape(x, (groups, rows, self.count, self.size, x.shape[-1]))
-        return ops.transpose(x, (2, 0, 1, 3, 4))
+        """(rows, tokens, n) to (blocks, rows, tokens of one, n)."""
+        x = ops.reshape(x, (-1, self.count, self.size, x.shape[-1]))
+        return ops.transpose(x, (1, 0, 2, 3))
 
     def _join(self, parts):
         """The reverse of `_split`."""
-        groups, rows = ops.shape(parts)[1:3]
-        x = ops.transpose(parts, (1, 2, 0, 3, 4))
-        return ops.reshape(x, (groups, rows, self.count * self.size, parts.shape[-1]))
+        x = ops.transpose(parts, (1, 0, 2, 3))
+        return ops.reshape(x, (-1, self.count * self.size, parts.shape[-1]))
 
 
 def _fold(x):
-    """(groups, rows, tokens, n) to (groups, rows · tokens, n)."""
-    return ops.reshape(x, (ops.shape(x)[0], -1, x.shape[-1]))
+    """(rows, tokens, n) to (rows · tokens, n)."""
+    return ops.reshape(x, (-1, x.shape[-1]))
 
 
 def _once(x):
@@ -199,6 +199,33 @@ def _once(x):
     import jax
 
     return jax.lax.optimization_barrier(x)
+
+
+def _each(function, parts, like):
+    """Runs `function` on each entry of tensors, in turn; stacks what it returns.
+
+    Args:
+        function: Of one entry of each part; returns a tuple of tensors.
+        parts: Tuple of tensors.
+        like: Tuple of tensors that the result is like, but for values.
+    """
+    if keras.backend.backend() == "jax":
+        import jax
+
+        return jax.lax.map(lambda entry: function(*entry), parts)
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        return tf.map_fn(
+            lambda entry: function(*entry),
+            parts,
+            parallel_iterations=1,
+            fn_output_signature=tuple(
+                tf.TensorSpec(part.shape[1:], part.dtype) for part in like
+            ),
+        )
+    results = [function(*entry) for entry in zip(*parts, strict=True)]
+    return tuple(ops.stack(column) for column in zip(*results, strict=True))
 
 
 def _loop(step, carry, count):
@@ -270,21 +297,22 @@ def keys_from(mask, grid, start):
     return ops.slice(mask, (0, first), (mask.shape[0], height * width))
 
 
-@functools.lru_cache(maxsize=32)
 def relative_mask(height, width, window, rows):
     """What queries of some rows see of keys from as far above as below.
 
-    Every block sees a part of it, so that it is held once and not once a block.
+    Every block sees a part of it, so that it is held once and not once a block. It is
+    made in the graph, from what is known of rows and of columns: a file of the graph
+    has no constant of its size.
 
     Returns:
-        Boolean array (rows · width, (2 · height - 1) · width).
+        Boolean tensor (rows · width, (2 · height - 1) · width).
     """
     radius = window // 2
-    row_distance = np.abs(
-        np.arange(rows)[:, None] - np.arange(1 - height, height)[None]
+    row_distance = np.arange(rows)[:, None] - np.arange(1 - height, height)
+    column_distance = np.arange(width)[:, None] - np.arange(width)
+    far_rows, far_columns = (
+        ops.convert_to_tensor(np.abs(distance) > radius, "bool")
+        for distance in (row_distance, column_distance)
     )
-    column_distance = np.abs(np.arange(width)[:, None] - np.arange(width)[None])
-    hidden = (row_distance <= radius)[:, None, :, None] & (column_distance <= radius)[
-        None, :, None, :
-    ]
-    return ~hidden.reshape(rows * width, -1)
+    shown = ops.logical_or(far_rows[:, None, :, None], far_columns[None, :, None, :])
+    return ops.reshape(shown, (rows * width, -1))

@@ -14,18 +14,19 @@ def has_fused_attention():
     return keras.backend.backend() == "torch"
 
 
-def hidden_scores(shown, dtype):
+def hidden_scores(shown, dtype, hidden=float("-inf")):
     """What to add to scores: 0 where a key is shown, -inf where it is hidden.
 
     Args:
         shown: Boolean array or tensor.
         dtype: Of the result.
+        hidden: Instead of -inf.
 
     Returns:
         Tensor of the shape of `shown`.
     """
     shown = ops.convert_to_tensor(shown, "bool")
-    zero, hidden = (ops.cast(value, dtype) for value in (0.0, float("-inf")))
+    zero, hidden = (ops.cast(value, dtype) for value in (0.0, hidden))
     return ops.where(shown, zero, hidden)
 
 
@@ -58,9 +59,9 @@ def masked_attention(query, key, value, shown):
     The weights are not kept for the gradient; they are computed anew.
 
     Args:
-        query: Tensor (sets, groups, times · queries, d), scaled already.
-        key: Tensor (sets, groups, keys, d).
-        value: Tensor (sets, groups, keys, d).
+        query: Tensor (groups, sets, times · queries, d), scaled already.
+        key: Tensor (groups, sets, keys, d).
+        value: Tensor (groups, sets, keys, d).
         shown: Boolean array (sets, queries, keys): what each query sees, the same each
             time.
 
@@ -70,16 +71,21 @@ def masked_attention(query, key, value, shown):
     if has_fused_attention():
         hidden = hidden_scores(shown, query.dtype)
         times = query.shape[2] // shown.shape[1]
-        hidden = ops.tile(hidden, (1, times, 1))[:, None]
+        hidden = ops.tile(hidden, (1, times, 1))[None]
         return fused_attention(query, key, value, hidden)
-    written_out = functools.partial(_written_out, shown=shown)
-    return keras.remat(written_out)(query, key, value)
+    written_out = keras.remat(functools.partial(_written_out, shown=shown))
+    if keras.backend.backend() == "jax":
+        import jax
+
+        # The weights of one group fit into a processor's cache.
+        return jax.lax.map(lambda group: written_out(*group), (query, key, value))
+    return written_out(query, key, value)
 
 
 def _written_out(query, key, value, shown):
-    scores = ops.matmul(query, ops.transpose(key, (0, 1, 3, 2)))
-    by_time = ops.reshape(scores, (*ops.shape(scores)[:2], -1, *shown.shape[1:]))
-    weights = hidden_softmax(by_time, shown[:, None, None])
+    scores = ops.matmul(query, ops.swapaxes(key, -1, -2))
+    by_time = (*ops.shape(scores)[:-2], -1, *shown.shape[1:])
+    weights = hidden_softmax(ops.reshape(scores, by_time), shown[:, None])
     weights = ops.reshape(ops.cast(weights, value.dtype), ops.shape(scores))
     return ops.matmul(weights, value)
 

@@ -31,45 +31,33 @@ def windowed_attention(query, key, value, grid, window, tile=_TILE):
     """
     heads, head_dim = query.shape[1], query.shape[-1]
     shared = key.shape[0] == 1
-    indices, shown, tiles = _geometry(*grid, window, tile)
-    count, keys = indices.shape
-    places = shown.shape[1]
-    # (batch, heads, tiles, places, d) to (tiles, batch · heads, places, d). Where one
-    # rectangle of keys serves a tile of every image, to (tiles, heads, batch · places,
-    # d): rows are added to the product in place of a product for each image.
-    axes = (2, 1, 0, 3, 4) if shared else (2, 0, 1, 3, 4)
-    query = ops.transpose(_to_tiles(query, grid, tiles), axes)
-    if shared:
-        query = ops.reshape(query, (count, heads, -1, head_dim))
-        key, value = (
-            ops.transpose(_gather(tokens, indices)[0], (1, 0, 2, 3))
-            for tokens in (key, value)
-        )
-    else:
-        query, key, value = (
-            ops.reshape(tokens, (count, -1, rows, head_dim))
-            for tokens, rows in (
-                (query, places),
-                (ops.transpose(_gather(key, indices), axes), keys),
-                (ops.transpose(_gather(value, indices), axes), keys),
-            )
-        )
+    key_rows, key_columns, shown, tiles = _geometry(*grid, window, tile)
+    count, places = shown.shape[:2]
+    query = _to_tiles(query, grid, tiles)
+    key, value = (_gather(x, grid, key_rows, key_columns) for x in (key, value))
+    if not shared:
+        query = ops.reshape(query, (-1, count, places, head_dim))
+        attended = masked_attention(query, key, value, shown)
+        attended = ops.reshape(attended, (-1, heads, count, places, head_dim))
+        return _from_tiles(attended, grid, tiles)
+    # One rectangle of keys serves a tile of every image: rows are added to the product
+    # in place of a product for each image.
+    query = ops.reshape(
+        ops.transpose(query, (1, 2, 0, 3, 4)), (heads, count, -1, head_dim)
+    )
     attended = masked_attention(query, key, value, shown)
-    if shared:
-        attended = ops.reshape(attended, (count, heads, -1, places, head_dim))
-    else:
-        attended = ops.reshape(attended, (count, -1, heads, places, head_dim))
-    inverse = (2, 1, 0, 3, 4) if shared else (1, 2, 0, 3, 4)
-    return _from_tiles(ops.transpose(attended, inverse), grid, tiles)
+    attended = ops.reshape(attended, (heads, count, -1, places, head_dim))
+    return _from_tiles(ops.transpose(attended, (2, 0, 1, 3, 4)), grid, tiles)
 
 
 @functools.lru_cache(maxsize=32)
 def _geometry(height, width, window, tile):
-    """Indices of the keys of each tile, and which of them each query sees.
+    """Where the keys of each tile are, and which of them each query sees.
 
     Returns:
-        int32 array (tiles, keys); boolean array (tiles, tile height · tile width,
-        keys); and the tiles: (rows of tiles, columns of tiles, height, width of one).
+        int32 array (rows of tiles, rows of keys); int32 array (columns of tiles,
+        columns of keys); boolean array (tiles, tile height · tile width, keys); and
+        the tiles: (rows of tiles, columns of tiles, height, width of one).
     """
     radius = window // 2
     rows, row_starts, row_shown = _axis(height, radius, tile)
@@ -77,14 +65,11 @@ def _geometry(height, width, window, tile):
     down, across = row_shown.shape[2], column_shown.shape[2]
     key_rows = row_starts[:, None] + np.arange(down)
     key_columns = column_starts[:, None] + np.arange(across)
-    indices = (
-        key_rows[:, None, :, None] * width + key_columns[None, :, None, :]
-    ).reshape(-1, down * across)
     shown = (
         row_shown[:, None, :, None, :, None] & column_shown[None, :, None, :, None, :]
-    ).reshape(len(indices), rows * columns, down * across)
+    ).reshape(-1, rows * columns, down * across)
     tiles = (len(row_starts), len(column_starts), rows, columns)
-    return indices.astype("int32"), shown, tiles
+    return key_rows.astype("int32"), key_columns.astype("int32"), shown, tiles
 
 
 def _axis(size, radius, tile):
@@ -100,13 +85,23 @@ def _axis(size, radius, tile):
     return side, key_starts, shown
 
 
-def _gather(tokens, indices):
-    """(batch, heads, tokens, d) to (batch, heads, tiles, keys, d)."""
-    flat = ops.take(tokens, indices.reshape(-1), axis=2)
-    return ops.reshape(flat, (-1, tokens.shape[1], *indices.shape, tokens.shape[-1]))
-
-
 # Batch and heads are one axis below: LiteRT transposes six axes at most.
+def _gather(tokens, grid, rows, columns):
+    """(batch, heads, tokens, d) to (batch · heads, tiles, keys, d).
+
+    By rows and then by columns: XLA adds gradients one index after the other.
+    """
+    height, width = grid
+    size = tokens.shape[-1]
+    tokens = ops.reshape(tokens, (-1, height, width, size))
+    tokens = ops.take(tokens, rows.reshape(-1), axis=1)
+    tokens = ops.take(tokens, columns.reshape(-1), axis=2)
+    (down, of_rows), (across, of_columns) = rows.shape, columns.shape
+    tokens = ops.reshape(tokens, (-1, down, of_rows, across, of_columns, size))
+    tokens = ops.transpose(tokens, (0, 1, 3, 2, 4, 5))
+    return ops.reshape(tokens, (-1, down * across, of_rows * of_columns, size))
+
+
 def _to_tiles(tokens, grid, tiles):
     """(batch, heads, tokens, d) to (batch, heads, tiles, places, d)."""
     height, width = grid
