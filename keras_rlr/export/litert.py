@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from keras_rlr.export.portable_model import portable_model
 from keras_rlr.inputs.images import to_square_rgb
+from keras_rlr.layers.loops import written_out_loops
 
 # Between these, activations stay float32 even in int8: hidden scores of attention are
 # -1e30, and sums of squares and their roots span decades.
@@ -22,6 +23,7 @@ _FLOAT_OPERATORS = [
 _LAYERS_OF_8_BITS = ("/ffn", "/query", "/value", "/output", "/input_projection")
 
 
+@written_out_loops()
 def write_litert(model, path, quantize=None, representative_images=None):
     """Writes a `.tflite` file whose batch can be resized.
 

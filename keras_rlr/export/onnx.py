@@ -5,8 +5,10 @@ from collections import Counter
 import numpy as np
 
 from keras_rlr.export.portable_model import portable_model
+from keras_rlr.layers.loops import written_out_loops
 
 
+@written_out_loops()
 def write_onnx(model, path):
     """Writes an `.onnx` file with a dynamic batch.
 

@@ -3,8 +3,10 @@
 from collections import Counter
 
 from keras_rlr.export.portable_model import portable_model
+from keras_rlr.layers.loops import written_out_loops
 
 
+@written_out_loops()
 def write_openvino(model, path):
     """Writes an `.xml` file, and a `.bin` of the weights beside it.
 

@@ -7,14 +7,13 @@ larger than the tokens themselves, forward or backward.
 
 import functools
 
-import keras
 import numpy as np
 from keras import ops
 
+from keras_rlr.layers.loops import each, loop, loops_are_written_out, once
 from keras_rlr.layers.masked_attention import (
     HIDDEN,
     fused_attention,
-    hidden_scores,
     hidden_softmax,
 )
 from keras_rlr.layers.neighborhood import window_mask
@@ -26,7 +25,9 @@ _BLOCK_SCORES = 2**21
 # Of a graph whose batch is not known. One image counts as two: its mask is as large.
 _LIKELY_BATCH = 4
 _LEAST_BATCH = 2
-# The fused kernel has blocks of its own; only the mask of what these see is made.
+# Tokens of a block without a loop. The fused kernel has blocks of its own; only what is
+# hidden from these is made.
+_WRITTEN_OUT_BLOCK = 128
 _FUSED_BLOCK = 512
 
 
@@ -49,6 +50,9 @@ def blockwise_attention(query, key, value, grid, window=None):
         scores = ops.matmul(query, ops.transpose(key, (0, 1, 3, 2)))
         weights = ops.cast(hidden_softmax(scores, shown), value.dtype)
         return ops.matmul(weights, value)
+    if loops_are_written_out():
+        blocks = (grid, window, _WRITTEN_OUT_BLOCK)
+        return _without_loops(_attend, query, key, value, *blocks)
     heads, tokens, size = query.shape[1:]
     if value.shape[0] == 1:
         value = ops.broadcast_to(value, ops.shape(query))
@@ -75,24 +79,48 @@ def blockwise_attention(query, key, value, grid, window=None):
 
 def fused_blockwise_attention(query, key, value, grid, window=None):
     """`blockwise_attention` by the fused kernel of PyTorch."""
-    height, width = grid
     shape = (query.shape[0], *key.shape[1:])
     key, value = (ops.broadcast_to(part, shape) for part in (key, value))
     if window is None:
         return fused_attention(query, key, value)
-    rows = rows_at_a_time(grid, _FUSED_BLOCK)
-    mask = relative_mask(height, width, window, rows)
-    hidden = hidden_scores(mask, query.dtype)
+    blocks = (grid, window, _FUSED_BLOCK)
+    return _without_loops(fused_attention, query, key, value, *blocks)
+
+
+def _without_loops(attend, query, key, value, grid, window, tokens):
+    """Attention of blocks of about so many queries, by `attend`."""
+    height, width = grid
+    rows = rows_at_a_time(grid, tokens)
+    hidden = None
+    if window is not None:
+        hidden = relative_hidden_scores(grid, window, rows, _one(query))
+        hidden = ops.cast(hidden, query.dtype)
     parts = [
-        fused_attention(
+        attend(
             query[:, :, start * width : (start + rows) * width],
             key,
             value,
-            keys_from(hidden, grid, start),
+            None if hidden is None else keys_from(hidden, grid, start),
         )
         for start in range(0, height, rows)
     ]
     return parts[0] if len(parts) == 1 else ops.concatenate(parts, axis=2)
+
+
+def _one(query):
+    """1, of what a converter can't compute: it would store the parts of all blocks."""
+    batch = ops.shape(query)[0]
+    if isinstance(batch, int):
+        return 1.0
+    return ops.cast(ops.minimum(batch, 1), "float32")
+
+
+def _attend(query, key, value, hidden):
+    scores = ops.matmul(query, ops.swapaxes(key, -1, -2))
+    scores = ops.cast(scores, "float32")
+    if hidden is not None:
+        scores = scores + hidden
+    return ops.matmul(ops.cast(ops.softmax(scores), value.dtype), value)
 
 
 class _Blocks:
@@ -110,22 +138,21 @@ class _Blocks:
     def attend(self, query, key, value):
         """The result, and the function of its gradient."""
         attend = functools.partial(self._attend, self._hidden())
-        (attended,) = _each(attend, (query, key, value), (query,))
+        (attended,) = each(attend, (query, key, value), (query,))
 
         def gradient(*args, upstream=None):
             upstream = args[0] if upstream is None else upstream
             # The mask is made anew, so that it isn't kept meanwhile.
             gradient = functools.partial(self._gradient, self._hidden())
             parts = (query, key, value, attended, upstream)
-            return _each(gradient, parts, (query, key, value))
+            return each(gradient, parts, (query, key, value))
 
         return attended, gradient
 
     def _hidden(self):
         if self.window is None:
             return None
-        mask = relative_mask(*self.grid, self.window, self.rows)
-        return hidden_scores(mask, "float32", HIDDEN)
+        return relative_hidden_scores(self.grid, self.window, self.rows)
 
     def _attend(self, hidden, query, key, value):
         queries = self._split(query)
@@ -134,7 +161,7 @@ class _Blocks:
             weights = self._weights(queries[i], key, hidden, i)
             return carry, ops.matmul(ops.cast(weights, value.dtype), value)
 
-        return (self._join(_loop(forward, (), self.count)[1]),)
+        return (self._join(loop(forward, (), self.count)[1]),)
 
     def _gradient(self, hidden, query, key, value, attended, upstream):
         dtype = value.dtype
@@ -145,7 +172,7 @@ class _Blocks:
 
         def backward(carry, i):
             key_gradient, value_gradient = carry
-            weights = _once(self._weights(queries[i], key, hidden, i))
+            weights = once(self._weights(queries[i], key, hidden, i))
             # XLA is many times faster at these products than at their transposes.
             turned = ops.transpose(upstreams[i], (0, 2, 1))
             part = ops.matmul(turned, ops.cast(weights, dtype))
@@ -161,7 +188,7 @@ class _Blocks:
             ops.zeros_like(ops.transpose(key), dtype="float32"),
             ops.zeros_like(values, dtype="float32"),
         )
-        (key_gradient, value_gradient), parts = _loop(backward, initial, self.count)
+        (key_gradient, value_gradient), parts = loop(backward, initial, self.count)
         return (
             self._join(parts),
             ops.cast(ops.transpose(key_gradient), key.dtype),
@@ -192,86 +219,6 @@ def _fold(x):
     return ops.reshape(x, (-1, x.shape[-1]))
 
 
-def _once(x):
-    """Keeps XLA on JAX from computing `x` anew for each of its uses."""
-    if keras.backend.backend() != "jax":
-        return x
-    import jax
-
-    return jax.lax.optimization_barrier(x)
-
-
-def _each(function, parts, like):
-    """Runs `function` on each entry of tensors, in turn; stacks what it returns.
-
-    Args:
-        function: Of one entry of each part; returns a tuple of tensors.
-        parts: Tuple of tensors.
-        like: Tuple of tensors that the result is like, but for values.
-    """
-    if keras.backend.backend() == "jax":
-        import jax
-
-        return jax.lax.map(lambda entry: function(*entry), parts)
-    if keras.backend.backend() == "tensorflow":
-        import tensorflow as tf
-
-        return tf.map_fn(
-            lambda entry: function(*entry),
-            parts,
-            parallel_iterations=1,
-            fn_output_signature=tuple(
-                tf.TensorSpec(part.shape[1:], part.dtype) for part in like
-            ),
-        )
-    results = [function(*entry) for entry in zip(*parts, strict=True)]
-    return tuple(ops.stack(column) for column in zip(*results, strict=True))
-
-
-def _loop(step, carry, count):
-    """Runs `step(carry, i)` for i below `count`; stacks what it returns beside carry.
-
-    In a graph it is a loop, which holds the memory of one block at a time.
-    """
-    if keras.backend.backend() == "jax":
-        import jax
-
-        return jax.lax.scan(step, carry, jax.numpy.arange(count))
-    if keras.backend.backend() == "tensorflow":
-        return _tensorflow_loop(step, carry, count)
-    outputs = []
-    for i in range(count):
-        carry, output = step(carry, i)
-        outputs.append(output)
-    return carry, keras.tree.map_structure(lambda *parts: ops.stack(parts), *outputs)
-
-
-def _tensorflow_loop(step, carry, count):
-    import tensorflow as tf
-
-    carry, first = step(carry, 0)
-    arrays = [
-        tf.TensorArray(part.dtype, count, element_shape=part.shape).write(0, part)
-        for part in keras.tree.flatten(first)
-    ]
-
-    def body(i, carry, arrays):
-        carry, output = step(carry, i)
-        output = keras.tree.flatten(output)
-        arrays = [a.write(i, part) for a, part in zip(arrays, output, strict=True)]
-        return i + 1, carry, arrays
-
-    _, carry, arrays = tf.while_loop(
-        lambda i, *_: i < count,
-        body,
-        (1, carry, arrays),
-        maximum_iterations=count,
-        parallel_iterations=1,
-    )
-    stacked = [array.stack() for array in arrays]
-    return carry, keras.tree.pack_sequence_as(first, stacked)
-
-
 def rows_at_a_time(grid, tokens):
     """The most rows of about so many tokens that divide the grid into equal blocks."""
     height, width = grid
@@ -279,11 +226,11 @@ def rows_at_a_time(grid, tokens):
     return max(rows for rows in range(1, most + 1) if height % rows == 0)
 
 
-def keys_from(mask, grid, start):
-    """The part of a relative mask for queries from row `start` on.
+def keys_from(hidden, grid, start):
+    """The part of `relative_hidden_scores` for queries from row `start` on.
 
     Args:
-        mask: A `relative_mask`, or what was made of one, tensor.
+        hidden: What that function returned.
         grid: (height, width) of the token grid.
         start: The first row of the queries, a number or a traced one.
 
@@ -293,26 +240,35 @@ def keys_from(mask, grid, start):
     height, width = grid
     first = (height - 1 - start) * width
     if isinstance(start, int):
-        return mask[:, first : first + height * width]
-    return ops.slice(mask, (0, first), (mask.shape[0], height * width))
+        return hidden[:, first : first + height * width]
+    return ops.slice(hidden, (0, first), (hidden.shape[0], height * width))
 
 
-def relative_mask(height, width, window, rows):
-    """What queries of some rows see of keys from as far above as below.
+def relative_hidden_scores(grid, window, rows, one=1.0):
+    """What hides keys, as far above and below, from some rows of queries, by a sum.
 
-    Every block sees a part of it, so that it is held once and not once a block. It is
+    Every block adds a part of it, so that it is held once and not once a block. It is
     made in the graph, from what is known of rows and of columns: a file of the graph
     has no constant of its size.
 
+    Args:
+        grid: (height, width) of the token grid.
+        window: Odd side of the window that is hidden.
+        rows: Rows of queries.
+        one: The number, or a tensor whose value no compiler knows beforehand.
+
     Returns:
-        Boolean tensor (rows · width, (2 · height - 1) · width).
+        float32 tensor (rows · width, (2 · height - 1) · width): 0 outside the window,
+        and -1e30 inside.
     """
+    height, width = grid
     radius = window // 2
     row_distance = np.arange(rows)[:, None] - np.arange(1 - height, height)
     column_distance = np.arange(width)[:, None] - np.arange(width)
-    far_rows, far_columns = (
-        ops.convert_to_tensor(np.abs(distance) > radius, "bool")
+    near_rows, near_columns = (
+        (np.abs(distance) <= radius).astype("float32")
         for distance in (row_distance, column_distance)
     )
-    shown = ops.logical_or(far_rows[:, None, :, None], far_columns[None, :, None, :])
-    return ops.reshape(shown, (rows * width, -1))
+    of_rows = ops.multiply((HIDDEN * near_rows)[:, None, :, None], one)
+    hidden = ops.multiply(of_rows, near_columns[None, :, None, :])
+    return ops.reshape(hidden, (rows * width, -1))

@@ -14,19 +14,18 @@ def has_fused_attention():
     return keras.backend.backend() == "torch"
 
 
-def hidden_scores(shown, dtype, hidden=float("-inf")):
+def hidden_scores(shown, dtype):
     """What to add to scores: 0 where a key is shown, -inf where it is hidden.
 
     Args:
         shown: Boolean array or tensor.
         dtype: Of the result.
-        hidden: Instead of -inf.
 
     Returns:
         Tensor of the shape of `shown`.
     """
     shown = ops.convert_to_tensor(shown, "bool")
-    zero, hidden = (ops.cast(value, dtype) for value in (0.0, hidden))
+    zero, hidden = (ops.cast(value, dtype) for value in (0.0, float("-inf")))
     return ops.where(shown, zero, hidden)
 
 

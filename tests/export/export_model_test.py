@@ -51,6 +51,20 @@ def exported(model, tmp_path_factory):
 
 @pytest.mark.backend_independent
 @pytest.mark.parametrize("format", SUFFIXES)
+def test_attention_in_blocks_needs_neither_loops_nor_masks(format, tmp_path):
+    size = 24 * 4
+    model = tiny_model(image_size=size, windows=(5, 3))
+    images = random_images(3, size, size, seed=3)
+    path = tmp_path / f"detector{SUFFIXES[format]}"
+    manifest = model.export(path, format=format, images=images)
+    assert not {"WHILE", "Loop", "If"} & set(manifest["operators"])
+    # One mask of all tokens by all tokens would be larger than the whole file.
+    written = sum(file["bytes"] for file in manifest["files"].values())
+    assert written < 4 * (24 * 24) ** 2
+
+
+@pytest.mark.backend_independent
+@pytest.mark.parametrize("format", SUFFIXES)
 def test_files_say_what_the_model_says(format, exported, model, tmp_path):
     folder, manifests = exported
     path = folder / f"detector{SUFFIXES[format]}"

@@ -1,0 +1,104 @@
+"""Loops over blocks, which hold the memory of one block at a time in a graph."""
+
+import contextlib
+import contextvars
+
+import keras
+from keras import ops
+
+_WRITTEN_OUT = contextvars.ContextVar("written_out", default=False)
+
+
+@contextlib.contextmanager
+def written_out_loops():
+    """Has graphs made inside repeat the blocks, for runtimes that know no loops."""
+    token = _WRITTEN_OUT.set(True)
+    try:
+        yield
+    finally:
+        _WRITTEN_OUT.reset(token)
+
+
+def loops_are_written_out():
+    """Whether this is inside of `written_out_loops`."""
+    return _WRITTEN_OUT.get()
+
+
+def once(x):
+    """Keeps XLA on JAX from computing `x` anew for each of its uses."""
+    if keras.backend.backend() != "jax":
+        return x
+    import jax
+
+    return jax.lax.optimization_barrier(x)
+
+
+def each(function, parts, like):
+    """Runs `function` on each entry of tensors, in turn; stacks what it returns.
+
+    Args:
+        function: Of one entry of each part; returns a tuple of tensors.
+        parts: Tuple of tensors.
+        like: Tuple of tensors that the result is like, but for values.
+    """
+    if keras.backend.backend() == "jax":
+        import jax
+
+        return jax.lax.map(lambda entry: function(*entry), parts)
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        return tf.map_fn(
+            lambda entry: function(*entry),
+            parts,
+            parallel_iterations=1,
+            fn_output_signature=tuple(
+                tf.TensorSpec(part.shape[1:], part.dtype) for part in like
+            ),
+        )
+    results = [function(*entry) for entry in zip(*parts, strict=True)]
+    return tuple(ops.stack(column) for column in zip(*results, strict=True))
+
+
+def loop(step, carry, count):
+    """Runs `step(carry, i)` for i below `count`; stacks what it returns beside carry.
+
+    In a graph it is a loop, which holds the memory of one block at a time.
+    """
+    if keras.backend.backend() == "jax":
+        import jax
+
+        return jax.lax.scan(step, carry, jax.numpy.arange(count))
+    if keras.backend.backend() == "tensorflow":
+        return _tensorflow_loop(step, carry, count)
+    outputs = []
+    for i in range(count):
+        carry, output = step(carry, i)
+        outputs.append(output)
+    return carry, keras.tree.map_structure(lambda *parts: ops.stack(parts), *outputs)
+
+
+def _tensorflow_loop(step, carry, count):
+    import tensorflow as tf
+
+    carry, first = step(carry, 0)
+    arrays = [
+        tf.TensorArray(part.dtype, count, element_shape=part.shape).write(0, part)
+        for part in keras.tree.flatten(first)
+    ]
+
+    def body(i, carry, arrays):
+        carry, output = step(carry, i)
+        output = keras.tree.flatten(output)
+        arrays = [a.write(i, part) for a, part in zip(arrays, output, strict=True)]
+        return i + 1, carry, arrays
+
+    _, carry, arrays = tf.while_loop(
+        lambda i, *_: i < count,
+        body,
+        (1, carry, arrays),
+        maximum_iterations=count,
+        parallel_iterations=1,
+    )
+    stacked = [array.stack() for array in arrays]
+    return carry, keras.tree.pack_sequence_as(first, stacked)
