@@ -1,12 +1,13 @@
 """Latency, size and agreement of every export format, beside the Keras model.
 
-    python -m benchmarks.export --model RUN --data DIR [--formats litert,onnx]
+    python -m benchmarks.export --model RUN --data DIR [--formats litert] [--batch 8]
 
 RUN is a trained model; DIR a folder in MVTec AD's layout, whose normal training images
 are what int8 measures activations on, and whose test images are scored. Prints, of each
-format, size, milliseconds for one image (the median of some, in turns with the Keras
-model's `predict_on_batch`), how many times as fast that is, image AUROC, the largest
-difference of a map as a share of the largest value, and decisions that changed.
+format, size, operators, milliseconds for one image (the median of some, in turns with
+the Keras model's `predict_on_batch`), how many times as fast that is, images a second
+and the same ratio with a batch, image AUROC, the largest difference of a map as a share
+of the largest value, and decisions that changed.
 """
 
 import argparse
@@ -41,13 +42,13 @@ def runner_of(format, path):
     return getattr(module, f"{format}_runners")(file)[format]
 
 
-def milliseconds(functions, image, repeat):
+def milliseconds(functions, images, repeat):
     """Median milliseconds of each function, called in turns."""
     spent = [[] for _ in functions]
     for turn in range(repeat + 2):
         for function, seconds in zip(functions, spent, strict=True):
             began = time.perf_counter()
-            function(image)
+            function(images)
             if turn > 1:
                 seconds.append(time.perf_counter() - began)
     return [1000 * statistics.median(seconds) for seconds in spent]
@@ -60,6 +61,7 @@ def main():
     parser.add_argument("--data", required=True)
     parser.add_argument("--formats", default=",".join(EXPORTS))
     parser.add_argument("--repeat", type=int, default=20)
+    parser.add_argument("--batch", type=int, default=8)
     chosen = parser.parse_args()
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     import keras_rlr
@@ -92,9 +94,10 @@ def main():
             )
             run = runner_of(format, path)
             outputs = [run(image) for image in images]
-            times = milliseconds(
-                (compact.predict_on_batch, run), images[0], chosen.repeat
-            )
+            runners = (compact.predict_on_batch, run)
+            times = milliseconds(runners, images[0], chosen.repeat)
+            batch = np.concatenate(images[: chosen.batch])
+            of_batch = milliseconds(runners, batch, chosen.repeat)
         maps = np.concatenate([o["anomaly_map"] for o in outputs])
         scores = np.concatenate([o["anomaly_score"] for o in outputs])
         changed = "no threshold"
@@ -104,9 +107,12 @@ def main():
                 f"{int((found != expected['is_anomalous']).sum())} decisions changed"
             )
         size = sum(file["bytes"] for file in manifest["files"].values()) / 2**20
+        rate = 1000 * len(batch) / of_batch[1]
         print(
-            f"{name:15} {size:6.1f} MiB  {times[1]:6.1f} ms, Keras {times[0]:.1f}, "
-            f"{times[0] / times[1]:.2f} times as fast; image AUROC "
+            f"{name:15} {size:6.1f} MiB, {sum(manifest['operators'].values())} "
+            f"operators; {times[1]:.1f} ms, Keras {times[0]:.1f}, "
+            f"{times[0] / times[1]:.2f} times as fast; {rate:.1f} images/s by "
+            f"{len(batch)}, {of_batch[0] / of_batch[1]:.2f} times; image AUROC "
             f"{mean_auroc(scores):.2f}, maps differ by "
             f"{np.abs(maps - expected['anomaly_map']).max() / scale:.1e}, {changed}",
             flush=True,

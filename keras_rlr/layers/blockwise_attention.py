@@ -119,7 +119,7 @@ def _attend(query, key, value, hidden):
     scores = ops.matmul(query, ops.swapaxes(key, -1, -2))
     scores = ops.cast(scores, "float32")
     if hidden is not None:
-        scores = scores + hidden
+        scores = ops.add(scores, hidden)
     return ops.matmul(ops.cast(ops.softmax(scores), value.dtype), value)
 
 

@@ -11,6 +11,7 @@ from benchmarks.naive import naive_attention
 from keras_rlr import FeatureReconstructor
 from keras_rlr.layers.attention import grid_attention
 from keras_rlr.layers.blockwise_attention import blockwise_attention
+from keras_rlr.layers.loops import written_out_loops
 from keras_rlr.layers.neighborhood import window_mask
 from keras_rlr.layers.windowed_attention import windowed_attention
 from tests.golden_weights import assert_close
@@ -100,6 +101,7 @@ def ways(grid, window, visible):
     else:
         hidden = window if visible == "outside" else None
         yield scaled(blockwise_attention, grid=grid, window=hidden)
+        yield written_out_loops()(scaled(blockwise_attention, grid=grid, window=hidden))
 
 
 @pytest.mark.parametrize(("visible", "keys", "values"), KINDS)
