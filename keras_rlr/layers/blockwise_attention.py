@@ -269,6 +269,8 @@ def relative_hidden_scores(grid, window, rows, one=1.0):
         (np.abs(distance) <= radius).astype("float32")
         for distance in (row_distance, column_distance)
     )
+    # A number times one factor alone, and compilers multiply the other by that factor.
     of_rows = ops.multiply((HIDDEN * near_rows)[:, None, :, None], one)
-    hidden = ops.multiply(of_rows, near_columns[None, :, None, :])
+    of_columns = ops.multiply(near_columns[None, :, None, :], one)
+    hidden = of_rows * of_columns
     return ops.reshape(hidden, (rows * width, -1))
