@@ -10,7 +10,13 @@ import functools
 import numpy as np
 from keras import ops
 
-from keras_rlr.layers.loops import each, loop, loops_are_written_out, once
+from keras_rlr.layers.loops import (
+    each,
+    loop,
+    loops_are_written_out,
+    once,
+    unknown_one,
+)
 from keras_rlr.layers.masked_attention import (
     HIDDEN,
     fused_attention,
@@ -93,7 +99,7 @@ def _without_loops(attend, query, key, value, grid, window, tokens):
     rows = rows_at_a_time(grid, tokens)
     hidden = None
     if window is not None:
-        hidden = relative_hidden_scores(grid, window, rows, _one(query))
+        hidden = relative_hidden_scores(grid, window, rows, unknown_one(query))
         hidden = ops.cast(hidden, query.dtype)
     parts = [
         attend(
@@ -105,14 +111,6 @@ def _without_loops(attend, query, key, value, grid, window, tokens):
         for start in range(0, height, rows)
     ]
     return parts[0] if len(parts) == 1 else ops.concatenate(parts, axis=2)
-
-
-def _one(query):
-    """1, of what a converter can't compute: it would store the parts of all blocks."""
-    batch = ops.shape(query)[0]
-    if isinstance(batch, int):
-        return 1.0
-    return ops.cast(ops.minimum(batch, 1), "float32")
 
 
 def _attend(query, key, value, hidden):

@@ -24,6 +24,20 @@ def loops_are_written_out():
     return _WRITTEN_OUT.get()
 
 
+def unknown_one(batched):
+    """1 as a number, or where loops are written out, as one that converters don't know.
+
+    What is multiplied by it is not computed beforehand, and so not stored.
+
+    Args:
+        batched: Tensor whose first axis is the batch.
+    """
+    batch = ops.shape(batched)[0]
+    if isinstance(batch, int) or not loops_are_written_out():
+        return 1.0
+    return ops.cast(ops.minimum(batch, 1), "float32")
+
+
 def once(x):
     """Keeps XLA on JAX from computing `x` anew for each of its uses."""
     if keras.backend.backend() != "jax":

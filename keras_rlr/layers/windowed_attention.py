@@ -10,9 +10,13 @@ import functools
 import numpy as np
 from keras import ops
 
+from keras_rlr.layers.loops import unknown_one
 from keras_rlr.layers.masked_attention import masked_attention
 
 _TILE = 4
+# Of exported files: keys of all tiles are a dozen times as many as tokens. Where they
+# depend on the reference alone, converters would store them.
+_LARGEST_STORED = 2**19
 
 
 def windowed_attention(query, key, value, grid, window, tile=_TILE):
@@ -33,8 +37,11 @@ def windowed_attention(query, key, value, grid, window, tile=_TILE):
     shared = key.shape[0] == 1
     key_rows, key_columns, shown, tiles = _geometry(*grid, window, tile)
     count, places = shown.shape[:2]
-    query = _to_tiles(query, grid, tiles)
+    if heads * head_dim * key_rows.size * key_columns.size > _LARGEST_STORED:
+        one = ops.cast(unknown_one(query), query.dtype)
+        key, value = key * one, value * one
     key, value = (_gather(x, grid, key_rows, key_columns) for x in (key, value))
+    query = _to_tiles(query, grid, tiles)
     if not shared:
         query = ops.reshape(query, (-1, count, places, head_dim))
         attended = masked_attention(query, key, value, shown)
