@@ -11,6 +11,7 @@ from ai_edge_litert.interpreter import Interpreter
 from keras_rlr.export import compare as compare_module
 from keras_rlr.export import litert, write_export
 from keras_rlr.inputs.images import to_square_rgb
+from keras_rlr.layers import windowed_attention
 from tests.export.run_alone import run_alone
 from tests.tiny_model import IMAGE_SIZE, random_images, tiny_model
 
@@ -57,10 +58,26 @@ def test_attention_in_blocks_needs_neither_loops_nor_masks(format, tmp_path):
     images = random_images(3, size, size, seed=3)
     path = tmp_path / f"detector{SUFFIXES[format]}"
     manifest = model.export(path, format=format, images=images)
-    assert not {"WHILE", "Loop", "If"} & set(manifest["operators"])
+    loops = {"WHILE", "Loop", "TensorIterator", "If"}
+    assert not loops & set(manifest["operators"])
     # One mask of all tokens by all tokens would be larger than the whole file.
     written = sum(file["bytes"] for file in manifest["files"].values())
     assert written < 4 * (24 * 24) ** 2
+
+
+@pytest.mark.backend_independent
+def test_many_keys_of_windows_are_not_stored(tmp_path, monkeypatch):
+    size = 24 * 4
+    model = tiny_model(image_size=size, windows=(5, 3))
+    images = random_images(3, size, size, seed=3)
+    written = []
+    for largest in (2**19, 0):
+        monkeypatch.setattr(windowed_attention, "_LARGEST_STORED", largest)
+        path = tmp_path / f"{largest}.tflite"
+        manifest = model.export(path, format="litert", images=images)
+        written.append(sum(file["bytes"] for file in manifest["files"].values()))
+    # Keys and values of 6x6 tiles with 8x8 keys each, in place of 24x24 tokens.
+    assert written[0] - written[1] > 2 * (36 * 64 - 24 * 24) * 16 * 4
 
 
 @pytest.mark.backend_independent
