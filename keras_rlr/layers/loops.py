@@ -24,18 +24,19 @@ def loops_are_written_out():
     return _WRITTEN_OUT.get()
 
 
-def unknown_one(batched):
+def unknown_one(x):
     """1 as a number, or where loops are written out, as one that converters don't know.
 
     What is multiplied by it is not computed beforehand, and so not stored.
 
     Args:
-        batched: Tensor whose first axis is the batch.
+        x: Tensor that depends on the images. Not on their number alone: OpenVINO
+            bounds what depends on shapes, anew for each slice of it.
     """
-    batch = ops.shape(batched)[0]
-    if isinstance(batch, int) or not loops_are_written_out():
+    if not loops_are_written_out():
         return 1.0
-    return ops.cast(ops.minimum(batch, 1), "float32")
+    first = ops.sum(x[(slice(0, 1),) * len(x.shape)])
+    return 1.0 - ops.cast(ops.abs(first) < 0, "float32")
 
 
 def once(x):

@@ -5,6 +5,7 @@ import re
 
 import keras
 import numpy as np
+import openvino
 import pytest
 from ai_edge_litert.interpreter import Interpreter
 
@@ -63,6 +64,30 @@ def test_attention_in_blocks_needs_neither_loops_nor_masks(format, tmp_path):
     # One mask of all tokens by all tokens would be larger than the whole file.
     written = sum(file["bytes"] for file in manifest["files"].values())
     assert written < 4 * (24 * 24) ** 2
+
+
+def of_values(node):
+    """Whether a node of OpenVINO depends on images, and not on their shape alone."""
+    if node.get_type_name() in ("Parameter", "ShapeOf"):
+        return node.get_type_name() == "Parameter"
+    return any(of_values(source.get_node()) for source in node.input_values())
+
+
+@pytest.mark.backend_independent
+def test_openvino_cannot_bound_what_blocks_are_cut_from(tmp_path):
+    # It computes bounds of all of it for each block: nine minutes of the paper's model.
+    model = tiny_model(image_size=24 * 4, windows=(5, 3))
+    images = random_images(3, 24 * 4, 24 * 4, seed=3)
+    model.export(tmp_path / "detector.xml", format="openvino", images=images)
+    nodes = openvino.Core().read_model(str(tmp_path / "detector.xml")).get_ops()
+    slices = [node for node in nodes if node.get_type_name() == "StridedSlice"]
+    whole = [
+        node.input_value(0).get_node()
+        for node in slices
+        if node.get_output_partial_shape(0).is_static and len(node.output(0).shape) > 1
+    ]
+    assert len(whole) == 6
+    assert all(of_values(node) for node in whole)
 
 
 @pytest.mark.backend_independent
