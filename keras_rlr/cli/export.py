@@ -4,6 +4,7 @@ from pathlib import Path
 import click
 
 from keras_rlr.cli.backend import start_backend
+from keras_rlr.cli.converter_notes import hidden_converter_notes
 from keras_rlr.cli.model_location import load_run, run_config
 from keras_rlr.cli.options import json_option, model_option
 
@@ -52,15 +53,17 @@ def command(model, file_format, output, quantize, data, as_json):
     config = run_config(place)
     images = _images(data, config)
     check_arguments(detector, file_format, quantize, images)
-    manifest = export_model(
-        detector,
-        output,
-        file_format,
-        quantize,
-        images=images,
-        categories=config["data"]["categories"] if config else (),
-        evaluation=_evaluation(place, detector),
-    )
+    debug = click.get_current_context().find_root().params["debug"]
+    with hidden_converter_notes(debug):
+        manifest = export_model(
+            detector,
+            output,
+            file_format,
+            quantize,
+            images=images,
+            categories=config["data"]["categories"] if config else (),
+            evaluation=_evaluation(place, detector),
+        )
     if as_json:
         click.echo(json.dumps({"output": output, **manifest}, indent=2))
         return

@@ -6,7 +6,7 @@ import warnings
 import click
 
 # What a user can put right: wrong use, bad input, something not there.
-_USERS_OWN = (
+USERS_OWN = (
     ConnectionError,
     FileExistsError,
     FileNotFoundError,
@@ -42,7 +42,7 @@ def reporting_failures(ctx, debug):
     except Exception as error:
         if debug:
             traceback.print_exc()
-        users_own = isinstance(error, _USERS_OWN)
+        users_own = isinstance(error, USERS_OWN)
         message = str(error) or type(error).__name__
         if not users_own:
             message = f"{type(error).__name__}: {message}"

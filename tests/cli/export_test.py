@@ -1,13 +1,19 @@
 """`keras-rlr export`."""
 
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from keras_rlr.datasets import write_procedural_dataset
 from keras_rlr.training import train
 from tests.run_command import run
 from tests.tiny_model import random_images, tiny_model
+
+ROOT = Path(__file__).parents[2]
 
 pytestmark = pytest.mark.backend_independent
 
@@ -30,6 +36,28 @@ def test_writes_a_model_and_its_manifest(saved, tmp_path):
     assert output.is_file()
     manifest = json.loads((tmp_path / "edge.tflite.manifest.json").read_text())
     assert manifest["quantize"] == "float16"
+
+
+@pytest.mark.parametrize("quantize", [(), ("--quantize", "int8")])
+def test_says_nothing_but_its_own(quantize, saved, tmp_path):
+    Image.fromarray(random_images(1, seed=5)[0]).save(tmp_path / "a.png")
+    command = [sys.executable, "-m", "keras_rlr_command", "export", "--model", saved]
+    command += ["--format", "litert", "--output", tmp_path / "edge.tflite"]
+    command += ["--data", tmp_path, *quantize]
+    done = subprocess.run(
+        list(map(str, command)), cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == "Backend: tensorflow\n"
+    assert len(done.stdout.splitlines()) == 3
+
+
+def test_a_warning_of_ours_is_shown_all_the_same(tmp_path):
+    tiny_model().save(tmp_path / "detector.keras")
+    options = ("--model", tmp_path / "detector.keras", "--format", "litert")
+    result = run("export", *options, "--output", tmp_path / "edge.tflite")
+    assert result.exit_code == 0, result.output
+    assert "Warning: The model has no threshold" in result.stderr
 
 
 def test_json_is_one_object(saved, tmp_path):

@@ -1,0 +1,35 @@
+import contextlib
+import warnings
+
+from keras_rlr.cli.failures import USERS_OWN
+
+
+@contextlib.contextmanager
+def hidden_converter_notes(debug):
+    """Keeps from the user what converters log for their developers.
+
+    Warnings are shown afterwards. What was logged is shown where the work fails for a
+    reason that its message may not tell.
+
+    Args:
+        debug: Whether to show all of it, as it comes.
+    """
+    if debug:
+        yield
+        return
+    from keras_rlr_command import hidden_standard_error
+
+    users_own = None
+    try:
+        with warnings.catch_warnings(record=True) as caught, hidden_standard_error():
+            try:
+                yield
+            except USERS_OWN as error:
+                users_own = error
+    finally:
+        for warning in caught:
+            warnings.showwarning(
+                warning.message, warning.category, warning.filename, warning.lineno
+            )
+    if users_own is not None:
+        raise users_own
