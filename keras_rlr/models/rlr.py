@@ -149,6 +149,7 @@ class RLR(AnomalyDetector):
                     levels=self.levels,
                     image_size=image_size,
                     weights=backbone_weights,
+                    dtype=self.dtype_policy,
                 )
             spread_variables(backbone.model, self.distribution)
             self.backbone_name = backbone.name
@@ -356,6 +357,9 @@ class RLR(AnomalyDetector):
         backbone = config["backbone"]
         if isinstance(backbone, dict):
             config["backbone"] = deserialize_backbone(
-                backbone, levels=config["levels"], image_size=config["image_size"]
+                backbone,
+                levels=config["levels"],
+                image_size=config["image_size"],
+                dtype=keras.dtype_policies.get(config.get("dtype")),
             )
         return cls(**config)

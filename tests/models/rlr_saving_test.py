@@ -79,6 +79,28 @@ def test_other_backends_load_it_and_agree(saved, backend):
     np.testing.assert_allclose(more, losses, rtol=1e-4)
 
 
+@pytest.mark.parametrize("dtype", [None, "float32"])
+def test_the_backbone_computes_as_its_model_does(dtype, tmp_path):
+    """Whatever Keras' own policy is where either is built or loaded."""
+    options = {"backbone": "efficientnet_lite2", "levels": (3,), "windows": (3,)}
+    options.update(image_size=64, hidden_dims=(16,), dtype=dtype)
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        model = tiny_model(**options)
+    finally:
+        keras.config.set_dtype_policy(before)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    for each in (model, loaded):
+        layers = each.feature_extractor.backbone.layers
+        wanted = dtype or "mixed_bfloat16"
+        assert {layer.dtype_policy.name for layer in layers} == {wanted}
+    images = random_images(2)
+    wanted, found = (m.predict(images, verbose=0) for m in (model, loaded))
+    np.testing.assert_array_equal(found["anomaly_map"], wanted["anomaly_map"])
+
+
 def test_a_model_saved_before_training_loads_without_a_warning(tmp_path, recwarn):
     tiny_model().save(tmp_path / "model.keras")
     keras.saving.load_model(tmp_path / "model.keras")

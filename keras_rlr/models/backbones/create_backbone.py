@@ -1,7 +1,8 @@
 """The one way to a backbone."""
 
+import contextlib
 import difflib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import keras
@@ -25,6 +26,7 @@ def create_backbone(
     levels: Sequence[int],
     image_size: int,
     weights: str | Path | None = "imagenet",
+    dtype: str | keras.DTypePolicy | None = None,
 ) -> Backbone:
     """Builds a frozen backbone that computes no more than the given levels.
 
@@ -39,6 +41,8 @@ def create_backbone(
         weights: `"imagenet"`, `None` (random; nothing is downloaded), or the
             path of a weights file of the complete network. A Keras model has
             its own weights: give `"imagenet"` or `None`, both leave them alone.
+        dtype: dtype policy of a backbone that is built by its name; `None` for
+            Keras' own. A Keras model keeps its own.
 
     Returns:
         The backbone. Its model is not trainable and takes (B, S, S, 3).
@@ -76,9 +80,22 @@ def create_backbone(
             f"a list of feature maps, but it is {backbone!r}."
         )
     else:
-        result = _create_named(str(backbone), levels, image_size, weights)
+        with _default_policy(dtype):
+            result = _create_named(str(backbone), levels, image_size, weights)
     result.model.trainable = False
     return result
+
+
+@contextlib.contextmanager
+def _default_policy(dtype: str | keras.DTypePolicy | None) -> Iterator[None]:
+    """Has layers built inside take a policy; not all builders can be told one."""
+    before = keras.config.dtype_policy()
+    if dtype is not None:
+        keras.config.set_dtype_policy(dtype)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
 
 
 def _create_named(

@@ -42,7 +42,11 @@ def serialize_backbone(backbone: Backbone) -> dict[str, Any]:
 
 
 def deserialize_backbone(
-    config: dict[str, Any], *, levels: Sequence[int], image_size: int
+    config: dict[str, Any],
+    *,
+    levels: Sequence[int],
+    image_size: int,
+    dtype: str | keras.DTypePolicy | None = None,
 ) -> Backbone:
     """Builds a backbone from its description; its weights are still to be loaded.
 
@@ -53,6 +57,7 @@ def deserialize_backbone(
         config: what `serialize_backbone` returned.
         levels: the levels the backbone was created with.
         image_size: the image size it was created with.
+        dtype: the dtype policy it was created with.
 
     Returns:
         The backbone.
@@ -63,7 +68,11 @@ def deserialize_backbone(
     """
     if config["origin"] == "catalogue":
         return create_backbone(
-            config["name"], levels=levels, image_size=image_size, weights=None
+            config["name"],
+            levels=levels,
+            image_size=image_size,
+            weights=None,
+            dtype=dtype,
         )
     if config["origin"] == "keras_hub":
         # Its layers register themselves when it is imported.
