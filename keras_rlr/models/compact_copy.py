@@ -25,18 +25,32 @@ def compact_copy(model, dtype=None):
         settings.update(backbone=json.loads(backbone), dtype=dtype)
     with distribution_scope(model.distribution):
         copy = type(model).from_config(settings)
-        values = {variable.path: variable for variable in model.variables}
-        for variable in copy.variables:
-            if variable.path in values:
-                # By way of NumPy: variables that share an array on JAX lose it both
-                # when a step gives one's away.
-                variable.assign(ops.convert_to_numpy(values[variable.path]))
+        for name in ("feature_extractor", "standardizations"):
+            # Paths are ambiguous in a backbone that holds models.
+            _copy_values(_variables(model, name), _variables(copy, name))
         for own, original, shape in zip(
             copy.reconstructors,
             model.reconstructors,
             model.feature_extractor.feature_shapes,
             strict=True,
         ):
+            # Of other layers than a compact one; their names are this package's.
+            values = {variable.path: variable for variable in original.variables}
+            kept = [v for v in own.variables if v.path in values]
+            _copy_values([values[v.path] for v in kept], kept)
             own.fold(original, np.zeros((1, *shape), "float32"))
     copy.thresholds.take(model.thresholds)
     return copy
+
+
+def _variables(model, name):
+    layers = getattr(model, name)
+    layers = layers if isinstance(layers, list) else [layers]
+    return [variable for layer in layers for variable in layer.variables]
+
+
+def _copy_values(sources, targets):
+    for source, target in zip(sources, targets, strict=True):
+        # By way of NumPy: variables that share an array on JAX lose it both when a
+        # step gives one's away.
+        target.assign(ops.convert_to_numpy(source))

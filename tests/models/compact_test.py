@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from keras import ops
 
+import keras_rlr
 from tests.tiny_model import IMAGE_SIZE, random_images, tiny_model
 
 IMAGES = random_images(6)
@@ -45,6 +46,28 @@ def test_gives_the_same_without_the_reference(model):
     assert not any("reference" in path for path in paths)
     assert any("folded_key" in path for path in paths)
     assert compact.compact() is compact
+
+
+def test_layers_of_one_name_in_a_nested_backbone_keep_their_weights():
+    def convolution(seed):
+        initializer = keras_rlr.layers.SeededNormal(0.2, seed)
+        return keras.layers.Conv2D(8, 2, 2, kernel_initializer=initializer, name="conv")
+
+    inner_inputs = keras.Input((None, None, 8))
+    inner = keras.Model(inner_inputs, convolution(1)(inner_inputs), name="inner")
+    inputs = keras.Input((None, None, 3))
+    fine = inner(keras.layers.Conv2D(8, 2, 2, name="stem")(inputs))
+    backbone = keras.Model(inputs, [fine, convolution(2)(fine)])
+    model = tiny_model(backbone=backbone)
+    paths = [variable.path for variable in model.feature_extractor.variables]
+    assert paths.count("conv/kernel") == 2
+    compact = model.compact()
+    for variable, original in zip(
+        compact.feature_extractor.variables,
+        model.feature_extractor.variables,
+        strict=True,
+    ):
+        np.testing.assert_array_equal(variable, original)
 
 
 def test_the_whole_model_is_as_it_was(model):
