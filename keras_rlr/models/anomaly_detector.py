@@ -384,8 +384,8 @@ class AnomalyDetector(keras.Model):
             held = hold_values(self)
             try:
                 return method(batches, **kwargs)
-            except Exception:
-                give_back(held)
+            except BaseException:
+                give_back(self, held)
                 # TensorFlow wraps what the host's generator raised in its own words.
                 if batches.error is not None:
                     raise batches.error from None

@@ -6,8 +6,8 @@ import keras
 def hold_values(model):
     """Returns what `give_back` needs; empty on other backends.
 
-    Keras' JAX trainer takes the values out of the variables while it runs, and loses
-    them if the first batch of the data raises: the model would be unusable.
+    Keras' JAX trainer takes the values out of the variables while it runs, and leaves
+    them out if the data raises or the user interrupts: the model would be unusable.
     """
     if keras.backend.backend() != "jax":
         return []
@@ -19,8 +19,12 @@ def hold_values(model):
     return [(variable, variable.value) for variable in variables]
 
 
-def give_back(held):
-    """Gives variables that have no value the one they had."""
+def give_back(model, held):
+    """Gives variables their newest values, or where there are none those they had."""
+    if held:
+        # Steps that were taken have given away the values that were held.
+        model.jax_state_sync()
+        model._jax_state = None
     for variable, value in held:
         if variable._value is None:
             variable.assign(value)

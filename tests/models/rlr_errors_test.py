@@ -84,6 +84,41 @@ def test_bad_data_is_refused(model, method, kind):
         )
 
 
+class FailsLate(list):
+    def __getitem__(self, index):
+        if index == 6:
+            raise ValueError("damaged file")
+        return super().__getitem__(index)
+
+
+@pytest.mark.parametrize("method", ["predict", "fit"])
+def test_data_that_fails_late_leaves_a_model_that_works(method):
+    model = tiny_model()
+    before = scores(model, IMAGES)
+    options = {"shuffle": False} if method == "fit" else {}
+    with pytest.raises(ValueError, match="damaged file"):
+        data = FailsLate(random_images(8))
+        getattr(model, method)(data, batch_size=2, verbose=0, **options)
+    after = scores(model, IMAGES)
+    if method == "predict":
+        np.testing.assert_array_equal(after, before)
+    else:  # three steps were taken
+        assert np.all(np.isfinite(after)) and np.all(after != before)
+
+
+class Interrupt(keras.callbacks.Callback):
+    def on_predict_batch_end(self, batch, logs=None):
+        if batch == 1:
+            raise KeyboardInterrupt
+
+
+def test_an_interrupted_predict_leaves_a_model_that_works(model):
+    before = scores(model, IMAGES)
+    with pytest.raises(KeyboardInterrupt):
+        model.predict(IMAGES, batch_size=1, verbose=0, callbacks=[Interrupt()])
+    np.testing.assert_array_equal(scores(model, IMAGES), before)
+
+
 @pytest.mark.parametrize(
     "extra",
     [
