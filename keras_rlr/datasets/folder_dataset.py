@@ -12,6 +12,8 @@ from keras_rlr.datasets.layouts import find_layout
 from keras_rlr.datasets.mask_files import read_mask
 from keras_rlr.datasets.sample import Sample
 
+_END = 4096
+
 
 class FolderDataset:
     """A data set of folders: a sequence of images with their labels.
@@ -164,14 +166,18 @@ class FolderDataset:
         return subset
 
     def image_keys(self) -> list[str]:
-        """Tells images apart without reading them, for a `FeatureCache`.
+        """Tells images apart without reading them whole, for a `FeatureCache`.
 
         Returns:
             For each image the hexadecimal SHA-256 of its path below the data set's
-            folder, its size and its time of last change.
+            folder, its label, size and time of last change, and of the first and
+            last 4096 bytes of its file: archives give products files of one name,
+            size and time.
         """
-        lines = (f"{s.path}\0{_state(s.image)}" for s in self.samples)
-        return [_sha256(line) for line in lines]
+        return [
+            _sha256(f"{s.path}\0{s.label}\0{_state(s.image)}\0{_ends(s.image).hex()}")
+            for s in self.samples
+        ]
 
     def fingerprint(self) -> str:
         """Tells whether the images are the same as before, without reading them.
@@ -190,6 +196,13 @@ class FolderDataset:
 def _state(file: Path) -> str:
     status = file.stat()
     return f"{status.st_size}\0{status.st_mtime_ns}"
+
+
+def _ends(file: Path) -> bytes:
+    with open(file, "rb") as stream:
+        first = stream.read(_END)
+        stream.seek(max(len(first), file.stat().st_size - _END))
+        return first + stream.read(_END)
 
 
 def _sha256(text: str) -> str:

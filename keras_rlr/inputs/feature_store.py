@@ -39,6 +39,7 @@ class FeatureStore:
         self._rows = {}
         self._shards = set()
         self._pending = {}
+        self._alone = False
         if self.folder is not None:
             self.folder.mkdir(parents=True, exist_ok=True)
 
@@ -46,8 +47,11 @@ class FeatureStore:
         """Takes in the shards that are in the folder by now. To be called `locked`."""
         if self.folder is None:
             return
+        if self._alone:
+            self._remove_remains()
         for description in sorted(self.folder.glob("*.json")):
-            if description.stem not in self._shards:
+            # Those that begin with a dot are being written.
+            if description.stem not in self._shards and description.name[0] != ".":
                 self._open(description)
 
     def __contains__(self, key):
@@ -125,9 +129,18 @@ class FeatureStore:
                 stacklevel=2,
             )
             description.unlink(missing_ok=True)
+            description.with_suffix(".npy").unlink(missing_ok=True)
             return
         self._shards.add(description.stem)
         self._rows.update(zip(keys, rows, strict=True))
+
+    def _remove_remains(self):
+        """Removes what a writer left that was killed: it is never read."""
+        for file in self.folder.glob("*"):
+            unfinished = file.name[0] == "." and file.suffix in (".npy", ".json")
+            lone = file.suffix == ".npy" and not file.with_suffix(".json").exists()
+            if unfinished or lone:
+                file.unlink(missing_ok=True)
 
     @contextlib.contextmanager
     def locked(self):
@@ -140,10 +153,14 @@ class FeatureStore:
                 import fcntl
 
                 fcntl.flock(file, fcntl.LOCK_EX)
+                self._alone = True
             except (ImportError, OSError):
                 # Without it two processes compute the same features twice, no more.
                 pass
-            yield
+            try:
+                yield
+            finally:
+                self._alone = False
 
 
 def _sha256(rows):

@@ -111,13 +111,13 @@ class HostBatches(DataAdapter):
         """Nothing to close."""
 
 
-def stack_images(elements, image_size, first_index):
+def stack_images(elements, image_size, positions):
     """The images of a batch, (batch, image_size, image_size, 3), float32.
 
     Args:
         elements: Dicts with "image".
         image_size: Side of the result.
-        first_index: Position of the first element in the data set, for messages.
+        positions: Of the elements in the data set, for messages; ascending.
 
     Raises:
         ValueError: If an image is malformed, or the ranks differ.
@@ -131,16 +131,16 @@ def stack_images(elements, image_size, first_index):
         )
     if ranks == {2}:
         images = [image[..., None] for image in images]
-    if first_index == 0:
+    if positions[0] == 0:
         refuse_unit_range(images)
     if len({(image.shape, image.dtype) for image in images}) == 1:
-        last = first_index + len(images) - 1
-        where = f"images {first_index} to {last}" if last > first_index else "image 0"
+        first, last = positions[0], positions[-1]
+        where = f"images {first} to {last}" if last > first else f"image {first}"
         return to_square_rgb(np.stack(images), image_size, where)
     return np.stack(
         [
-            to_square_rgb(image, image_size, f"image {first_index + offset}")
-            for offset, image in enumerate(images)
+            to_square_rgb(image, image_size, f"image {position}")
+            for position, image in zip(positions, images, strict=True)
         ]
     )
 

@@ -73,7 +73,8 @@ class PredictionBatches(HostBatches):
             first = self.first_index + seen
             if self.normal_only:
                 refuse_anomalous(elements, first)
-            yield elements, stack_images(elements, self.image_size, first)
+            positions = range(first, first + len(elements))
+            yield elements, stack_images(elements, self.image_size, positions)
             seen += len(elements)
         if not seen:
             raise no_images(self.purpose)

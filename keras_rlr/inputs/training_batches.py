@@ -68,7 +68,8 @@ class TrainingBatches(HostBatches):
 
     def _inputs(self, elements, seen):
         refuse_anomalous(elements, seen)
-        return {"image": stack_images(elements, self.image_size, seen)}
+        positions = range(seen, seen + len(elements))
+        return {"image": stack_images(elements, self.image_size, positions)}
 
     def _batch(self, inputs, count, step):
         index, shards = self.shard

@@ -15,8 +15,9 @@ from keras_rlr.inputs.image_keys import batches_of_keys, image_key, names_images
 from keras_rlr.inputs.normal_images import refuse_anomalous
 from keras_rlr.inputs.prediction_batches import category_name
 
-_VERSION = 1
+_VERSION = 2
 _BATCH = 16
+_PLACES_OF_NAMES = ("name", "keras_history", "input_layers", "output_layers")
 
 
 class FeatureCache:
@@ -24,11 +25,11 @@ class FeatureCache:
 
     For `RLR.fit(ds, feature_cache=...)`, which makes one from a path too. What is kept
     are the aggregated features, without standardisation and noise, by the SHA-256 of
-    the image as the data delivers it (of `FolderDataset`: path, size and time of
-    change) and of all that features depend on: backbone, weights, image size, levels.
-    Nothing stale is ever used, models and data sets can share a folder, and only images
-    that are new to it are computed. Data has to be read once in every `fit` to know its
-    images, but for `FolderDataset`.
+    the image as the data delivers it (of `FolderDataset`: path, label, size, time of
+    change and both ends of the file) and of all that features depend on: backbone,
+    weights, image size, levels. Nothing stale is ever used, models and data sets can
+    share a folder, and only images that are new to it are computed. Data has to be read
+    once in every `fit` to know its images, but for `FolderDataset`.
 
     Args:
         path: A folder, made if need be, or `"memory"`.
@@ -114,16 +115,24 @@ def _fingerprint(model):
         "image_size": model.image_size,
         "dtype": model.dtype_policy.name,
     }
-    text = json.dumps(settings, sort_keys=True)
     # Keras numbers the layers of a process; built a second time, a model has others.
-    for position, layer in enumerate(
-        model.feature_extractor.backbone._flatten_layers()
-    ):
-        text = text.replace(json.dumps(layer.name), str(position))
-    digest.update(text.encode())
+    layers = model.feature_extractor.backbone._flatten_layers()
+    numbers = {layer.name: number for number, layer in enumerate(layers)}
+    settings["backbone"] = _numbered(settings["backbone"], numbers)
+    digest.update(json.dumps(settings, sort_keys=True).encode())
     for weight in model.feature_extractor.weights:
         digest.update(np.ascontiguousarray(ops.convert_to_numpy(weight)).tobytes())
     return digest.hexdigest()
+
+
+def _numbered(config, numbers, place=None):
+    """A backbone's configuration with numbers where names of layers stand."""
+    if isinstance(config, dict):
+        return {key: _numbered(part, numbers, key) for key, part in config.items()}
+    if isinstance(config, list | tuple):
+        return [_numbered(part, numbers, place) for part in config]
+    named = place in _PLACES_OF_NAMES and isinstance(config, str)
+    return numbers.get(config, config) if named else config
 
 
 def _refuse_endless(source, steps_per_epoch):
@@ -160,42 +169,34 @@ def _refuse_unless(same):
 def _fill(store, model, source, keys):
     """Computes the features that miss."""
     extract = _extraction(model)
-    waiting, seen = [], 0
-    for names, elements in _missing(store, source, keys):
-        refuse_anomalous(elements, seen)
-        images = stack_images(elements, model.image_size, seen)
-        notes = [_note(element) for element in elements]
-        waiting += zip(names, images, notes, strict=True)
-        seen += len(elements)
-        # The backbone's batches are its own: small ones would be padded to them.
-        while len(waiting) >= _BATCH:
-            _add(store, extract, waiting[:_BATCH])
-            waiting = waiting[_BATCH:]
-    if waiting:
-        _add(store, extract, waiting)
+    missing = _missing(store, source, keys)
+    # The backbone's batches are its own: small ones would be padded to them.
+    while batch := list(itertools.islice(missing, _BATCH)):
+        names, elements, positions = zip(*batch, strict=True)
+        images = stack_images(elements, model.image_size, positions)
+        store.add(names, extract(images), [_note(element) for element in elements])
     store.flush()
 
 
-def _add(store, extract, entries):
-    names, images, notes = zip(*entries, strict=True)
-    store.add(names, extract(np.stack(images)), notes)
-
-
 def _missing(store, source, keys):
-    """Yields (keys, elements) of batches that are not all in the store."""
+    """Yields (key, element, position) of the first of each image not in the store."""
     every = list(itertools.chain.from_iterable(keys))
     if names_images(source):
-        positions = [i for i, key in enumerate(every) if key not in store]
-        for elements in source.pick(positions):
-            chosen, positions = positions[: len(elements)], positions[len(elements) :]
-            yield [every[i] for i in chosen], elements
+        first = {key: i for i, key in reversed(list(enumerate(every)))}
+        positions = sorted(i for key, i in first.items() if key not in store)
+        elements = itertools.chain.from_iterable(source.pick(positions))
+        for position, element in zip(positions, elements, strict=True):
+            refuse_anomalous([element], position)
+            yield every[position], element, position
         return
-    known = set(every)
-    for elements in source.batches():
-        names = [image_key(element["image"]) for element in elements]
-        _refuse_unless(known.issuperset(names))
-        if not all(name in store for name in names):
-            yield names, elements
+    known, met = set(every), set()
+    every_element = itertools.chain.from_iterable(source.batches())
+    for position, element in enumerate(every_element):
+        key = image_key(element["image"])
+        _refuse_unless(key in known)
+        if key not in met and key not in store:
+            met.add(key)
+            yield key, element, position
 
 
 def _note(element):

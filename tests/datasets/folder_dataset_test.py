@@ -1,3 +1,4 @@
+import dataclasses
 import os
 import pickle
 
@@ -277,3 +278,28 @@ def test_masks_with_losses_are_refused(root):
     write(root, "bottle/ground_truth/stain/000_mask.jpg", np.ones((6, 8), "uint8"))
     with pytest.raises(ValueError, match=r"000_mask.jpg' is in a format that changes"):
         FolderDataset(root, "test")
+
+
+def test_keys_of_images_follow_paths_labels_and_contents(root):
+    data = FolderDataset(root)
+    first = data.image_keys()
+    assert FolderDataset(root).image_keys() == first
+    assert data.subset([1, 0]).image_keys() == [first[1], first[0]]
+    assert len(set(first)) == len(data)
+    file = data.samples[0].image
+    content, times = bytearray(file.read_bytes()), file.stat()
+    for position in (40, len(content) - 1):
+        # Another product of the same archive, put where the first one was.
+        changed = content.copy()
+        changed[position] ^= 1
+        file.write_bytes(changed)
+        os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))
+        found = FolderDataset(root).image_keys()
+        assert found[0] != first[0] and found[1:] == first[1:]
+    file.write_bytes(content)
+    os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert FolderDataset(root).image_keys() == first
+    labelled = FolderDataset(root)
+    anomalous = dataclasses.replace(labelled.samples[0], label=1)
+    labelled._samples = (anomalous, *labelled.samples[1:])
+    assert labelled.image_keys()[0] != first[0]

@@ -2,9 +2,10 @@
 
 import itertools
 import json
-import threading
-import time
+import subprocess
+import sys
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -101,6 +102,23 @@ def test_another_backbone_or_size_has_its_own(new_model, tmp_path):
 
 
 @pytest.mark.backend_independent
+def test_what_is_named_like_a_layer_is_no_name_of_a_layer():
+    def fingerprint(name, activation):
+        image = keras.Input((None, None, 3))
+        options = {"kernel_initializer": keras_rlr.layers.SeededNormal(0.1, 0)}
+        x = keras.layers.Conv2D(8, 5, strides=4, padding="same", **options)(image)
+        fine = keras.layers.Activation(activation, name=name)(x)
+        coarse = keras.layers.AveragePooling2D(2)(fine)
+        model = tiny_model(backbone=keras.Model(image, [fine, coarse]))
+        return feature_cache._fingerprint(model)
+
+    assert fingerprint("relu", "relu") != fingerprint("gelu", "gelu")
+    # Built a second time, the other layers have other numbers in their names.
+    assert fingerprint("relu", "relu") == fingerprint("relu", "relu")
+    assert fingerprint("one", "relu") == fingerprint("other", "relu")
+
+
+@pytest.mark.backend_independent
 def test_a_changed_image_is_never_taken_from_it(new_model, tmp_path):
     losses(new_model(), IMAGES, tmp_path)
     changed = IMAGES.copy()
@@ -154,10 +172,9 @@ def test_an_interrupted_build_goes_on(new_model, tmp_path, monkeypatch):
     np.testing.assert_allclose(found, losses(new_model(), images), rtol=1e-3)
 
 
-@pytest.mark.backend_independent
-def test_small_batches_of_the_user_are_gathered_for_the_backbone(
-    new_model, monkeypatch
-):
+@pytest.fixture
+def sizes(monkeypatch):
+    """Images in each batch that the backbone is given."""
     sizes = []
     make = feature_cache._extraction
 
@@ -171,12 +188,41 @@ def test_small_batches_of_the_user_are_gathered_for_the_backbone(
         return extract_and_count
 
     monkeypatch.setattr(feature_cache, "_extraction", counted)
+    return sizes
+
+
+@pytest.mark.backend_independent
+def test_small_batches_of_the_user_are_gathered_for_the_backbone(new_model, sizes):
     images = many_images(39)
     cache = keras_rlr.FeatureCache("memory", dtype="float32")
     found = losses(new_model(), images, cache, batch_size=3)
     assert sizes == [16, 16, 7]
     expected = losses(new_model(), images, batch_size=3)
     np.testing.assert_allclose(found, expected, rtol=2e-6)
+
+
+@pytest.mark.backend_independent
+def test_an_image_that_is_there_twice_or_known_is_not_computed(new_model, sizes):
+    images = many_images(12)
+    cache = keras_rlr.FeatureCache("memory", dtype="float32")
+    losses(new_model(), images[:6], cache, batch_size=3)
+    # In each batch one that is new, one that was there and one that comes again.
+    data = [images[i] for i in (6, 0, 7, 8, 7, 1, 9, 2, 6)]
+    found = losses(new_model(), data, cache, batch_size=3)
+    assert sizes == [6, 4]
+    expected = losses(new_model(), data, batch_size=3)
+    np.testing.assert_allclose(found, expected, rtol=2e-6)
+
+
+@pytest.mark.backend_independent
+@pytest.mark.parametrize("known", [0, 3])
+def test_a_bad_image_is_named_by_its_place_in_the_data(known, new_model):
+    cache = keras_rlr.FeatureCache("memory")
+    if known:
+        losses(new_model(), IMAGES[:known], cache)
+    data = [*IMAGES, np.zeros((40, 48, 5), "uint8")]
+    with pytest.raises(ValueError, match="image 6 of shape"):
+        losses(new_model(), data, cache)
 
 
 def many_images(count):
@@ -329,24 +375,68 @@ def test_numbers_that_do_not_fit_are_refused():
     )
 
 
+WRITE = """
+import contextlib, sys
+import numpy as np
+from keras_rlr.inputs.feature_store import FeatureStore
+
+folder, lock = sys.argv[1:]
+if lock == "none":
+    FeatureStore.locked = contextlib.nullcontext
+store = FeatureStore(folder, 3, "float32")
+print("ready", flush=True)
+sys.stdin.readline()
+computed = 0
+for i in range(40):
+    key = f"{i:064}"
+    with store.locked():
+        store.refresh()
+        if key not in store:
+            computed += 1
+            store.add([key], np.full((1, 3), i, "float32"), [{}])
+            store.flush()
+rows = store.read([f"{i:064}" for i in range(40)])
+np.testing.assert_array_equal(rows[:, 0], range(40))
+print(computed)
+"""
+
+
 @pytest.mark.backend_independent
-def test_two_writers_of_a_folder_compute_once(tmp_path):
-    computed = []
+@pytest.mark.parametrize("lock", ["held", "none"])
+def test_processes_share_a_folder(lock, tmp_path):
+    command = [sys.executable, "-W", "error", "-c", WRITE, tmp_path, lock]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    writers = [subprocess.Popen(command, **pipes) for _ in range(2)]
+    for writer in writers:
+        assert writer.stdout.readline() == "ready\n"
+    for writer in writers:
+        writer.stdin.write("go\n")
+        writer.stdin.flush()
+    outputs = [writer.communicate(timeout=120)[0] for writer in writers]
+    assert [writer.returncode for writer in writers] == [0, 0]
+    computed = sum(int(output) for output in outputs)
+    # Without a lock, which not every file system has, both may compute a row.
+    assert computed == 40 if lock == "held" else 40 <= computed <= 80
+    store = FeatureStore(tmp_path, 3, "float32")
+    with store.locked():
+        store.refresh()
+    assert all(f"{i:064}" in store for i in range(40))
 
-    def fill(name):
-        store = FeatureStore(tmp_path, 3, "float32")
-        with store.locked():
-            store.refresh()
-            if "a" not in store:
-                computed.append(name)
-                time.sleep(0.2)
-                store.add(["a"], np.ones((1, 3), "float32"), [{}])
-                store.flush()
-        np.testing.assert_array_equal(store.read(["a", "a"]), np.ones((2, 3)))
 
-    threads = [threading.Thread(target=fill, args=(name,)) for name in "xy"]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(computed) == 1
+@pytest.mark.backend_independent
+def test_what_a_killed_writer_left_is_removed(tmp_path):
+    (tmp_path / "of-the-user.txt").touch()
+    for name in ("0123.npy", ".0123.abc.npy", ".4567.abc.json"):
+        (tmp_path / name).write_bytes(b"cut short")
+    store = FeatureStore(tmp_path, 1, "float32")
+    store.refresh()  # not locked: another writer may be at work
+    assert len(list(tmp_path.iterdir())) == 4
+    store.add(["a"], np.ones((1, 1), "float32"), [{}])
+    store.flush()
+    kept = {*tmp_path.glob("[!.0]*.npy"), *tmp_path.glob("[!.]*.json")}
+    with store.locked():
+        store.refresh()
+    assert set(tmp_path.iterdir()) == kept | {
+        tmp_path / "of-the-user.txt",
+        tmp_path / "lock",
+    }
