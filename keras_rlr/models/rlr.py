@@ -158,7 +158,7 @@ class RLR(AnomalyDetector):
             self._backbone_json = json.dumps(serialize_backbone(backbone))
             self._create_parts(backbone)
             self.built = True
-            self.compile(optimizer=self._recipe_optimizer())
+            self.compile()
 
     def _create_parts(self, backbone):
         self.feature_extractor = FeatureExtractor(
@@ -303,6 +303,12 @@ class RLR(AnomalyDetector):
             epsilon=1e-8,
             name="adam",
         )
+
+    def compile(self, optimizer=None, *args, **kwargs):
+        """As Keras' method, but that without an optimizer it is the recipe's."""
+        if optimizer is None:
+            optimizer = self._recipe_optimizer()
+        super().compile(optimizer, *args, **kwargs)
 
     def get_compile_config(self):
         """Returns Keras' compile configuration, or none where the recipe's will do.

@@ -9,6 +9,7 @@ from sklearn.metrics import roc_auc_score
 
 from keras_rlr.inputs.image_source import ImageSource
 from keras_rlr.inputs.training_batches import TrainingBatches
+from keras_rlr.layers import blockwise_attention
 from tests.data_kinds import IMAGES, KINDS
 from tests.tiny_model import (
     IMAGE_SIZE,
@@ -217,3 +218,34 @@ def test_mixed_precision_trains_close_to_float32(model):
     np.testing.assert_allclose(mixed, exact, rtol=0.02)
     assert {v.dtype for v in outputs.values()} == {np.dtype("float32")}
     assert {v.dtype for v in model.trainable_weights} == {"float32"}
+
+
+@pytest.mark.backend_independent
+def test_xla_has_the_losses_and_maps_of_ops_one_by_one(monkeypatch):
+    """What Keras picks on TensorFlow with a GPU, where attention takes many blocks."""
+    monkeypatch.setattr(blockwise_attention, "_BLOCK_SCORES", 2**16)
+    images, found = random_images(3), []
+    for jit_compile in (False, True):
+        model = tiny_model(
+            levels=(1,),
+            hidden_dims=(16,),
+            windows=(5,),
+            image_size=72,
+            standardize_features=True,
+        )
+        # Without an optimizer: it stays the recipe's.
+        model.compile(jit_compile=jit_compile)
+        losses = fit_losses(model, images, epochs=2, batch_size=2)
+        assert model.jit_compile is jit_compile
+        found.append((losses, model.predict(images, verbose=0)["anomaly_map"]))
+    np.testing.assert_allclose(found[1][0], found[0][0], rtol=1e-5)
+    np.testing.assert_allclose(found[1][1], found[0][1], rtol=1e-4, atol=1e-5)
+
+
+def test_compiling_without_an_optimizer_keeps_the_recipe():
+    model = tiny_model(standardize_features=True)
+    before = model.optimizer.get_config()
+    model.compile(jit_compile=False)
+    assert model.optimizer.get_config() == before
+    model.compile("sgd")
+    assert isinstance(model.optimizer, keras.optimizers.SGD)
