@@ -145,19 +145,29 @@ def test_scores_of_hundreds_neither_overflow_nor_vanish(visible):
         assert all(np.isfinite(gradient).all() for gradient in gradients)
 
 
+@pytest.mark.parametrize(("dtype", "error"), [("bfloat16", 2**-6), ("float16", 2**-9)])
 @pytest.mark.parametrize("visible", ["inside", "outside"])
-def test_bfloat16_has_a_softmax_of_float32(visible):
+def test_small_dtypes_have_a_softmax_and_sums_of_float32(visible, dtype, error):
     grid, window = (20, 18), 3
-    arrays = [random_heads(2, grid, seed) for seed in range(3)]
-    small = [ops.cast(x, "bfloat16") for x in arrays]
-    rounded = [ops.convert_to_numpy(ops.cast(x, "float32")) for x in small]
-    expected, _ = twin(*rounded, np.zeros_like(arrays[0]), grid, window, visible)
+    arrays = [random_heads(2, grid, seed) for seed in range(4)]
+    query, key, value, upstream = (
+        ops.convert_to_numpy(ops.cast(ops.cast(x, dtype), "float32")) for x in arrays
+    )
+    expected, wanted = twin(query, key, value, upstream, grid, window, visible)
     for attend in ways(grid, window, visible):
-        attended = attend(*small)
-        assert keras.backend.standardize_dtype(attended.dtype) == "bfloat16"
-        error = ops.convert_to_numpy(ops.cast(attended, "float32")) - expected
+
+        def attend_small(*arguments, attend=attend):
+            attended = attend(*(ops.cast(x, dtype) for x in arguments))
+            assert keras.backend.standardize_dtype(attended.dtype) == dtype
+            return ops.cast(attended, "float32")
+
+        arguments = (query, key, value)
+        attended, gradients = with_gradients(attend_small, arguments, upstream)
         # Half a unit in the last place of weights, of products and of their sum.
-        assert np.abs(error).max() < 2**-6
+        assert np.abs(attended - expected).max() < error
+        for gradient, gradient_wanted in zip(gradients, wanted, strict=True):
+            # They come of twice as many products.
+            assert_close(gradient, gradient_wanted, 2 * error)
 
 
 GRID = (48, 48)
