@@ -310,6 +310,15 @@ class RLR(AnomalyDetector):
             optimizer = self._recipe_optimizer()
         super().compile(optimizer, *args, **kwargs)
 
+    def compile_from_config(self, config):
+        """Compiles as a saved model was; Keras leaves it to classes with a `compile`.
+
+        Args:
+            config: What `get_compile_config` returned.
+        """
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        self.optimizer.build(self.trainable_variables)
+
     def get_compile_config(self):
         """Returns Keras' compile configuration, or none where the recipe's will do.
 
