@@ -13,6 +13,7 @@ import numpy as np
 from keras_rlr.atomic_file import atomic_path
 from keras_rlr.datasets import find_images, read_image
 from keras_rlr.evaluation.overlay import HeatScale, draw_overlay
+from keras_rlr.evaluation.predict_batch import predict_batch
 from keras_rlr.inputs.read_ahead import read_ahead
 
 _OVERLAYS = "overlays"
@@ -74,6 +75,7 @@ def predict_images(
     ```
     """
     root, paths = _find(Path(images), Path(output))
+    batch_size = min(batch_size, len(paths))
     output = Path(output)
     _make_folder(output)
     rows = [Prediction(_relative(path, root)) for path in paths]
@@ -187,7 +189,7 @@ def _read(path):
 
 
 def _score(model, rows, loaded, batch_size):
-    output = model.predict(list(loaded.values()), batch_size=batch_size, verbose=0)
+    output = predict_batch(model, list(loaded.values()), batch_size)
     for i, score in zip(loaded, output["anomaly_score"], strict=True):
         rows[i].anomaly_score = float(score)
     for i, flag in zip(loaded, output.get("is_anomalous", ()), strict=False):

@@ -2,6 +2,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from keras_rlr.evaluation.predict_batch import predict_batch
+from keras_rlr.inputs.image_source import ImageSource
 from keras_rlr.inputs.masks import to_square_mask
 
 
@@ -87,14 +89,13 @@ def predict_test_set(
         maps=np.zeros((count, size, size), "float32"),
         masks=np.zeros((count, size, size), bool),
     )
-    for start in range(0, count, batch_size):
-        rows = range(start, min(start + batch_size, count))
-        elements = [dataset[i] for i in rows]
-        output = model.predict(
-            [element["image"] for element in elements],
-            batch_size=batch_size,
-            verbose=0,
-        )
+    batch_size = min(batch_size, count)
+    start = 0
+    for elements in ImageSource(dataset, batch_size).pick(range(count)):
+        rows = range(start, start + len(elements))
+        start = rows.stop
+        images = [element["image"] for element in elements]
+        output = predict_batch(model, images, batch_size)
         kept.scores[rows] = output["anomaly_score"]
         kept.maps[rows] = output["anomaly_map"]
         for i, element in zip(rows, elements, strict=True):

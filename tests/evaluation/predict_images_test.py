@@ -75,6 +75,15 @@ def test_without_a_threshold_the_scale_is_that_of_all_images(tmp_path, images):
     assert np.abs(change).min() > 5
 
 
+def test_all_batches_have_one_size_whatever_can_be_read(tmp_path, images):
+    model = StandInModel(16)
+    predict_images(model, images, tmp_path / "output", batch_size=3)
+    assert model.batches == [3, 3]
+    few = StandInModel(16)
+    predict_images(few, images, tmp_path / "few", batch_size=16)
+    assert few.batches == [4]
+
+
 def test_one_image_file(tmp_path, images):
     rows = predict_images(StandInModel(16), images / "b.png", tmp_path / "output")
     assert [row.path for row in rows] == ["b.png"]
