@@ -1,5 +1,5 @@
 def predict_batch(model, images, size):
-    """What `model.predict` says of a few images, which it is given in a batch of `size`.
+    """What `model.predict` says of a few images, given to it in a batch of `size`.
 
     A backend that compiles for a shape does so once, however many images are left over.
 
