@@ -5,7 +5,7 @@ from keras import ops
 
 from keras_rlr.layers.attention import grid_attention
 from keras_rlr.layers.initializers import SeededUniform, derive_seed, resolve_seed
-from keras_rlr.layers.neighborhood import validate_window
+from keras_rlr.layers.neighborhood import validate_window, window_hides_grid
 
 
 @keras.saving.register_keras_serializable(package="keras_rlr")
@@ -39,7 +39,8 @@ class GridAttention(keras.layers.Layer):
         Tensor (batch, height, width, D).
 
     Raises:
-        ValueError: If `num_heads` does not divide D, or the window is even.
+        ValueError: If `num_heads` does not divide D, the window is even, or it hides
+            the whole grid of some token.
 
     Example:
 
@@ -77,15 +78,21 @@ class GridAttention(keras.layers.Layer):
         self.folded = tuple(folded)
 
     def build(self, query_shape, *other_shapes):
-        """Creates the four projections for tokens of width `query_shape[-1]`."""
-        dim = query_shape[-1]
+        """Creates the four projections; checks that every token sees something."""
+        height, width, dim = query_shape[1:]
+        if self.visible == "outside" and window_hides_grid(height, width, self.window):
+            raise ValueError(
+                f"A window of {self.window}x{self.window} tokens hides the whole "
+                f"{height}x{width} grid from its middle token, which is left with "
+                "nothing to attend to. Use a smaller window or a larger grid: one "
+                f"side must be at least {self.window + 1} tokens."
+            )
         if self.num_heads < 1 or dim % self.num_heads:
             raise ValueError(
                 f"The number of heads must divide the width. Received: num_heads="
                 f"{self.num_heads}, width {dim}."
             )
         for name in self.folded:
-            height, width = query_shape[1:3]
             weight = self.add_weight(
                 shape=(1, self.num_heads, height * width, dim // self.num_heads),
                 initializer="zeros",

@@ -1,7 +1,6 @@
 import keras
 
 from keras_rlr.layers.grid_attention import GridAttention
-from keras_rlr.layers.neighborhood import window_hides_grid
 
 
 @keras.saving.register_keras_serializable(package="keras_rlr")
@@ -50,18 +49,6 @@ class MaskedLearnableKeyAttention(GridAttention):
             folded=folded,
             **kwargs,
         )
-
-    def build(self, query_shape, reference_shape=None):
-        """Creates the projections; checks that every token sees something."""
-        height, width = query_shape[1:3]
-        if window_hides_grid(height, width, self.window):
-            raise ValueError(
-                f"A window of {self.window}x{self.window} tokens hides the whole "
-                f"{height}x{width} grid from its middle token, which is left with "
-                "nothing to attend to. Use a smaller window or a larger grid: one "
-                f"side must be at least {self.window + 1} tokens."
-            )
-        super().build(query_shape)
 
     def call(self, query, reference):
         """Attends with learned keys to the image's own tokens."""

@@ -25,7 +25,7 @@ def windowed_attention(query, key, value, grid, window, tile=_TILE):
     Args:
         query: Tensor (batch, heads, tokens, head_dim), scaled already.
         key: Tensor (batch or 1, heads, tokens, head_dim).
-        value: Tensor of the shape of `key`.
+        value: Tensor (batch or 1, heads, tokens, head_dim).
         grid: (height, width) of the token grid; tokens are row-major.
         window: Odd side of the window.
         tile: Side of the tiles of queries.
@@ -34,7 +34,9 @@ def windowed_attention(query, key, value, grid, window, tile=_TILE):
         Tensor of the shape of `query`, of its dtype.
     """
     heads, head_dim = query.shape[1], query.shape[-1]
-    shared = key.shape[0] == 1
+    shared = key.shape[0] == value.shape[0] == 1
+    if not shared and 1 in (key.shape[0], value.shape[0]):
+        key, value = (ops.broadcast_to(x, ops.shape(query)) for x in (key, value))
     key_rows, key_columns, shown, tiles = _geometry(*grid, window, tile)
     count, places = shown.shape[:2]
     if heads * head_dim * key_rows.size * key_columns.size > _LARGEST_STORED:

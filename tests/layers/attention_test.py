@@ -24,6 +24,9 @@ KINDS = [
     ("outside", 3, 3),
     ("inside", 1, 1),
     ("inside", 3, 3),
+    ("inside", 1, 3),
+    ("inside", 3, 1),
+    ("outside", 3, 1),
     ("all", 1, 1),
     ("all", 3, 3),
 ]

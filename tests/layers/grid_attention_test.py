@@ -64,3 +64,9 @@ def test_an_unknown_visibility_and_a_missing_window_are_refused():
         GridAttention(visible="around")
     with pytest.raises(ValueError, match="`window` must be"):
         GridAttention(visible="inside")
+
+
+def test_a_window_that_hides_the_whole_grid_is_refused():
+    with pytest.raises(ValueError, match="hides the whole 5x4 grid"):
+        GridAttention(2, window=5, visible="outside").build((None, 5, 4, 8))
+    GridAttention(2, window=5, visible="inside").build((None, 5, 4, 8))
