@@ -91,7 +91,8 @@ class AnomalyDetector(keras.Model):
                 elements may be dicts with "image" or tuples `(image, anything)`.
             y: Ignored, like the second part of a tuple.
             batch_size: For data that is not batched; the recipe's by default.
-            epochs: By default as many as the recipe's steps and epochs ask for.
+            epochs: By default as many as the recipe's steps and epochs ask for; its
+                epochs, with a warning, where data does not say how long it is.
             verbose: As in Keras.
             callbacks: As in Keras.
             validation_data: Data for `evaluate` after every epoch; gives `val_loss`,

@@ -1,6 +1,7 @@
 """How long and how fast a model is trained unless the user says otherwise."""
 
 import math
+import warnings
 from dataclasses import dataclass
 
 
@@ -29,9 +30,17 @@ class Recipe:
 
         Args:
             steps_per_epoch: Steps of a pass, or None if that is not known; then
-                `epochs`.
+                `epochs`, with a warning where they may be fewer than `steps`.
         """
         if not steps_per_epoch:
+            if self.steps > 1:
+                warnings.warn(
+                    f"The data does not say how many images it has: {self.epochs} "
+                    f"epochs are trained, which may be fewer than the {self.steps} "
+                    "steps that a model takes to learn. Give `epochs`, or say the "
+                    "number: `ds.apply(tf.data.experimental.assert_cardinality(n))`.",
+                    stacklevel=3,
+                )
             return self.epochs
         return max(self.epochs, math.ceil(self.steps / steps_per_epoch))
 
