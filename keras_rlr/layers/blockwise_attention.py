@@ -14,6 +14,7 @@ from keras_rlr.layers.loops import (
     each,
     loop,
     loops_are_written_out,
+    on_gpu,
     once,
     unknown_one,
 )
@@ -26,8 +27,10 @@ from keras_rlr.layers.neighborhood import window_mask
 
 # The matrix of so few tokens is smaller than what else a layer keeps.
 _SMALL = 256
-# Scores that are held at a time: they fit into a processor's cache, and keep it busy.
+# Scores that are held at a time. On a processor they fit into its cache; a GPU needs
+# more to be busy.
 _BLOCK_SCORES = 2**21
+_BLOCK_SCORES_OF_GPU = 2**25
 # Of a graph whose batch is not known. One image counts as two: its mask is as large.
 _LIKELY_BATCH = 4
 _LEAST_BATCH = 2
@@ -128,7 +131,8 @@ class _Blocks:
         height, width = grid
         rows = max(rows or _LIKELY_BATCH, _LEAST_BATCH)
         self.grid = grid
-        self.rows = rows_at_a_time(grid, _BLOCK_SCORES // (height * width * rows))
+        scores = _BLOCK_SCORES_OF_GPU if on_gpu() else _BLOCK_SCORES
+        self.rows = rows_at_a_time(grid, scores // (height * width * rows))
         self.count = height // self.rows
         self.size = self.rows * width
         self.window = window

@@ -39,6 +39,19 @@ def unknown_one(x):
     return 1.0 - ops.cast(ops.abs(first) < 0, "float32")
 
 
+def on_gpu():
+    """Whether blocks may be a GPU's. PyTorch's kernel has blocks of its own."""
+    if keras.backend.backend() == "jax":
+        import jax
+
+        return jax.default_backend() != "cpu"
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        return bool(tf.config.list_logical_devices("GPU"))
+    return False
+
+
 def once(x):
     """Keeps XLA on JAX from computing `x` anew for each of its uses."""
     if keras.backend.backend() != "jax":

@@ -22,6 +22,7 @@ if backend == "tensorflow":
         cpu, [tf.config.LogicalDeviceConfiguration()] * 2
     )
 import keras
+import keras_rlr
 from tests.tiny_model import fit_losses, random_images, tiny_model
 
 images = random_images(7, 40, 40)
@@ -32,7 +33,9 @@ def run(model):
     losses = fit_losses(model, images, epochs=3, batch_size=4)
     outputs = model.predict(images, batch_size=3, verbose=0)
     loss = model.evaluate(images, batch_size=5, verbose=0)[0]
-    return [*losses, loss, *outputs["anomaly_score"].tolist()]
+    cache = keras_rlr.FeatureCache("memory", dtype="float32")
+    cached = fit_losses(model, images, epochs=2, batch_size=4, feature_cache=cache)
+    return [*losses, loss, *cached, *outputs["anomaly_score"].tolist()]
 
 
 def scoped(scope):
