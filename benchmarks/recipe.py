@@ -26,7 +26,7 @@ RECIPES = ("default", "paper")
 MOST_EPOCHS = 40
 
 
-def train(recipe, data, seed, target, began):
+def train(recipe, data, seed, target, batch_size, began):
     """Trains in this process until the target is reached; prints a line a test."""
     import keras
 
@@ -60,7 +60,7 @@ def train(recipe, data, seed, target, began):
         settings = {"hidden_dims": (512,), "standardize_features": False}
         options, attention = {"batch_size": 8}, naive()
     else:
-        options = {"feature_cache": "memory"}
+        options = {"feature_cache": "memory", "batch_size": batch_size}
     model = RLR.from_preset(
         "rlr_efficientnet_lite2", recipe=recipe, seed=seed, **settings
     )
@@ -79,6 +79,8 @@ def run(recipe, seed, chosen):
     began = time.time()
     command = [sys.executable, "-m", "benchmarks.recipe", "--data", chosen.data]
     command += ["--target", chosen.target, "--child", recipe, str(seed), str(began)]
+    if chosen.batch_size:
+        command += ["--batch-size", str(chosen.batch_size)]
     tests = []
     with subprocess.Popen(
         command,
@@ -110,6 +112,7 @@ def main():
     parser.add_argument("--seeds", default="0,1,2")
     parser.add_argument("--recipes", default=",".join(RECIPES))
     parser.add_argument("--target", default="98.5/97.5")
+    parser.add_argument("--batch-size", type=int, help="of the default recipe")
     parser.add_argument("--verbose", action="store_true")
     parser.add_argument("--child", nargs=3)
     chosen = parser.parse_args()
@@ -117,7 +120,8 @@ def main():
     if chosen.child:
         recipe, seed, began = chosen.child
         target = [float(figure) for figure in chosen.target.split("/")]
-        train(recipe, chosen.data, int(seed), target, float(began))
+        options = (target, chosen.batch_size, float(began))
+        train(recipe, chosen.data, int(seed), *options)
         return
     medians = {}
     for recipe in chosen.recipes.split(","):
