@@ -66,10 +66,10 @@ def command(images, model, output, batch_size, show_reconstruction, decoder, as_
 def _print_summary(rows, failed, threshold):
     scored = len(rows) - len(failed)
     if threshold is None:
-        click.echo(f"Scored {scored} images; the model has no threshold yet.")
+        click.echo(f"Images scored: {scored}; the model has no threshold yet.")
     else:
         anomalous = sum(bool(row.is_anomalous) for row in rows)
         click.echo(
-            f"Scored {scored} images; {anomalous} anomalous (score at least "
-            f"{threshold:.4g})."
+            f"Images scored: {scored}; anomalous (score at least {threshold:.4g}): "
+            f"{anomalous}."
         )
