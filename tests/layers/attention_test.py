@@ -16,8 +16,9 @@ from keras_rlr.layers.neighborhood import window_mask
 from keras_rlr.layers.windowed_attention import windowed_attention
 from tests.golden_weights import assert_close
 
-# Blocks of rows and tiles that divide the grid and that do not, one block and many.
-GRIDS = [((6, 5), 3), ((17, 19), 3), ((20, 18), 7), ((32, 32), 7)]
+# Blocks of rows and tiles that divide the grid and that do not, one block and many, and
+# a grid that is lower than the window.
+GRIDS = [((6, 5), 3), ((17, 19), 3), ((20, 18), 7), ((32, 32), 7), ((3, 90), 7)]
 # What is looked at, and the batches of keys and values: MLKA, LCA, and plain ones.
 KINDS = [
     ("outside", 1, 3),
