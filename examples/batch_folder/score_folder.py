@@ -19,7 +19,11 @@ from pathlib import Path
 import tensorflow as tf
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp"}
-ERRORS = {1: "can't be decoded", 2: "has too many pixels"}
+ERRORS = {
+    1: "can't be decoded",
+    2: "has too many pixels",
+    3: "has no finite score",
+}
 
 
 def find_images(folder):
@@ -80,7 +84,7 @@ def main():
         file.flush()
         os.fsync(file.fileno())
     partial.replace(chosen.output)
-    print(f"{len(paths)} images, {failed} of them unreadable: {chosen.output}")
+    print(f"{len(paths)} images, {failed} of them not scored: {chosen.output}")
     return 1 if failed else 0
 
 

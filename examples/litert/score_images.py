@@ -10,6 +10,7 @@ gets its error, and the others go on.
 
 import argparse
 import csv
+import math
 import sys
 import time
 from pathlib import Path
@@ -61,6 +62,9 @@ def main():
         elapsed = 1000 * (time.perf_counter() - began)
         decision = bool(outputs["is_anomalous"][0]) if "is_anomalous" in outputs else ""
         score = float(outputs["anomaly_score"][0])
+        if not math.isfinite(score):
+            rows.writerow([path, "", "", f"{elapsed:.1f}", "has no finite score"])
+            continue
         rows.writerow([path, f"{score:.5f}", decision, f"{elapsed:.1f}", ""])
 
 

@@ -4,8 +4,8 @@
     RLR_MODEL=$PWD/serving/rlr/1 serve run detector:app
     curl --data-binary @image.jpg http://localhost:8000/
 
-Answers with JSON: status (0 scored, 1 can't be decoded, 2 has too many pixels) and,
-where it is 0, anomaly_score and is_anomalous.
+Answers with JSON: status (0 scored, 1 can't be decoded, 2 has too many pixels, 3 has no
+finite score) and, where it is 0, anomaly_score and is_anomalous.
 """
 
 import os

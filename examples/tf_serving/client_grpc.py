@@ -14,7 +14,11 @@ from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
 # As many as config/batching.config joins.
 MOST = 16
-STATUS = {1: "can't be decoded", 2: "has too many pixels"}
+STATUS = {
+    1: "can't be decoded",
+    2: "has too many pixels",
+    3: "has no finite score",
+}
 
 
 def make_request(files, label=None):

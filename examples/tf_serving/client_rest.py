@@ -14,7 +14,11 @@ from pathlib import Path
 
 # As many as config/batching.config joins.
 MOST = 16
-STATUS = {1: "can't be decoded", 2: "has too many pixels"}
+STATUS = {
+    1: "can't be decoded",
+    2: "has too many pixels",
+    3: "has no finite score",
+}
 
 
 def predict(url, label, files):

@@ -5,6 +5,7 @@ import numpy as np
 
 from keras_rlr.datasets.image_files import decode, image_to_array
 from keras_rlr.evaluation.overlay import HeatScale, draw_overlay
+from keras_rlr.models.calibration import decide
 
 # What the page shows at most, and so all of a photograph that is kept.
 _SHOWN_SIDE = 512
@@ -44,7 +45,7 @@ class ScoredImage:
         """The words "anomalous", from the threshold on, or "normal"; or the error."""
         if self.error:
             return self.error
-        return "anomalous" if self.score >= threshold else "normal"
+        return "anomalous" if decide(self.score, threshold) else "normal"
 
     def picture(self, threshold):
         """A PIL image: the image, its map over it, and the colours' legend."""

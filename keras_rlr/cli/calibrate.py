@@ -47,5 +47,10 @@ def command(model, data, false_positive_rate, as_json):
         f"Threshold {calibration['threshold']:.4g}, for a false-positive rate of "
         f"{false_positive_rate:g}, from {calibration['images']} normal images."
     )
+    if calibration["trained_on"]:
+        click.echo(
+            f"{calibration['trained_on']} others were left out: the model was trained "
+            "on them."
+        )
     for name, threshold in calibration["category_thresholds"].items():
         click.echo(f"  {name}: {threshold:.4g}")

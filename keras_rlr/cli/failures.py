@@ -44,7 +44,8 @@ def reporting_failures(ctx, debug):
             traceback.print_exc()
         users_own = isinstance(error, USERS_OWN)
         message = str(error) or type(error).__name__
-        if not users_own:
+        # A training that diverged says so in a sentence, and is no fault in the code.
+        if not (users_own or isinstance(error, FloatingPointError)):
             message = f"{type(error).__name__}: {message}"
             if not debug:
                 message += "\n(keras-rlr --debug COMMAND shows where.)"

@@ -1,6 +1,8 @@
+import collections
 import csv
 import io
 import json
+import math
 from pathlib import Path
 
 import keras
@@ -43,12 +45,17 @@ class BestOnTestSet(keras.callbacks.Callback):
             data: The folder of the data set.
             categories: Those to test on, or None for those of the run, if it is there
                 already and is resumed, and else for all.
+
+        Raises:
+            ValueError: If the test set has no figures to select by.
         """
         config = Path(run, "config.json")
         if categories is None and config.is_file():
             settings = json.loads(config.read_text(encoding="utf-8"))["settings"]
             categories = settings.get("categories")
-        return cls(FolderDataset(data, "test", categories), Path(run, FOLDER))
+        dataset = FolderDataset(data, "test", categories)
+        check_selectable(dataset)
+        return cls(dataset, Path(run, FOLDER))
 
     def on_epoch_end(self, epoch, logs=None):
         """Tests, and keeps what is better than before."""
@@ -56,9 +63,45 @@ class BestOnTestSet(keras.callbacks.Callback):
         rows = [row for row in read_history(self.folder) if row["epoch"] <= epoch]
         mean = measure(predict_test_set(self.model, self.dataset))["mean"]
         for figure in CHOSEN_BY:
+            if math.isnan(mean[figure]):
+                raise ValueError(
+                    f"The mean {figure} of the test set is not defined, so no epoch "
+                    "can be selected by it: are all masks black, or all white? Train "
+                    "without --test-every-epoch, or mend the test set."
+                )
+        for figure in CHOSEN_BY:
             if all(mean[figure] > row[figure] for row in rows):
                 save_without_optimizer(self.model, self.folder / f"{figure}.keras")
         _write_history(self.folder, [*rows, {"epoch": epoch + 1, **mean}])
+
+
+def check_selectable(dataset):
+    """Refuses a test set that defines no image AUROC or no pixel AUROC.
+
+    Args:
+        dataset: `FolderDataset` of the split "test".
+
+    Raises:
+        ValueError: If no category has normal and anomalous images, or none of those
+            has masks.
+    """
+    labels, masked = collections.defaultdict(set), set()
+    for sample in dataset.samples:
+        labels[sample.category].add(sample.label)
+        if sample.mask:
+            masked.add(sample.category)
+    both = {category for category, found in labels.items() if len(found) == 2}
+    if not both & masked:
+        lacks = (
+            "masks of the anomalous images"
+            if both
+            else "a category with both normal and anomalous images"
+        )
+        raise ValueError(
+            f"The test set of '{dataset.path}' lacks {lacks}, so no epoch can be "
+            "selected on it by image AUROC and pixel AUROC. Train without "
+            "--test-every-epoch, or add them."
+        )
 
 
 def load_best(folder):

@@ -1,4 +1,4 @@
-import numpy as np
+from keras_rlr.models.calibration import decide
 
 COUNTS = ("true_positive", "false_negative", "false_positive", "true_negative")
 
@@ -19,7 +19,7 @@ def confusion(predictions, thresholds):
         if thresholds.get(name) is None:
             return {}
         rows = predictions.rows(name)
-        called = predictions.scores[rows] >= np.float32(thresholds[name])
+        called = decide(predictions.scores[rows], thresholds[name])
         labels = predictions.labels[rows]
         values = (
             (called & labels).sum(),

@@ -4,7 +4,9 @@ import csv
 import functools
 import io
 import itertools
+import math
 import tempfile
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +21,7 @@ from keras_rlr.inputs.read_ahead import read_ahead
 _OVERLAYS = "overlays"
 # Spreadsheets take cells that begin so for formulas.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_SECONDS_BETWEEN_WRITES = 2
 
 
 @dataclass
@@ -29,24 +32,31 @@ class Prediction:
         path: Its path below the folder of images, with forward slashes.
         anomaly_score: Its score, or None if it could not be read.
         is_anomalous: Whether the score reaches the threshold; None without one.
-        error: Why it could not be read, or "".
+        error: Why it could not be read or scored, or "".
+        category: The product it shows, by whose threshold it is decided; None for the
+            threshold of all products.
     """
 
     path: str
     anomaly_score: float | None = None
     is_anomalous: bool | None = None
     error: str = ""
+    category: str | None = None
 
 
 def predict_images(
-    model, images, output, batch_size=16, on_progress=None, decoder=None
+    model, images, output, batch_size=16, on_progress=None, decoder=None, category=None
 ):
     """Scores every image of a folder and draws an overlay of each.
 
     `output` gets `scores.csv` (path, anomaly_score, is_anomalous, error) and
     `overlays/`, which mirrors the tree of the images in `.png` files. All overlays
     have one scale of colours: the threshold's, or without one that of all scores. An
-    image that can't be read gets a row with its error; the others go on.
+    image that can't be read, or whose score is NaN, gets a row with its error; the
+    others go on. If it is interrupted, `scores.csv` has the images that were done.
+
+    An image is decided by the threshold of its category, if the model has one: the
+    nearest folder around the image that is called like it, above `images` too.
 
     Args:
         model: An `RLR` model, trained.
@@ -56,6 +66,7 @@ def predict_images(
         on_progress: Called with (images done, images in all) after every batch.
         decoder: A `FeatureDecoder` of the model's features, to show the image as the
             model rebuilt it; None to do without.
+        category: The product that all images show; None to tell it by the folders.
 
     Returns:
         List of `Prediction`s in the order of `scores.csv`.
@@ -78,7 +89,13 @@ def predict_images(
     batch_size = min(batch_size, len(paths))
     output = Path(output)
     _make_folder(output)
-    rows = [Prediction(_relative(path, root)) for path in paths]
+    known = model.thresholds.by_category
+    rows = [
+        Prediction(
+            _relative(path, root), category=category or folder_category(path, known)
+        )
+        for path in paths
+    ]
     pictures = _picture_names(rows)
 
     def draw_all(pictures):
@@ -96,6 +113,7 @@ def predict_images(
     if model.threshold is not None:
         scale = HeatScale.of_threshold(model.threshold)
     with contextlib.ExitStack() as stack:
+        scores = stack.enter_context(_GrowingScores(output / "scores.csv", rows))
         kept = None
         if scale is None:
             # The scale is known when all is scored: until then, maps wait on disk.
@@ -110,28 +128,70 @@ def predict_images(
                 rows[i].error = error
                 if not error:
                     loaded[i] = image
-            if loaded:
-                maps = _score(model, rows, loaded, batch_size)
-                if kept is not None:
-                    for i, anomaly_map in maps.items():
-                        kept[i] = anomaly_map
-                else:
-                    draw_all(
-                        (output / pictures[i], loaded[i], anomaly_map, scale)
-                        for i, anomaly_map in maps.items()
-                    )
+            maps = _score(model, rows, loaded, batch_size) if loaded else {}
+            scores.advance(chosen.stop)
+            if kept is not None:
+                for i, anomaly_map in maps.items():
+                    kept[i] = anomaly_map
+            else:
+                draw_all(
+                    (output / pictures[i], loaded[i], anomaly_map, scale)
+                    for i, anomaly_map in maps.items()
+                )
             if on_progress:
                 on_progress(chosen.stop, len(paths))
-        scores = [row.anomaly_score for row in rows if row.anomaly_score is not None]
-        if kept is not None and scores:
-            scale = HeatScale.of_scores(scores)
+        finite = [row.anomaly_score for row in rows if row.anomaly_score is not None]
+        if kept is not None and finite:
+            scale = HeatScale.of_scores(finite)
             draw_all(
                 (output / pictures[i], read_image(paths[i]), kept[i], scale)
                 for i, row in enumerate(rows)
                 if not row.error
             )
-    _write_scores(output / "scores.csv", rows)
     return rows
+
+
+def folder_category(path, known):
+    """The category that the nearest folder around an image is called like.
+
+    Args:
+        path: The image's file.
+        known: Names of categories.
+
+    Returns:
+        A name, or None.
+    """
+    for folder in reversed(Path(path).resolve().parent.parts):
+        if folder in known:
+            return folder
+    return None
+
+
+class _GrowingScores:
+    """Keeps `scores.csv` up to date, so that an interruption loses nothing done."""
+
+    def __init__(self, path, rows):
+        self._path, self._rows = path, rows
+        self._done = 0
+        self._written = None
+
+    def __enter__(self):
+        # What an earlier run left is not to be taken for this one's.
+        self._write()
+        return self
+
+    def advance(self, done):
+        """Notes how many rows are known, and writes them every two seconds."""
+        self._done = done
+        if time.monotonic() - self._written > _SECONDS_BETWEEN_WRITES:
+            self._write()
+
+    def _write(self):
+        _write_scores(self._path, self._rows[: self._done])
+        self._written = time.monotonic()
+
+    def __exit__(self, *exception):
+        self._write()
 
 
 def _find(images, output):
@@ -189,12 +249,20 @@ def _read(path):
 
 
 def _score(model, rows, loaded, batch_size):
-    output = predict_batch(model, list(loaded.values()), batch_size)
-    for i, score in zip(loaded, output["anomaly_score"], strict=True):
+    categories = [rows[i].category for i in loaded]
+    output = predict_batch(model, list(loaded.values()), batch_size, categories)
+    flags = output.get("is_anomalous", [None] * len(loaded))
+    maps = {}
+    for i, score, flag, anomaly_map in zip(
+        loaded, output["anomaly_score"], flags, output["anomaly_map"], strict=True
+    ):
+        if not math.isfinite(score):
+            rows[i].error = f"The model's score is {score}, so nothing is decided."
+            continue
         rows[i].anomaly_score = float(score)
-    for i, flag in zip(loaded, output.get("is_anomalous", ()), strict=False):
-        rows[i].is_anomalous = bool(flag)
-    return dict(zip(loaded, output["anomaly_map"], strict=True))
+        rows[i].is_anomalous = None if flag is None else bool(flag)
+        maps[i] = anomaly_map
+    return maps
 
 
 def _draw(model, decoder, path, image, anomaly_map, scale):

@@ -5,6 +5,7 @@ import numpy as np
 from keras_rlr.evaluation.predict_batch import predict_batch
 from keras_rlr.inputs.image_source import ImageSource
 from keras_rlr.inputs.masks import to_square_mask
+from keras_rlr.models.calibration import refuse_not_finite
 
 
 @dataclass
@@ -77,6 +78,7 @@ def predict_test_set(
 
     Raises:
         ValueError: If the data set is empty or a mask is malformed.
+        FloatingPointError: If a score is not a finite number.
     """
     count = len(dataset)
     if not count:
@@ -96,6 +98,8 @@ def predict_test_set(
         start = rows.stop
         images = [element["image"] for element in elements]
         output = predict_batch(model, images, batch_size)
+        # At once, and not when all images have been predicted.
+        refuse_not_finite(output["anomaly_score"], "be evaluated")
         kept.scores[rows] = output["anomaly_score"]
         kept.maps[rows] = output["anomaly_map"]
         for i, element in zip(rows, elements, strict=True):

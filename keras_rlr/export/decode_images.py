@@ -5,7 +5,8 @@ import tensorflow as tf
 from keras_rlr.export.exif_orientation import exif_orientation
 from keras_rlr.models.preprocessor import resize_weights_in_graph
 
-OK, UNDECODABLE, REFUSED = 0, 1, 2
+# The last is said of the score of an image that was decoded.
+OK, UNDECODABLE, REFUSED, NOT_FINITE = 0, 1, 2, 3
 # 400 MB as float32: larger ones would let one request take a server's memory.
 MOST_PIXELS = 2**25
 # A line of more makes the weights of the resize as large.

@@ -10,7 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
-_ERRORS = {error.__name__: error for error in (ValueError, ImportError, RuntimeError)}
+_ERRORS = {
+    error.__name__: error
+    for error in (FloatingPointError, ImportError, RuntimeError, ValueError)
+}
 
 
 def write_in_tensorflow(model, folder, images, request):
@@ -28,6 +31,7 @@ def write_in_tensorflow(model, folder, images, request):
     Raises:
         ValueError: What `write_export` raises.
         ImportError: If TensorFlow or a package of the format is missing.
+        FloatingPointError: If the model's scores are not finite numbers.
         RuntimeError: If the process fails otherwise; its last words are quoted.
     """
     from keras_rlr.models.save_model import save_without_optimizer
@@ -81,8 +85,8 @@ def main(work):
     try:
         model = load_model(work / "model.keras")
         answer = {"manifest": write_export(model, folder, images, **request)}
-    except (ValueError, ImportError) as error:
-        kind = "ImportError" if isinstance(error, ImportError) else "ValueError"
+    except (FloatingPointError, ImportError, ValueError) as error:
+        (kind,) = (name for name in _ERRORS if isinstance(error, _ERRORS[name]))
         answer = {"error": kind, "message": str(error)}
     except Exception as error:
         message = f"{type(error).__name__}: {error}"

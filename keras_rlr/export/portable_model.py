@@ -18,7 +18,8 @@ def portable_model(model):
     image = keras.Input((size, size, 3), dtype="float32", name="image")
     outputs = dict(model(image))
     if model.threshold is not None:
-        outputs["is_anomalous"] = ops.greater_equal(
-            outputs["anomaly_score"], model.threshold
+        # Not "greater or equal": a score that is NaN is never normal.
+        outputs["is_anomalous"] = ops.logical_not(
+            ops.less(outputs["anomaly_score"], model.threshold)
         )
     return keras.Model(image, outputs)

@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from keras_rlr.export.decode_images import OK, decode_images
+from keras_rlr.export.decode_images import NOT_FINITE, OK, decode_images
 
 
 def serving_functions(model, description):
@@ -21,6 +21,10 @@ def serving_functions(model, description):
     threshold = model.threshold
     size = model.image_size
 
+    def decide(score):
+        # Not "greater or equal": a score that is NaN is never normal.
+        return ~(score < threshold)
+
     pixels = (None, None, None, 3)
 
     # One graph for all signatures, instead of a copy in each.
@@ -35,7 +39,7 @@ def serving_functions(model, description):
         images = tf.ensure_shape(images, pixels)
         outputs = {name: value[: shape[0]] for name, value in model(images).items()}
         if threshold is not None:
-            outputs["is_anomalous"] = outputs["anomaly_score"] >= threshold
+            outputs["is_anomalous"] = decide(outputs["anomaly_score"])
         return outputs
 
     def infer(image):
@@ -53,11 +57,12 @@ def serving_functions(model, description):
         outputs["anomaly_map"] = tf.where(
             good[:, None, None], outputs["anomaly_map"], 0.0
         )
-        score = outputs["anomaly_score"]
-        outputs["anomaly_score"] = tf.where(good, score, float("nan"))
+        score = tf.where(good, outputs["anomaly_score"], float("nan"))
+        outputs["anomaly_score"] = score
         if threshold is not None:
-            outputs["is_anomalous"] &= good
-        return {**outputs, "status": status}
+            outputs["is_anomalous"] = decide(score)
+        unknown = good & ~tf.math.is_finite(score)
+        return {**outputs, "status": tf.where(unknown, NOT_FINITE, status)}
 
     def info(request):
         count = tf.size(request)

@@ -10,6 +10,7 @@ from keras_rlr.export.decode_images import LONGEST_SIDE, MOST_PIXELS
 from keras_rlr.export.manifest import describe_export, describe_files, manifest_text
 from keras_rlr.export.sample_images import sample_images
 from keras_rlr.inputs.images import to_square_rgb
+from keras_rlr.models.calibration import refuse_not_finite
 from keras_rlr.models.compact_copy import compact_copy
 from keras_rlr.models.weights_version import weights_version
 
@@ -43,6 +44,7 @@ def write_export(model, folder, images, format, name, quantize, categories, eval
     Raises:
         ValueError: If the export does not agree with the model.
         ImportError: If a package is missing.
+        FloatingPointError: If the model's scores are not finite numbers.
     """
     _check_packages(format)
     version = weights_version(model)
@@ -52,6 +54,7 @@ def write_export(model, folder, images, format, name, quantize, categories, eval
     takes = takes or list(sample_images(1, model.image_size))
     with _exact_products():
         expected = model.predict(takes, verbose=0)
+    refuse_not_finite(expected["anomaly_score"], "be exported")
     runners, manifest["operators"] = _write(
         compact_copy(model, dtype="float32"),
         folder / (name or ""),

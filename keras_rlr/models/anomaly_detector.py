@@ -16,7 +16,7 @@ from keras_rlr.models.jax_values import give_back, hold_values
 from keras_rlr.models.loading import load_preset
 from keras_rlr.models.moments import ChannelMoments
 from keras_rlr.models.running_figures import RunningFigures
-from keras_rlr.models.training_callbacks import EpochOrder, Validation
+from keras_rlr.models.training_callbacks import EpochOrder, StopAtNan, Validation
 
 _MOST_IMAGES_TO_ADAPT_ON = 512
 _INFERENCE_BATCH = 16
@@ -111,6 +111,7 @@ class AnomalyDetector(keras.Model):
         Raises:
             ValueError: If the data is not readable, not normal or not of images in
                 0-255; if it is endless or random and was to be cached.
+            FloatingPointError: If the loss becomes NaN or infinite.
         """
         if self.is_compact:
             raise ValueError(
@@ -138,7 +139,7 @@ class AnomalyDetector(keras.Model):
         with distribution_scope(self.distribution):
             self.optimizer.build(self.trainable_variables)
         steps = steps_per_epoch or batches.num_batches
-        own_callbacks = [EpochOrder(batches)]
+        own_callbacks = [StopAtNan(), EpochOrder(batches)]
         if validation_data is not None:
             own_callbacks.append(Validation(validation_data))
         return self._run(
@@ -168,7 +169,8 @@ class AnomalyDetector(keras.Model):
             list of arrays (height, width) with `original_size`; "anomaly_score",
             float32 array (images,); once calibrated "is_anomalous", bool (images,):
             whether the score reaches the threshold, that of its category for elements
-            that are dicts with a "category" the model has one for.
+            that are dicts with a "category" the model has one for. An image whose score
+            is NaN is anomalous, with a warning.
 
         Raises:
             ValueError: If the data is not readable, or the model was never trained
@@ -177,9 +179,8 @@ class AnomalyDetector(keras.Model):
         batches = self._inference_batches(x, batch_size)
         outputs = self._infer(batches, verbose=verbose, callbacks=callbacks)
         if self.threshold is not None:
-            thresholds = [self.thresholds.of(name) for name in batches.categories]
-            outputs["is_anomalous"] = outputs["anomaly_score"] >= np.array(
-                thresholds, "float32"
+            outputs["is_anomalous"] = self.thresholds.decide(
+                outputs["anomaly_score"], batches.categories
             )
         if original_size:
             outputs["anomaly_map"] = resize_maps(outputs["anomaly_map"], batches.sizes)
@@ -240,9 +241,10 @@ class AnomalyDetector(keras.Model):
     def calibrate(self, x, false_positive_rate=0.01, batch_size=None):
         """Sets thresholds from normal images that were not trained on.
 
-        A threshold is the ⌈(n + 1)(1 - rate)⌉-th smallest of n scores. There is one
-        of all images, and one of each category that has images enough. They are
-        saved with the model, and forgotten when it is trained again.
+        A threshold is the ⌈(n + 1)(1 - rate)⌉-th smallest of n scores, and a margin
+        above it (a ten-thousandth of it in float32), so that rounding decides nothing.
+        There is one of all images, and one of each category that has images enough.
+        They are saved with the model, and forgotten when it is trained again.
 
         Args:
             x: Normal images, any kind of data that `fit` takes. Elements that are
@@ -256,11 +258,12 @@ class AnomalyDetector(keras.Model):
         Raises:
             ValueError: If there are too few images for the rate; it names how many.
                 If an element is anomalous.
+            FloatingPointError: If a score is not a finite number.
         """
         batches = self._inference_batches(x, batch_size, normal_only=True)
         scores = self._infer(batches, verbose=0)["anomaly_score"]
         return self.thresholds.calibrate(
-            scores, batches.categories, false_positive_rate
+            scores, batches.categories, false_positive_rate, self.compute_dtype
         )
 
     def compact(self):

@@ -7,7 +7,9 @@ import numpy as np
 from keras import ops
 
 from keras_rlr.models.calibration import (
+    MARGINS,
     category_thresholds,
+    decide,
     images_needed,
     threshold_from_scores,
 )
@@ -24,8 +26,8 @@ class DecisionThresholds(keras.layers.Layer):
     Example:
 
     >>> thresholds = keras_rlr.models.decision_thresholds.DecisionThresholds()
-    >>> thresholds.calibrate(np.arange(100.0), [None] * 100, 0.05)
-    95.0
+    >>> round(thresholds.calibrate(np.arange(100.0), [None] * 100, 0.05), 4)
+    95.0095
     """
 
     def __init__(self, **kwargs):
@@ -57,22 +59,50 @@ class DecisionThresholds(keras.layers.Layer):
         """The threshold of a category: its own, or that of all images."""
         return self.by_category.get(category, self.threshold)
 
-    def calibrate(self, scores, categories, false_positive_rate):
+    def decide(self, scores, categories):
+        """Returns whether images are anomalous, by their categories' thresholds.
+
+        Args:
+            scores: Array (n,).
+            categories: List of n names; None where unknown.
+
+        Returns:
+            Boolean array (n,); True where a score is NaN, with a warning.
+        """
+        unknown = int(np.isnan(scores).sum())
+        if unknown:
+            warnings.warn(
+                f"{unknown} of {len(scores)} anomaly scores are NaN; these images are "
+                "called anomalous, because nothing is known of them. The model's "
+                "training diverged, or its numbers overflow in this precision.",
+                stacklevel=3,
+            )
+        return decide(scores, [self.of(name) for name in categories])
+
+    def calibrate(
+        self, scores, categories, false_positive_rate, compute_dtype="float32"
+    ):
         """Takes thresholds from the scores of normal images.
 
         Args:
             scores: Array (n,).
             categories: List of n names; None where unknown.
             false_positive_rate: Share of new normal images called anomalous.
+            compute_dtype: What the model computes in: sets the margin between the
+                scores and the thresholds.
 
         Returns:
             The threshold of all images, a Python float.
 
         Raises:
             ValueError: If there are too few images for the rate.
+            FloatingPointError: If a score is NaN or infinite.
         """
-        threshold = threshold_from_scores(scores, false_positive_rate)
-        own, too_few = category_thresholds(scores, categories, false_positive_rate)
+        margin = MARGINS[compute_dtype]
+        threshold = threshold_from_scores(scores, false_positive_rate, margin)
+        own, too_few = category_thresholds(
+            scores, categories, false_positive_rate, margin
+        )
         if too_few:
             warnings.warn(
                 f"A false-positive rate of {false_positive_rate:g} needs "

@@ -15,8 +15,8 @@ from keras_rlr.inputs.image_keys import batches_of_keys, image_key, names_images
 from keras_rlr.inputs.normal_images import refuse_anomalous
 from keras_rlr.inputs.prediction_batches import category_name
 
-_VERSION = 2
-_BATCH = 16
+_VERSION = 3
+_READ_AT_A_TIME = 16
 _PLACES_OF_NAMES = ("name", "keras_history", "input_layers", "output_layers")
 
 
@@ -170,8 +170,7 @@ def _fill(store, model, source, keys):
     """Computes the features that miss."""
     extract = _extraction(model)
     missing = _missing(store, source, keys)
-    # The backbone's batches are its own: small ones would be padded to them.
-    while batch := list(itertools.islice(missing, _BATCH)):
+    while batch := list(itertools.islice(missing, _READ_AT_A_TIME)):
         names, elements, positions = zip(*batch, strict=True)
         images = stack_images(elements, model.image_size, positions)
         store.add(names, extract(images), [_note(element) for element in elements])
@@ -209,7 +208,12 @@ def _note(element):
 
 
 def _extraction(model):
-    """The compiled backbone: images to float32 rows, all levels of an image in one."""
+    """The compiled backbone: images to float32 rows, all levels of an image in one.
+
+    It takes one image at a time. In a larger batch the last bits of an image's features
+    depend on its place in the batch, and so on which images a killed process had
+    already computed. A CPU is as fast this way.
+    """
     size = model.image_size
     inputs = keras.Input((size, size, 3), dtype="float32")
     extractor = keras.Model(inputs, model.feature_extractor(inputs))
@@ -217,14 +221,9 @@ def _extraction(model):
     on_jax = keras.backend.backend() == "jax"
     extractor.compile(jit_compile="auto" if on_jax else False)
 
-    def extract(images):
-        count = len(images)
-        # One shape, compiled once.
-        images = np.pad(images, ((0, _BATCH - count), (0, 0), (0, 0), (0, 0)), "edge")
-        levels = extractor.predict_on_batch(images)
+    def row(image):
+        levels = extractor.predict_on_batch(image[None])
         levels = levels if isinstance(levels, list | tuple) else [levels]
-        return np.concatenate(
-            [np.asarray(level, "float32").reshape(_BATCH, -1) for level in levels], 1
-        )[:count]
+        return np.concatenate([np.asarray(f, "float32").reshape(-1) for f in levels])
 
-    return extract
+    return lambda images: np.stack([row(image) for image in images])

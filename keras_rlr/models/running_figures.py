@@ -5,6 +5,7 @@ import numpy as np
 from keras_rlr.metrics.functional import image_figures, pixel_figures
 from keras_rlr.metrics.functional.figures import PIXEL_FIGURES
 from keras_rlr.metrics.pixel_bins import PixelBins
+from keras_rlr.models.calibration import refuse_not_finite
 
 MOST_EXACT_MAPS = 4096
 
@@ -36,6 +37,7 @@ class RunningFigures:
             labels: Array (images,) or None.
             masks: Boolean array (images, S, S) or None.
         """
+        refuse_not_finite(outputs["anomaly_score"], "be evaluated")
         self._losses.append(outputs["loss"])
         self._scores.append(outputs["anomaly_score"])
         self._labels.append(labels)

@@ -1,6 +1,33 @@
 """What `fit` adds to the user's callbacks."""
 
+import math
+
 import keras
+
+
+class StopAtNan(keras.callbacks.Callback):
+    """Ends a training with an error at the first loss that is no finite number.
+
+    Raises:
+        FloatingPointError: Naming epoch and step.
+    """
+
+    async_safe = True  # it changes nothing
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Notes the epoch, for the message."""
+        self._epoch = epoch
+
+    def on_train_batch_end(self, batch, logs=None):
+        """Looks at the mean loss of the epoch so far, which keeps a NaN."""
+        loss = float((logs or {}).get("loss", 0.0))
+        if not math.isfinite(loss):
+            raise FloatingPointError(
+                f"The training diverged: the loss is {loss} after step {batch + 1} of "
+                f"epoch {self._epoch + 1}, and the model's weights are of no use any "
+                "more. Train anew with a lower learning rate, or in float32 if the "
+                "model computes in 16 bits."
+            )
 
 
 class EpochOrder(keras.callbacks.Callback):

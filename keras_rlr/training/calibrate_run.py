@@ -1,4 +1,4 @@
-import filecmp
+import warnings
 from pathlib import Path
 
 from keras_rlr.datasets import FolderDataset, find_images, read_image
@@ -7,6 +7,7 @@ from keras_rlr.datasets.layouts import UnknownLayoutError
 from keras_rlr.models.save_model import save_checkpoint, save_without_optimizer
 from keras_rlr.training.hold_out import hold_out
 from keras_rlr.training.run_folder import RunFolder
+from keras_rlr.training.run_images import TRAINING, content_hashes, read_run_images
 
 # What folders of anomalous images and of masks are called; a folder with one of them is
 # a data set in some layout of its own, and not one of normal images.
@@ -16,8 +17,9 @@ _NOT_NORMAL = {"anomalous", "anomaly", "bad", "defect", "ground_truth", "masks"}
 def calibrate_run(model, path, data, false_positive_rate):
     """Sets the thresholds of a saved model from a folder of normal images.
 
-    Images that the model was trained on score lower than new ones and are left out,
-    if the run of the model and the data it was trained on can be found.
+    Images that the model was trained on score lower than new ones and are left out, by
+    their content and wherever they lie. It is in the run's `images.csv`; a warning says
+    so where a model's images are not known.
 
     Args:
         model: The `RLR` model.
@@ -28,7 +30,8 @@ def calibrate_run(model, path, data, false_positive_rate):
         false_positive_rate: Share of new normal images that may be called anomalous.
 
     Returns:
-        Dict of "images", "false_positive_rate", "threshold", "category_thresholds".
+        Dict of "images", "trained_on" (the number that was left out; None if it is not
+        known), "false_positive_rate", "threshold", "category_thresholds".
 
     Raises:
         FileNotFoundError: If there are no images.
@@ -39,11 +42,12 @@ def calibrate_run(model, path, data, false_positive_rate):
     run = RunFolder(path.parent)
     config = run.read_config() if run.config.is_file() else None
     images = normal_images(data)
-    if config is not None:
-        images.leave_out(_trained_on(config))
+    trained_on = _trained_on(path, config)
+    left_out = None if trained_on is None else images.leave_out(trained_on)
     model.calibrate(images, false_positive_rate=false_positive_rate)
     calibration = {
         "images": len(images),
+        "trained_on": left_out,
         "false_positive_rate": false_positive_rate,
         "threshold": model.threshold,
         "category_thresholds": model.thresholds.by_category,
@@ -90,16 +94,36 @@ def _normal_images(data):
     return [(sample.image, sample.category) for sample in dataset.samples]
 
 
-def _trained_on(config):
-    """The files a run was trained on, if they are still there."""
-    folder = Path(config["data"]["path"])
-    settings = config["settings"]
+def _trained_on(path, config):
+    """SHA-256 of the images that a model was trained on, or None if nobody knows."""
+    # Models that were selected on a test set lie in a folder of the run.
+    for folder in (path.parent, path.parent.parent):
+        record = RunFolder(folder).images
+        if record.is_file():
+            return read_run_images(record)[TRAINING]
+    if config is not None:
+        fitted = _same_images(config)
+        if fitted is not None:
+            return set(content_hashes([sample.image for sample in fitted.samples]))
+    warnings.warn(
+        f"It is not known which images '{path}' was trained on: no images.csv of its "
+        "run lies beside it. If any of these are among them, its thresholds will be "
+        "too low; give images that it has never seen.",
+        stacklevel=3,
+    )
+    return None
+
+
+def _same_images(config):
+    """The images of a run that has no record of them, if they are still the same."""
+    settings, data = config["settings"], config["data"]
     try:
-        dataset = FolderDataset(folder, "train", settings.get("categories"))
+        dataset = FolderDataset(data["path"], "train", settings.get("categories"))
     except (OSError, ValueError):
-        return []
+        return None
     fitted, _ = hold_out(dataset, settings["calibration_fraction"], settings["seed"])
-    return [sample.image for sample in fitted.samples]
+    same = fitted.fingerprint() == data.get("training_fingerprint")
+    return fitted if same else None
 
 
 class _Images:
@@ -114,18 +138,14 @@ class _Images:
                 "or .webp files there or in folders below."
             )
 
-    def leave_out(self, trained_on):
-        """Leaves out files that are the same as some of these, or copies."""
-        by_size = {}
-        for file in trained_on:
-            by_size.setdefault(file.stat().st_size, []).append(file)
+    def leave_out(self, hashes):
+        """Leaves out the files whose SHA-256 is in a set; returns how many."""
+        before = len(self.pairs)
+        found = content_hashes([image for image, _ in self.pairs])
         self.pairs = [
-            (image, category)
-            for image, category in self.pairs
-            if not any(
-                filecmp.cmp(image, file, shallow=False)
-                for file in by_size.get(image.stat().st_size, ())
-            )
+            pair
+            for pair, digest in zip(self.pairs, found, strict=True)
+            if digest not in hashes
         ]
         if not self.pairs:
             raise ValueError(
@@ -133,6 +153,7 @@ class _Images:
                 "those score lower than new ones. Give other normal images, or train "
                 "with --calibration-fraction above 0."
             )
+        return before - len(self.pairs)
 
     def __len__(self):
         return len(self.pairs)

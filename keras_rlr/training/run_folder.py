@@ -22,6 +22,7 @@ class RunFolder:
         self.history = self.path / "history.csv"
         self.config = self.path / "config.json"
         self.environment = self.path / "environment.json"
+        self.images = self.path / "images.csv"
 
     def _files(self):
         return (
@@ -30,6 +31,7 @@ class RunFolder:
             self.history,
             self.config,
             self.environment,
+            self.images,
         )
 
     def check_unused(self):

@@ -12,6 +12,7 @@ from keras_rlr.training.default_feature_cache import default_feature_cache
 from keras_rlr.training.hold_out import hold_out
 from keras_rlr.training.interruption import SignalGuard
 from keras_rlr.training.run_folder import RunFolder
+from keras_rlr.training.run_images import write_run_images
 from keras_rlr.training.run_model import new_model, resumed_model
 from keras_rlr.training.run_settings import run_settings
 
@@ -38,7 +39,8 @@ def train(
     A share of the normal images is held out to calibrate the threshold on, because
     images a model was trained on score lower than new ones. The run's folder gets
     `model.keras` (without the optimizer's state), `history.csv`, `config.json`,
-    `environment.json` and, while it trains, `checkpoint.keras` after every epoch.
+    `environment.json`, `images.csv` (which image was for what, by content) and, while
+    it trains, `checkpoint.keras` after every epoch.
     SIGINT and SIGTERM stop it after the current step; resumed, it repeats the epoch
     it was in and then has the losses of a run that was never stopped.
 
@@ -67,6 +69,7 @@ def train(
         FileNotFoundError: If there is no such data, or no run to resume.
         FileExistsError: If `output` holds a run and `resume` is off.
         ValueError: If a setting is not possible or the data is no data set.
+        FloatingPointError: If the training diverges.
         TrainingInterrupted: If a signal stopped it.
 
     Example:
@@ -125,6 +128,8 @@ def train(
         before = run.read_config() if resume else {}
         config["trained_epochs"] = before.get("trained_epochs", 0)
         config["calibration"] = before.get("calibration")
+        if not run.images.is_file():
+            write_run_images(run.images, fitted, held)
         run.write_json(run.config, config)
         run.write_json(run.environment, describe_environment())
         if done < epochs:

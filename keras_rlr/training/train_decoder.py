@@ -11,6 +11,7 @@ from keras_rlr.inputs.resize import resize_images
 from keras_rlr.models.feature_cache import FeatureCache
 from keras_rlr.models.feature_decoder import FeatureDecoder, error_in_decibels
 from keras_rlr.models.features_fingerprint import features_fingerprint
+from keras_rlr.models.training_callbacks import StopAtNan
 from keras_rlr.training.default_feature_cache import default_feature_cache
 
 _BATCH = 8
@@ -88,6 +89,9 @@ def train_decoder(
 
     Returns:
         A `FeatureDecoder`.
+
+    Raises:
+        FloatingPointError: If the loss becomes NaN or infinite.
     """
     if feature_cache is None:
         feature_cache = default_feature_cache(model, len(dataset))
@@ -107,7 +111,7 @@ def train_decoder(
         warmup_target=_LEARNING_RATE,
         warmup_steps=warmup,
     )
-    decoder.fit(pairs, epochs=epochs, verbose=0, callbacks=list(callbacks))
+    decoder.fit(pairs, epochs=epochs, verbose=0, callbacks=[StopAtNan(), *callbacks])
     # What is saved is for use: a plain rate, and no schedule.
     decoder.compile(keras.optimizers.Adam(1e-3, name="adam"), error_in_decibels)
     return decoder

@@ -1,4 +1,5 @@
 import json
+import os
 import shutil
 
 import keras
@@ -44,7 +45,7 @@ def folder(trained, tmp_path):
 
 def conformal(scores, rate):
     rank = int(np.ceil(round((len(scores) + 1) * (1 - rate), 9)))
-    return float(np.sort(scores)[rank - 1])
+    return 1.0001 * float(np.sort(scores)[rank - 1])
 
 
 def test_from_any_folder_of_normal_images(folder, data, tmp_path):
@@ -84,9 +85,8 @@ def test_from_the_data_set_it_was_trained_on_only_what_was_held_out(folder, data
 
 
 def test_images_that_were_all_trained_on_are_refused(folder, data):
-    config = json.loads((folder / "config.json").read_text())
-    config["settings"]["calibration_fraction"] = 0
-    (folder / "config.json").write_text(json.dumps(config))
+    record = folder / "images.csv"
+    record.write_text(record.read_text().replace("calibration,", "training,"))
     before = (folder / "model.keras").read_bytes()
     result = run("calibrate", "--model", folder, "--data", data)
     assert result.exit_code == 2
@@ -115,6 +115,71 @@ def test_no_images(folder, tmp_path, monkeypatch, place, message):
     result = run("calibrate", "--model", folder, "--data", place)
     assert result.exit_code == 2
     assert message in result.stderr
+
+
+def forget_times(folder):
+    """Gives every file another time of change, as a copy by other tools has it."""
+    for file in folder.rglob("*.png"):
+        os.utime(file, (1e9, 1e9))
+
+
+def held_images(data):
+    return hold_out(FolderDataset(data), 0.34, 0)[1].samples
+
+
+def test_of_data_that_was_moved_and_has_grown_no_image_that_was_trained_on(
+    folder, data, tmp_path
+):
+    moved = shutil.copytree(data, tmp_path / "moved")
+    forget_times(moved)
+    # Names that come before the others, so that another split would be drawn.
+    for i in range(3):
+        shutil.copy(
+            data / "gear/test/good" / f"00{i}.png", moved / f"gear/train/good/_{i}.png"
+        )
+    config = json.loads((folder / "config.json").read_text())
+    config["data"]["path"] = str(tmp_path / "gone")
+    (folder / "config.json").write_text(json.dumps(config))
+    result = run(
+        "calibrate", "--model", folder, "--data", moved, "--false-positive-rate", 0.2
+    )
+    assert result.exit_code == 0, result.stderr
+    held = held_images(data)
+    new = sorted((moved / "gear/train/good").glob("_*.png"))
+    files = [*new, *(sample.image for sample in held)]
+    assert f"from {len(files)} normal images" in result.stdout
+    assert f"{24 - len(held)} others were left out: the model was trained" in " ".join(
+        result.stdout.split()
+    )
+    model = keras.saving.load_model(folder / "model.keras")
+    scores = model.predict([read_image(f) for f in files], verbose=0)["anomaly_score"]
+    assert model.threshold == pytest.approx(conformal(scores, 0.2), rel=1e-5)
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_of_a_run_of_an_earlier_version(folder, data, known):
+    (folder / "images.csv").unlink()
+    if not known:
+        config = json.loads((folder / "config.json").read_text())
+        config["data"]["training_fingerprint"] = "of other images"
+        (folder / "config.json").write_text(json.dumps(config))
+    result = run(
+        "calibrate", "--model", folder, "--data", data, "--false-positive-rate", 0.3,
+        "--json",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.stderr
+    facts = json.loads(result.stdout)
+    held = len(held_images(data))
+    assert facts["images"] == (held if known else 24)
+    assert facts["trained_on"] == (24 - held if known else None)
+    assert ("It is not known which images" in result.stderr) != known
+
+
+def test_a_damaged_record_of_the_images_is_refused(folder, data):
+    (folder / "images.csv").write_text("a,b\n1,2\n")
+    result = run("calibrate", "--model", folder, "--data", data)
+    assert result.exit_code == 2
+    assert "is not the record of a run's images" in result.stderr
 
 
 @pytest.mark.parametrize("place", ["../data", "data/gear/train/good", "copy"])

@@ -1,4 +1,5 @@
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -87,3 +88,44 @@ def test_an_epoch_that_is_repeated_is_written_once(test_set, tmp_path):
 def test_without_such_a_run_says_how_to_get_one(tmp_path):
     with pytest.raises(FileNotFoundError, match="Train with --test-every-epoch"):
         load_best(tmp_path)
+
+
+def remove(data, pattern):
+    for file in data.glob(pattern):
+        file.unlink()
+
+
+@pytest.mark.parametrize(
+    ("removed", "message"),
+    [
+        (["*/test/*[!d]/*", "*/ground_truth/*/*"], "with both normal and anomalous"),
+        (["*/test/good/*"], "with both normal and anomalous"),
+        (["*/ground_truth/*/*"], "masks of the anomalous images"),
+    ],
+)
+def test_a_test_set_that_defines_nothing_to_select_by_is_refused(
+    tmp_path, removed, message
+):
+    data = write_procedural_dataset(
+        tmp_path / "data", image_size=64, train_per_category=2, test_normal=1,
+        test_anomalous=2, categories=["gear", "wood"],
+    )  # fmt: skip
+    for pattern in removed:
+        remove(data, pattern)
+    for folder in data.glob("*/ground_truth"):
+        if not any(folder.rglob("*.png")):
+            shutil.rmtree(folder)
+    with pytest.raises(ValueError, match=f"lacks .*{message}.*--test-every-epoch"):
+        BestOnTestSet.of_run(tmp_path / "run", data)
+
+
+def test_black_masks_select_nothing(test_set, tmp_path):
+    black = [{**element, "mask": np.zeros((32, 32))} for element in test_set]
+    callback = BestOnTestSet(black, tmp_path)
+    callback.set_model(tiny_model())
+    with (
+        pytest.warns(UserWarning, match="Figures are NaN for a"),
+        pytest.raises(ValueError, match="mean pixel_auroc of the test set is not"),
+    ):
+        callback.on_epoch_end(0)
+    assert not any(tmp_path.iterdir())

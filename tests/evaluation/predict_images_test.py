@@ -1,10 +1,12 @@
 import csv
 import os
+import warnings
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from keras_rlr.evaluation import predict_images as module
 from keras_rlr.evaluation.predict_images import predict_images
 from tests.evaluation.stand_in_model import StandInModel
 
@@ -144,3 +146,86 @@ def test_all_unreadable_still_gives_the_table(tmp_path):
     rows = predict_images(StandInModel(16), tmp_path / "images", tmp_path / "output")
     assert [bool(row.error) for row in rows] == [True]
     assert read_scores(tmp_path / "output")[0]["error"]
+
+
+def test_the_nearest_folder_called_like_a_category_gives_the_threshold(tmp_path):
+    root = tmp_path / "wood" / "line 3"
+    for name in ("gear/test/ok/a.png", "gear/wood/b.png", "c.png", "wool/d.png"):
+        write_image(root / name, 120)
+    model = StandInModel(16, threshold=1.0, by_category={"gear": 2.0, "wood": 1.1})
+    rows = predict_images(model, root, tmp_path / "output")
+    found = {row.path: (row.category, row.is_anomalous) for row in rows}
+    assert found == {
+        "c.png": ("wood", True),
+        "gear/test/ok/a.png": ("gear", False),
+        "gear/wood/b.png": ("wood", True),
+        "wool/d.png": ("wood", True),
+    }
+    rows = predict_images(model, root, tmp_path / "output", category="gear")
+    assert not any(row.is_anomalous for row in rows)
+    (row,) = predict_images(model, root / "gear/test/ok/a.png", tmp_path / "output")
+    assert row.category == "gear"
+
+
+class Stopping(StandInModel):
+    """Is interrupted in its third batch."""
+
+    def predict(self, *arguments, **options):
+        if len(self.batches) == 2:
+            raise KeyboardInterrupt
+        return super().predict(*arguments, **options)
+
+
+@pytest.mark.parametrize("threshold", [None, 1.0])
+def test_an_interruption_keeps_what_was_done(tmp_path, threshold):
+    for i in range(7):
+        write_image(tmp_path / "images" / f"{i}.png", 20 * i)
+    output = tmp_path / "output"
+    output.mkdir()
+    (output / "scores.csv").write_text("of an earlier run")
+    with pytest.raises(KeyboardInterrupt):
+        predict_images(Stopping(16, threshold), tmp_path / "images", output, 2)
+    rows = read_scores(output)
+    assert [row["path"] for row in rows] == ["0.png", "1.png", "2.png", "3.png"]
+    assert [float(row["anomaly_score"]) for row in rows] == pytest.approx(
+        [0, 0.2, 0.4, 0.6]
+    )
+    assert [path.name for path in output.iterdir() if path.name[0] == "."] == []
+
+
+def test_scores_are_on_disk_while_it_goes_on(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "_SECONDS_BETWEEN_WRITES", -1)
+    for i in range(5):
+        write_image(tmp_path / "images" / f"{i}.png", 20 * i)
+    output = tmp_path / "output"
+    seen = []
+    predict_images(
+        StandInModel(16, 1.0),
+        tmp_path / "images",
+        output,
+        batch_size=2,
+        on_progress=lambda *_: seen.append(len(read_scores(output))),
+    )
+    assert seen == [2, 4, 5]
+
+
+class Broken(StandInModel):
+    """Gives NaN for dark images."""
+
+    def _map(self, image):
+        found = super()._map(image)
+        return np.full_like(found, np.nan) if image.max() < 40 else found
+
+
+@pytest.mark.parametrize("threshold", [None, 1.0])
+def test_a_score_that_is_nan_is_an_error_and_no_decision(tmp_path, threshold):
+    for i in range(4):
+        write_image(tmp_path / "images" / f"{i}.png", 30 * i)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*anomaly scores are NaN")
+        predict_images(Broken(16, threshold), tmp_path / "images", tmp_path / "output")
+    rows = read_scores(tmp_path / "output")
+    assert [row["anomaly_score"] == "" for row in rows] == [True, True, False, False]
+    assert [row["is_anomalous"] == "" for row in rows[:2]] == [True, True]
+    assert "score is nan, so nothing is decided" in rows[0]["error"]
+    assert overlays(tmp_path / "output") == ["2.png", "3.png"]

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from keras_rlr.models.decision_thresholds import DecisionThresholds
+
 
 class StandInModel:
     """Takes an image's first channel, made of any size, for its anomaly map.
@@ -9,19 +11,28 @@ class StandInModel:
     Args:
         image_size: Side of the maps.
         threshold: As of an `RLR`.
+        by_category: Dict of the thresholds of categories.
     """
 
-    def __init__(self, image_size, threshold=None):
+    def __init__(self, image_size, threshold=None, by_category=()):
         self.image_size = image_size
         self.threshold = threshold
+        self.thresholds = DecisionThresholds()
+        if threshold is not None:
+            self.thresholds.threshold_weight.assign(threshold)
+            self.thresholds._by_category = tuple(dict(by_category).items())
         self.batches = []
 
-    def predict(self, images, batch_size, verbose):
-        self.batches.append(len(images))
-        maps = np.stack([self._map(image) for image in images])
+    def predict(self, elements, batch_size, verbose):
+        self.batches.append(len(elements))
+        elements = [e if isinstance(e, dict) else {"image": e} for e in elements]
+        maps = np.stack([self._map(element["image"]) for element in elements])
         output = {"anomaly_map": maps, "anomaly_score": maps.max((1, 2))}
         if self.threshold is not None:
-            output["is_anomalous"] = output["anomaly_score"] >= self.threshold
+            output["is_anomalous"] = self.thresholds.decide(
+                output["anomaly_score"],
+                [element.get("category") for element in elements],
+            )
         return output
 
     def _map(self, image):

@@ -172,44 +172,43 @@ def test_an_interrupted_build_goes_on(new_model, tmp_path, monkeypatch):
     np.testing.assert_allclose(found, losses(new_model(), images), rtol=1e-3)
 
 
-@pytest.fixture
-def sizes(monkeypatch):
-    """Images in each batch that the backbone is given."""
-    sizes = []
+@pytest.mark.parametrize("known", [[], [3], [0, 15, 16, 17, 38]])
+def test_features_do_not_depend_on_what_was_there_before(new_model, known):
+    """A process that is killed and goes on computes others together."""
+    images = many_images(39)
+    rows = []
+    for first in ([], known):
+        cache = keras_rlr.FeatureCache("memory", dtype="float32")
+        if first:
+            losses(new_model(), [images[i] for i in first], cache, epochs=1)
+        losses(new_model(), images, cache, batch_size=3, epochs=1)
+        (store,) = cache._stores.values()
+        rows.append(store.read([image_key(image) for image in images]))
+    np.testing.assert_array_equal(*rows)
+
+
+@pytest.mark.backend_independent
+def test_an_image_that_is_there_twice_or_known_is_not_computed(new_model, monkeypatch):
+    computed = []
     make = feature_cache._extraction
 
     def counted(model):
         extract = make(model)
 
         def extract_and_count(images):
-            sizes.append(len(images))
+            computed.append(len(images))
             return extract(images)
 
         return extract_and_count
 
     monkeypatch.setattr(feature_cache, "_extraction", counted)
-    return sizes
-
-
-@pytest.mark.backend_independent
-def test_small_batches_of_the_user_are_gathered_for_the_backbone(new_model, sizes):
-    images = many_images(39)
-    cache = keras_rlr.FeatureCache("memory", dtype="float32")
-    found = losses(new_model(), images, cache, batch_size=3)
-    assert sizes == [16, 16, 7]
-    expected = losses(new_model(), images, batch_size=3)
-    np.testing.assert_allclose(found, expected, rtol=2e-6)
-
-
-@pytest.mark.backend_independent
-def test_an_image_that_is_there_twice_or_known_is_not_computed(new_model, sizes):
     images = many_images(12)
     cache = keras_rlr.FeatureCache("memory", dtype="float32")
     losses(new_model(), images[:6], cache, batch_size=3)
     # In each batch one that is new, one that was there and one that comes again.
     data = [images[i] for i in (6, 0, 7, 8, 7, 1, 9, 2, 6)]
     found = losses(new_model(), data, cache, batch_size=3)
-    assert sizes == [6, 4]
+    assert computed == [6, 4]
     expected = losses(new_model(), data, batch_size=3)
     np.testing.assert_allclose(found, expected, rtol=2e-6)
 

@@ -1,3 +1,5 @@
+import csv
+import hashlib
 import json
 import os
 import signal
@@ -67,6 +69,7 @@ def test_the_folder_has_what_was_promised(run):
         "config.json",
         "environment.json",
         "history.csv",
+        "images.csv",
         "model.keras",
     }
     lines = (folder / "history.csv").read_text().splitlines()
@@ -133,6 +136,29 @@ def test_interrupted_and_resumed_it_has_the_losses_of_one_run(run, data, tmp_pat
     np.testing.assert_allclose(
         resumed["model"].threshold, run[0]["model"].threshold, rtol=1e-5
     )
+
+
+def test_the_folder_names_its_images_by_content(run, data):
+    _, folder = run
+    with (folder / "images.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["use"] for row in rows] == ["training"] * 12 + ["calibration"] * 2
+    files = sorted(data.glob("*/train/good/*.png"))
+    assert sorted(row["path"] for row in rows) == [
+        file.relative_to(data).as_posix() for file in files
+    ]
+    for row in rows:
+        content = (data / row["path"]).read_bytes()
+        assert row["sha256"] == hashlib.sha256(content).hexdigest()
+
+
+def test_a_training_that_diverges_ends_with_a_sentence_and_no_model(data, tmp_path):
+    folder = tmp_path / "run"
+    with pytest.raises(FloatingPointError, match="diverged: the loss is nan after"):
+        train(
+            data, folder, epochs=30, learning_rate=1e30, calibration_fraction=0, **SMALL
+        )
+    assert not (folder / "model.keras").exists()
 
 
 def test_a_finished_run_does_not_train_again(run, data):
