@@ -22,8 +22,9 @@ def serving_functions(model, description):
     size = model.image_size
 
     def decide(score):
-        # Not "greater or equal": a score that is NaN is never normal.
-        return ~(score < threshold)
+        # A score that is NaN is never normal. TensorFlow would make "greater or equal"
+        # of "not less", which differ in this.
+        return (score >= threshold) | tf.math.is_nan(score)
 
     pixels = (None, None, None, 3)
 

@@ -156,6 +156,72 @@ def test_predict_writes_scores_and_overlays(trained, data, tmp_path):
     assert (output / "overlays" / "a.png").exists()
 
 
+def test_predict_decides_as_evaluate_does(trained, data, tmp_path):
+    folder = shutil.copytree(trained[-1], tmp_path / "run")
+    model = keras.saving.load_model(folder / "model.keras")
+    test = FolderDataset(data, "test")
+    scores = model.predict(test, verbose=0)["anomaly_score"]
+    # Thresholds of their own that split each category's images, and no other's.
+    middle = {
+        name: float(np.median(scores[[s.category == name for s in test.samples]]))
+        for name in test.categories
+    }
+    model.thresholds.threshold_weight.assign(1e9)
+    model.thresholds._by_category = tuple(middle.items())
+    model.save(folder / "model.keras")
+    result = run("evaluate", "--data", data, "--model", folder, "--output", tmp_path)
+    assert result.exit_code == 0, result.stderr
+    counts = json.loads((tmp_path / "metrics.json").read_text())["confusion"]
+    called = {n: c["true_positive"] + c["false_positive"] for n, c in counts.items()}
+    output = tmp_path / "predictions"
+    found = json.loads(
+        run("predict", data, "--model", folder, "--output", output, "--json").stdout
+    )
+    decided = dict.fromkeys(middle, 0)
+    for row in found["scores"]:
+        if "/test/" in row["path"]:
+            decided[row["category"]] += row["is_anomalous"]
+    assert decided == called and set(called.values()) == {3}
+    # Where no folder is called so, the category can be named.
+    shutil.copytree(data / "gear" / "test", tmp_path / "photographs")
+    arguments = ("predict", tmp_path / "photographs", "--model", folder)
+    result = run(*arguments, "--output", output, "--category", "gear")
+    assert "Images of gear scored: 6; anomalous" in result.stdout
+    assert result.stdout.split("): ")[1].startswith("3.")
+    result = run(*arguments, "--output", output)
+    assert "Images scored: 6; anomalous (score at least 1e+09): 0." in result.stdout
+    result = run(*arguments, "--output", output, "--category", "screw")
+    assert result.exit_code == 2
+    assert "knows no category 'screw'. It knows: gear, wood." in result.stderr
+
+
+def test_predict_that_is_terminated_keeps_what_was_done(trained, data, tmp_path):
+    images = tmp_path / "images"
+    images.mkdir()
+    source = data / "gear" / "test" / "good" / "000.png"
+    for i in range(3000):
+        (images / f"{i:04}.png").symlink_to(source)
+    output = tmp_path / "predictions"
+    command = [sys.executable, "-m", "keras_rlr_command", "predict", images]
+    process = subprocess.Popen(
+        [*map(str, command), "--model", str(trained[-1]), "--output", str(output)],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while not any(output.glob("overlays/*")) and process.poll() is None:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    _, stderr = process.communicate(timeout=120)
+    assert process.returncode == 143
+    assert "What was done is in" in stderr and "Traceback" not in stderr
+    with (output / "scores.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert 0 < len(rows) < 3000
+    assert all(float(row["anomaly_score"]) > 0 for row in rows)
+
+
 def test_predict_fails_when_every_image_does(trained, tmp_path):
     (tmp_path / "broken.png").write_bytes(b"no image")
     output = tmp_path / "predictions"

@@ -119,7 +119,11 @@ def test_files_say_what_the_model_says(format, exported, model, tmp_path):
         assert (folder / name).stat().st_size == file["bytes"]
     images = random_images(5, seed=5)
     square = to_square_rgb(images, IMAGE_SIZE, "images")
-    found = run_alone(format, path, [square], tmp_path)
+    overflowing = np.full((1, *square.shape[1:]), 3e38, "float32")
+    found = run_alone(format, path, [square, overflowing], tmp_path)
+    # A score that is no number is never normal.
+    assert np.isnan(found["anomaly_score"][-1]) and found["is_anomalous"][-1]
+    found = {name: values[:-1] for name, values in found.items()}
     assert_same(found, model.predict(images, verbose=0))
     if format == "litert":
         assert not [name for name in written["operators"] if "Flex" in name]

@@ -13,6 +13,7 @@ import tensorflow as tf
 from PIL import Image
 from tensorflow.core.protobuf import saved_model_pb2
 
+from keras_rlr.export.serving_functions import serving_functions
 from tests.tiny_model import IMAGE_SIZE, random_images, tiny_model
 
 pytestmark = pytest.mark.backend_independent
@@ -95,6 +96,39 @@ def test_bad_files_have_a_status_and_no_score(signatures, model):
         np.testing.assert_allclose(
             outputs["anomaly_score"][row], expected["anomaly_score"][0], rtol=1e-4
         )
+
+
+class NanOfBlack:
+    """Stands in for a model whose score of a black image overflows."""
+
+    threshold = 0.5
+    image_size = IMAGE_SIZE
+
+    def __call__(self, images):
+        brightest = tf.reduce_max(images, (1, 2, 3))
+        score = tf.where(brightest > 0, brightest / 255, np.nan)
+        return {"anomaly_map": images[..., 0], "anomaly_score": score}
+
+
+def test_a_score_that_is_nan_has_a_status_and_is_never_normal():
+    functions = serving_functions(
+        NanOfBlack(), {"model_version": "1", "categories": ["bottle"]}
+    )
+    images = np.full(
+        (3, IMAGE_SIZE, IMAGE_SIZE, 3), [[[[0]]], [[[9]]], [[[255]]]], "uint8"
+    )
+    files = [*map(png, images), b"no image"]
+    served = functions["serve_bytes"][0](tf.constant(files))
+    assert served["status"].numpy().tolist() == [3, 0, 0, 1]
+    assert served["is_anomalous"].numpy().tolist() == [True, False, True, True]
+    for name in ("serving_default", "score_only"):
+        outputs = functions[name][0](tf.constant(images))
+        assert np.isnan(outputs["anomaly_score"].numpy()).tolist() == [
+            True,
+            False,
+            False,
+        ]
+        assert outputs["is_anomalous"].numpy().tolist() == [True, False, True]
 
 
 def test_batches_of_none(signatures):
