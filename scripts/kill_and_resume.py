@@ -1,0 +1,113 @@
+"""Kills trainings at random moments and compares them, resumed, with a whole one.
+
+    python scripts/kill_and_resume.py [--times 20] [--seed 0] [--folder DIR]
+
+Each training is `keras-rlr train` on painted products, with a feature cache on disk
+that is new every time, so that kills fall on the start, on the building of the cache,
+on training and on checkpoints. It is killed (SIGKILL) after a random share of the time
+that the undisturbed one took, and resumed until it is done; every other try is killed
+twice. Prints a line a try; exits with 1 if the weights of any differ in a bit.
+"""
+
+import argparse
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import zipfile
+from pathlib import Path
+
+from keras_rlr.datasets import write_procedural_dataset
+
+SETTINGS = [
+    *("--backbone", "efficientnet_lite2", "--hidden-dims", "32", "--image-size", "128"),
+    *("--epochs", "4", "--batch-size", "8", "--seed", "0"),
+]
+
+
+def command(data, run, *more):
+    """The words of a training with a cache beside its run."""
+    words = [sys.executable, "-m", "keras_rlr_command", "train", "--data", data]
+    cache = run.with_name(f"{run.name}-cache")
+    return [*words, "--output", run, "--feature-cache", cache, *more]
+
+
+def train(words, seconds=None):
+    """Runs a training, killed after some seconds; returns whether it got to its end."""
+    process = subprocess.Popen(
+        list(map(str, words)), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    )
+    try:
+        _, errors = process.communicate(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.communicate()
+        return False
+    if process.returncode:
+        raise SystemExit(f"The training failed:\n{errors.decode()}")
+    return True
+
+
+def weights(run):
+    """The bytes of a run's weights, thresholds among them."""
+    with zipfile.ZipFile(run / "model.keras") as file:
+        return file.read("model.weights.h5")
+
+
+def state(run):
+    """What a killed training had come to, in words."""
+    if (run / "history.csv").exists():
+        return f"in epoch {len((run / 'history.csv').read_text().splitlines())}"
+    if (run / "checkpoint.keras").exists():
+        return "in epoch 1"
+    cache = run.with_name(f"{run.name}-cache")
+    return "building the cache" if any(cache.glob("*/*")) else "before the cache"
+
+
+def main():
+    """Makes all tries and returns the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--times", type=int, default=20)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--images", type=int, default=60, help="of each product")
+    parser.add_argument(
+        "--folder", type=Path, help="where to work [default: a new one]"
+    )
+    chosen = parser.parse_args()
+    generator = random.Random(chosen.seed)
+    with tempfile.TemporaryDirectory(dir=chosen.folder) as name:
+        work = Path(name)
+        data = write_procedural_dataset(
+            work / "data", image_size=128, train_per_category=chosen.images,
+            categories=["gear", "wood"],
+        )  # fmt: skip
+        began = time.monotonic()
+        train(command(data, work / "whole", *SETTINGS))
+        whole = time.monotonic() - began
+        expected = weights(work / "whole")
+        print(f"undisturbed: {whole:.1f} s", flush=True)
+        equal = 0
+        for number in range(1, chosen.times + 1):
+            run = work / f"run{number}"
+            kills = []
+            for most in range(1 + number % 2, -1, -1):
+                resume = ["--resume"] if (run / "config.json").exists() else SETTINGS
+                seconds = generator.uniform(0.2, 0.95) * whole if most else None
+                if train(command(data, run, *resume), seconds):
+                    break
+                kills.append(state(run))
+            same = weights(run) == expected
+            equal += same
+            print(
+                f"{number}: killed {', '.join(kills) or 'never'}: equal {same}",
+                flush=True,
+            )
+            shutil.rmtree(run)
+        print(f"{equal} of {chosen.times} equal to the last bit")
+    return 0 if equal == chosen.times else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
