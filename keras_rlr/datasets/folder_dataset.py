@@ -1,15 +1,14 @@
 import copy
 import hashlib
 import operator
+import warnings
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
-
-from keras_rlr.datasets.image_files import check_folder, read_image
-from keras_rlr.datasets.layouts import find_layout
-from keras_rlr.datasets.mask_files import read_mask
+from keras_rlr.datasets.image_files import read_image
+from keras_rlr.datasets.mask_files import read_masks
+from keras_rlr.datasets.read_dataset import read_dataset
 from keras_rlr.datasets.sample import Sample
 
 _END = 4096
@@ -81,17 +80,24 @@ class FolderDataset:
             raise ValueError(f"split must be 'train' or 'test', but it is {split!r}.")
         self.path = Path(path)
         self.split = split
-        check_folder(self.path)
-        layout, found = find_layout(self.path)
-        self.layout: str = layout.NAME
+        found = read_dataset(self.path)
+        reading = found.reading
+        self.layout: str = reading.layout
         samples: list[Sample] = []
-        for name in _choose_categories(found, categories, self.path):
-            listed = layout.list_samples(self.path, found[name], name, split)
-            if not listed:
-                _refuse_empty(layout, found[name], name, split)
-            samples += listed
-        self._with_masks = {sample.category for sample in samples if sample.mask}
+        chosen = _choose_categories(found.categories, categories, self.path)
+        for name in chosen:
+            for problem in reading.problems_of(name, split):
+                raise ValueError(problem)
+            if (name, split) in found.empty:
+                raise ValueError(found.empty[name, split])
+            samples += reading.samples(name, split)
+        self._with_masks = {s.category for s in samples if s.label and s.masks}
         self._samples = tuple(samples)
+        self.account = reading.account(chosen)
+        for sentence in (*self.account.warnings, self.account.left_out_summary()):
+            if sentence:
+                # Of this line, whoever calls, so that it is said once a process.
+                warnings.warn(sentence, stacklevel=1)
 
     @property
     def samples(self) -> tuple[Sample, ...]:
@@ -141,12 +147,10 @@ class FolderDataset:
             "defect_type": sample.defect_type,
             "path": sample.path,
         }
-        if sample.category in self._with_masks:
-            height, width = image.shape[:2]
-            if sample.mask is None:
-                element["mask"] = np.zeros((height, width), np.uint8)
-            else:
-                element["mask"] = read_mask(sample.mask, height, width)
+        if sample.masks or sample.category in self._with_masks:
+            mask = read_masks(sample, *image.shape[:2])
+            if sample.category in self._with_masks:
+                element["mask"] = mask
         return element
 
     def subset(self, indices: Iterable[int]) -> "FolderDataset":
@@ -184,12 +188,13 @@ class FolderDataset:
 
         Returns:
             The hexadecimal SHA-256 of each image's path below the data set's
-            folder, and of its size and time of last change and its mask's, in order.
+            folder, and of its size and time of last change and those of its masks,
+            in order.
         """
         lines = []
         for sample in self.samples:
-            files = filter(None, (sample.image, sample.mask))
-            lines.append("\0".join([sample.path, *map(_state, files)]) + "\n")
+            states = map(_state, (sample.image, *sample.masks))
+            lines.append("\0".join([sample.path, *states]) + "\n")
         return _sha256("".join(lines))
 
 
@@ -210,10 +215,10 @@ def _sha256(text: str) -> str:
 
 
 def _choose_categories(
-    found: dict[str, Any], categories: Iterable[str] | None, path: Path
+    found: list[str], categories: Iterable[str] | None, path: Path
 ) -> list[str]:
     if categories is None:
-        return sorted(found)
+        return found
     if isinstance(categories, str):
         categories = [categories]
     chosen = sorted(set(categories))
@@ -221,15 +226,6 @@ def _choose_categories(
     if unknown or not chosen:
         problem = f"has no category '{unknown[0]}'" if unknown else "was given none"
         raise ValueError(
-            f"The data set '{path}' {problem}. Choose from: {', '.join(sorted(found))}."
+            f"The data set '{path}' {problem}. Choose from: {', '.join(found)}."
         )
     return chosen
-
-
-def _refuse_empty(layout, found: Any, category: str, split: str) -> None:
-    kind = "normal images" if split == "train" else "images"
-    raise ValueError(
-        f"There are no images in '{layout.expected_place(found, split)}'. Put {kind} "
-        "there (.png, .jpg, .bmp, .tif or .webp), or leave the category "
-        f"'{category}' out."
-    )
