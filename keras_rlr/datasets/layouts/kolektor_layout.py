@@ -43,9 +43,9 @@ def find_categories(root: Folder) -> dict[str, Folder]:
     several = {n: f for n, f in root.folders.items() if has_pairs_in_splits(f)}
     if several:
         return several
-    if any(_has_pairs(folder) for folder in (root, *root.folders.values())):
+    if _has_items(root):
         return {root.path.resolve().name: root}
-    return {}
+    return {name: child for name, child in root.folders.items() if _has_items(child)}
 
 
 def has_pairs_in_splits(folder: Folder) -> bool:
@@ -60,6 +60,10 @@ def _splits(folder: Folder) -> dict[str, Folder]:
     return {
         n.casefold(): f for n, f in folder.folders.items() if n.casefold() in SPLITS
     }
+
+
+def _has_items(folder: Folder) -> bool:
+    return any(map(_has_pairs, (folder, *folder.folders.values())))
 
 
 def _has_pairs(folder: Folder) -> bool:
