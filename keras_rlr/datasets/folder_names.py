@@ -127,9 +127,8 @@ def looks_masks(name: str, siblings: set[str]) -> bool:
         return True
     words = [word for word in _words(name) if word not in _NEUTRAL]
     whole = {"".join(words)} & MASK_NAMES
-    return bool(whole) or (
-        bool(set(words) & _SURE_MASK_WORDS) and set(words) <= _MASK_WORDS
-    )
+    some = bool(set(words) & _SURE_MASK_WORDS) and set(words) <= _MASK_WORDS
+    return bool(whole) or some or "masks" in words
 
 
 def looks_images(name: str) -> bool:

@@ -24,7 +24,7 @@ pytestmark = [
 JUNK_FOLDERS = ("@eaDir", "__MACOSX", ".thumbnails", ".git", "$RECYCLE.BIN")
 NORMAL = ("good", "OK", "Normal", "good_2", "ok-new", "normal1", "Good images", "0")
 NORMAL += ("defect_free", "no_defect", "goods")
-MASKS = ("mask", "masks", "label", "gt", "GT", "ground_truth", "masks_2", "dent_mask")
+MASKS = ("mask", "masks", "label", "gt", "GT", "ground_truth", "masks_2", "dent_masks")
 DEFECTS = ("dent", "not_ok", "bad", "größer", "hole [1]", "logical_anomalies")
 FOLDERS = (*NORMAL, *MASKS, *DEFECTS, "rgb", "xyz", "validation", "test_private", "x y")
 STEMS = ("000", "a b", "über", "[x]", "a.b", "000_mask", "000_GT", "z_label", "'", "-1")
@@ -151,7 +151,7 @@ def walked(root):
     return total
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(st.sampled_from(sorted(LAYOUTS)), st.booleans(), extras)
 def test_every_file_is_accounted_for(layout, several, extra):
     temporary = pathlib.Path(tempfile.mkdtemp()).resolve()

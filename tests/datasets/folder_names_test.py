@@ -69,7 +69,7 @@ def test_known_names_of_masks(name):
 
 
 @pytest.mark.parametrize(
-    "name", ["masks_2", "binary_masks", "defect masks", "gt1", "ground_truth_new"]
+    "name", ["masks_2", "binary_masks", "defect masks", "gt1", "dent_masks"]
 )
 def test_names_that_are_probably_of_masks(name):
     assert looks_masks(name, {name}) and not is_masks(name)
