@@ -1,18 +1,8 @@
-import enum
 from dataclasses import dataclass
 from pathlib import Path
 
 from keras_rlr.datasets.left_out import LeftOut
-
-
-class Role(enum.StrEnum):
-    """What a file of a data set is used as."""
-
-    TRAIN = "train normal"
-    TEST_NORMAL = "test normal"
-    TEST_ANOMALOUS = "test anomalous"
-    MASK = "mask"
-    TABLE = "table"
+from keras_rlr.datasets.role import Role
 
 
 @dataclass(frozen=True)

@@ -26,9 +26,12 @@ class FolderDataset:
     CATEGORY/ground_truth/DEFECT/*.png    masks, NAME_mask.png or NAME.png; optional
     ```
 
-    VisA's, as published (`split_csv/1cls.csv` says which image is for what) or as
-    converted by Amazon's script. And plain folders, in the folder itself or in one of
-    each category:
+    Its relatives: BTAD, MVTec LOCO AD (several masks of an image), MVTec AD 2 and
+    MVTec 3D AD (colour images). "good" may be "ok" or "normal", in any case. VisA's, as
+    published (`split_csv/1cls.csv` says which image is for what) or as converted by
+    Amazon's script. KolektorSDD's: each image has its mask beside it, all black if it
+    is normal; all anomalous images and the normal ones of every fifth item are for
+    testing. And plain folders, in the folder itself or in one of each category:
 
     ```
     normal/*          normal images
@@ -37,9 +40,12 @@ class FolderDataset:
     masks/*           NAME_mask.png or NAME.png in the same folders; optional
     ```
 
-    Folders are searched when the data set is made, and mistakes in the layout are
-    found then; images are read when they are asked for. What files can be images
-    says `read_image`. Hidden files and folders are left out.
+    Files that end in `_mask`, `_label` or `_GT` beside an image are its masks. Folders
+    are searched when the data set is made, and mistakes in the layout are found then;
+    images are read when they are asked for. What files can be images says
+    `find_images`. `account` tells what every file below `path` is used as, or why it
+    is left out; a warning says in one line what is left out. A folder of `test` that
+    may be one of normal images or of masks by its name, as `good_2`, is refused.
 
     Args:
         path: the folder with the categories, or the folder of one category.
@@ -50,8 +56,9 @@ class FolderDataset:
         FileNotFoundError: if there is no such folder.
         NotADirectoryError: if `path` is a file.
         ValueError: if the folder has another layout, a category is unknown or has no
-            image in the split, an anomalous image has no mask although its category
-            has a folder of masks, a mask has no image, or masks are JPEG files.
+            image in the split, a label would be a guess, an anomalous image has no
+            mask although its category has masks, a mask has no image, or masks are
+            JPEG files.
 
     Example:
 
@@ -129,14 +136,14 @@ class FolderDataset:
             see `read_image`), `"label"` (0 or 1), `"category"`, `"defect_type"` and
             `"path"` (below the data set's folder, with forward slashes). Elements of
             the test split have a `"mask"` too, unless their category has no masks: a
-            uint8 array (height, width), 1 where the mask's file is above 0, all 0 for
-            a normal image. A mask of another size than its image, but of its
+            uint8 array (height, width), 1 where one of the mask's files is above 0,
+            all 0 for a normal image. A mask of another size than its image, but of its
             proportions, is resized to it by nearest neighbour.
 
         Raises:
             IndexError: if there is no such position.
-            ValueError: if the image or its mask can't be read, or they can't belong
-                together.
+            ValueError: if the image or its mask can't be read, they can't belong
+                together, or the mask of a normal image has anomalous pixels.
         """
         sample = self.samples[operator.index(index)]
         image = read_image(sample.image)

@@ -2,10 +2,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from keras_rlr.datasets.folder import Folder
 from keras_rlr.datasets.image_files import SUFFIXES_IN_WORDS, check_folder
 from keras_rlr.datasets.layouts import find_layout
 from keras_rlr.datasets.reading import SPLITS, Reading
-from keras_rlr.datasets.tree import Folder, read_tree
+from keras_rlr.datasets.tree import read_tree
 
 
 @dataclass(frozen=True)

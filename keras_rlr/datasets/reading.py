@@ -5,16 +5,19 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from keras_rlr.datasets.account import Account, Role
-from keras_rlr.datasets.left_out import LeftOut, Reason
+from keras_rlr.datasets.account import Account
+from keras_rlr.datasets.folder import Folder
+from keras_rlr.datasets.left_out import LeftOut
+from keras_rlr.datasets.reason import Reason
+from keras_rlr.datasets.role import Role
 from keras_rlr.datasets.sample import Sample
-from keras_rlr.datasets.tree import Folder, Tree
+from keras_rlr.datasets.tree import Tree
 
 SPLITS = ("train", "test")
 
 
 @dataclass(frozen=True)
-class Problem:
+class _Problem:
     """Something in a data set's folder that must not be passed over.
 
     Args:
@@ -41,7 +44,7 @@ class Reading:
         self.root = tree.root.path
         self.layout = layout
         self.default = Reason.OUTSIDE  # of images that a layout says nothing of
-        self.problems: list[Problem] = []
+        self.problems: list[_Problem] = []
         self.warnings: list[str] = []
         self._samples: dict[tuple[str, str], list[Sample]] = {}
         self._roles: dict[Path, tuple[Role, str | None]] = {}
@@ -74,7 +77,7 @@ class Reading:
 
     def refuse(self, category: str, sentence: str, *splits: str) -> None:
         """Keeps what must not be passed over, of these splits or of both."""
-        self.problems.append(Problem(category, splits or SPLITS, sentence))
+        self.problems.append(_Problem(category, splits or SPLITS, sentence))
 
     def refuse_to_guess(
         self,

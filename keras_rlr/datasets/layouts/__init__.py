@@ -2,13 +2,13 @@
 
 from typing import Any
 
+from keras_rlr.datasets.folder import Folder
 from keras_rlr.datasets.layouts import (
     kolektor_layout,
     mvtec_layout,
     plain_layout,
     visa_layout,
 )
-from keras_rlr.datasets.tree import Folder
 
 # The first one that is found is used.
 _LAYOUTS: tuple[Any, ...] = (visa_layout, mvtec_layout, plain_layout, kolektor_layout)

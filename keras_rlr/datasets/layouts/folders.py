@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from keras_rlr.datasets.folder import Folder
 from keras_rlr.datasets.folder_names import (
     is_anomalous,
     is_depth,
@@ -14,10 +15,9 @@ from keras_rlr.datasets.folder_names import (
     without_mask_ending,
 )
 from keras_rlr.datasets.layouts.pair_masks import pair_masks
-from keras_rlr.datasets.left_out import Reason
 from keras_rlr.datasets.reading import Reading
+from keras_rlr.datasets.reason import Reason
 from keras_rlr.datasets.sample import Sample
-from keras_rlr.datasets.tree import Folder
 
 NORMAL = "good"
 _LOSSY_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".webp")

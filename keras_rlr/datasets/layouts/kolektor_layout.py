@@ -16,6 +16,7 @@ detection", Journal of Intelligent Manufacturing, 2019.
 import functools
 from pathlib import Path
 
+from keras_rlr.datasets.folder import Folder
 from keras_rlr.datasets.folder_names import is_masks
 from keras_rlr.datasets.layouts.folders import (
     NORMAL,
@@ -23,11 +24,10 @@ from keras_rlr.datasets.layouts.folders import (
     tell_masks,
 )
 from keras_rlr.datasets.layouts.pair_masks import pair_masks
-from keras_rlr.datasets.left_out import Reason
 from keras_rlr.datasets.mask_files import is_black
 from keras_rlr.datasets.reading import SPLITS, Reading
+from keras_rlr.datasets.reason import Reason
 from keras_rlr.datasets.sample import Sample
-from keras_rlr.datasets.tree import Folder
 
 NAME = "KolektorSDD's layout"
 DESCRIPTION = "ITEM/Part0.jpg, each with its mask beside it, ITEM/Part0_label.bmp"

@@ -20,6 +20,7 @@ with one kind of defect, "bad", in a folder "1cls", which is entered.
 
 from collections.abc import Iterable
 
+from keras_rlr.datasets.folder import Folder
 from keras_rlr.datasets.folder_names import (
     is_masks,
     is_normal,
@@ -36,9 +37,8 @@ from keras_rlr.datasets.layouts.folders import (
     refuse_unmasked,
 )
 from keras_rlr.datasets.layouts.kolektor_layout import has_pairs_in_splits
-from keras_rlr.datasets.left_out import Reason
 from keras_rlr.datasets.reading import Reading
-from keras_rlr.datasets.tree import Folder
+from keras_rlr.datasets.reason import Reason
 
 NAME = "MVTec AD's layout"
 DESCRIPTION = (

@@ -12,6 +12,7 @@ every fifth normal image, by name, is for testing and not trained on.
 
 from pathlib import Path
 
+from keras_rlr.datasets.folder import Folder
 from keras_rlr.datasets.folder_names import (
     is_anomalous,
     is_masks,
@@ -27,9 +28,8 @@ from keras_rlr.datasets.layouts.folders import (
     refuse_unmasked,
 )
 from keras_rlr.datasets.layouts.pair_masks import pair_masks
-from keras_rlr.datasets.left_out import Reason
 from keras_rlr.datasets.reading import Reading
-from keras_rlr.datasets.tree import Folder
+from keras_rlr.datasets.reason import Reason
 
 NAME = "plain folders"
 DESCRIPTION = (
