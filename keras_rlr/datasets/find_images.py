@@ -32,7 +32,8 @@ def find_images(folder: str | Path) -> list[Path]:
     are left out: files that end in `_mask`, `_label` or `_GT` beside an image of the
     same name, and folders that are called so or `ground_truth` beside images.
     `account_for_images` tells what is left out. Links to folders are followed, but
-    each folder is entered once, and those around `folder` never.
+    within each folder at the top every folder is entered once, and those around
+    `folder` never.
 
     Args:
         folder: the folder.
@@ -97,7 +98,7 @@ def account_for_images(folder: str | Path) -> ImageAccount:
             left_out.add(path.relative_to(folder).as_posix(), reason or Reason.MASK)
     for path, reason in tree.folders.items():
         left_out.add(path.relative_to(folder).as_posix() + "/", reason)
-    images.sort(key=lambda image: image.relative_to(folder).as_posix())
+    images.sort(key=Path.as_posix)
     return ImageAccount(images, left_out)
 
 
@@ -115,7 +116,7 @@ def _masks(root: Folder) -> set[Path]:
         others: list[Folder] = []
         for inner in folder.folders.values():
             (of_masks if _is_masks(inner.name) else others).append(inner)
-        if folder.images or any(other.all_images() for other in others):
+        if folder.images or any(other.has_images() for other in others):
             for inner in of_masks:
                 masks |= set(inner.all_images())
             of_masks = []

@@ -21,6 +21,10 @@ class Folder:
         """Its name, without the folders it is in."""
         return self.path.name
 
+    def has_images(self) -> bool:
+        """Whether an image is in it or in a folder below."""
+        return bool(self.images) or any(f.has_images() for f in self.folders.values())
+
     def all_images(self) -> list[Path]:
         """The images in it and in all folders below, sorted by path."""
         images = []
@@ -29,4 +33,4 @@ class Folder:
             folder = stack.pop()
             images += folder.images
             stack += folder.folders.values()
-        return sorted(images, key=lambda image: image.relative_to(self.path).as_posix())
+        return sorted(images, key=Path.as_posix)

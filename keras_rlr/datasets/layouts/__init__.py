@@ -49,11 +49,16 @@ def find_layout(root: Folder) -> tuple[Any, dict[str, Any], list[str]]:
 
 def _others(root: Folder, used, categories: dict[str, Any], start: int) -> list[str]:
     warnings = []
+    places = [f.path for f in categories.values() if isinstance(f, Folder)]
     for layout in _LAYOUTS[start:]:
         if layout is kolektor_layout:
             continue  # masks beside images are found in other layouts too
         found = layout.find_categories(root)
-        other = [name for name in found if found[name] is not categories.get(name)]
+        other = [
+            name
+            for name, folder in found.items()
+            if not any(place in folder.path.parents for place in places)
+        ]
         if other:
             warnings.append(
                 f"'{root.path}' has two layouts: {used.NAME}, which is used, because "

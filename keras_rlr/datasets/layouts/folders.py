@@ -43,7 +43,7 @@ class Kind:
 
     def sorted_images(self) -> list[Path]:
         """The images by their path in the folder."""
-        return sorted(self.images, key=lambda f: f.relative_to(self.folder).as_posix())
+        return sorted(self.images, key=Path.as_posix)
 
     def defect_of(self, image: Path) -> str:
         """The kind of defect of an image."""
@@ -90,7 +90,7 @@ def gather(
                 "folder of masks, or remove it.",
                 *splits,
             )
-        full = {name: f for name, f in inner.folders.items() if f.all_images()}
+        full = {name: f for name, f in inner.folders.items() if f.has_images()}
         alone = not inner.images and all(is_masks(name) for name in full)
         for name, child in full.items():
             if is_masks(name) and not alone:
@@ -202,7 +202,7 @@ def add_kind(
                 mask=of_image[0] if of_image else None,
                 category=category,
                 defect_type=kind.defect_of(image),
-                path=image.relative_to(reading.root).as_posix(),
+                path=reading.name_of(image),
                 more_masks=of_image[1:],
             ),
         )

@@ -52,7 +52,7 @@ def has_pairs_in_splits(folder: Folder) -> bool:
     """Whether a folder has train or test, and these have images with masks alone."""
     splits = _splits(folder).values()
     return any(map(_has_pairs, splits)) and not any(
-        inner.all_images() for split in splits for inner in split.folders.values()
+        inner.has_images() for split in splits for inner in split.folders.values()
     )
 
 
@@ -133,7 +133,7 @@ def _add(reading: Reading, category: str, split: str, image: Path, mask: Path) -
             mask=mask,
             category=category,
             defect_type=DEFECT if label else NORMAL,
-            path=image.relative_to(reading.root).as_posix(),
+            path=reading.name_of(image),
         ),
     )
 

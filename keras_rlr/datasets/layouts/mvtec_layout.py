@@ -101,7 +101,7 @@ def _read_train(reading: Reading, category: str, part: Folder) -> None:
         if is_normal(name):
             kind = gather(reading, category, child, NORMAL, "train")
             add_kind(reading, category, "train", kind)
-        elif child.all_images() and looks_normal(name):
+        elif child.has_images() and looks_normal(name):
             refuse_name(reading, category, child, "normal images", "train")
         else:
             reading.leave_out(child, Reason.NOT_TRAINED_ON)
@@ -112,7 +112,7 @@ def _read_test(reading: Reading, category: str, folder: Folder) -> None:
     inner_masks: list[Folder] = []
     refused: set[str] = set()
     for part in _parts(folder, "test"):
-        full = {name: f for name, f in part.folders.items() if f.all_images()}
+        full = {name: f for name, f in part.folders.items() if f.has_images()}
         for name, child in full.items():
             if is_masks(name):
                 inner_masks.append(child)
@@ -167,7 +167,7 @@ def _mask_root(
 ) -> Folder | None:
     """The folder of the masks; None if there is none, or more than one."""
     others = [f for n, f in folder.folders.items() if is_masks(n) and n != _MASKS]
-    others = [f for f in [*others, *inner] if f.all_images()]
+    others = [f for f in [*others, *inner] if f.has_images()]
     usual = folder.folders.get(_MASKS)
     if usual is not None:
         for other in others:
@@ -205,7 +205,7 @@ def _check_masks(
             reading.leave_out(child, Reason.GUESS)
         elif is_normal(name):
             reading.leave_out(child, Reason.NO_IMAGE)
-        elif name not in known and child.all_images():
+        elif name not in known and child.has_images():
             reading.leave_out(child, Reason.NO_IMAGE)
             places = [part.path for part in _parts(folder, "test")]
             place = places[0] if places else folder.path / "test"

@@ -56,7 +56,7 @@ def _roles(folder: Folder) -> dict[str, Folder]:
         # Two that differ in case alone are for `_check_others`.
         if name.casefold() in _ROLES:
             roles.setdefault(name.casefold(), child)
-    others = [f for n, f in folder.folders.items() if is_masks(n) and f.all_images()]
+    others = [f for n, f in folder.folders.items() if is_masks(n) and f.has_images()]
     if "masks" not in roles and len(others) == 1:
         roles["masks"] = others[0]
     return roles
@@ -116,7 +116,7 @@ def _check_others(
     """Refuses folders that may be one of the layout's by another name."""
     siblings = set(folder.folders)
     for name, child in folder.folders.items():
-        if child in roles.values() or not child.all_images():
+        if child in roles.values() or not child.has_images():
             continue
         if is_masks(name) and "masks" in roles:
             reading.leave_out(child, Reason.MASK_BESIDE)

@@ -133,7 +133,7 @@ def read_category(reading: Reading, category: str, found: Rows) -> None:
                 mask=mask,
                 category=category,
                 defect_type=DEFECT if row.label else NORMAL,
-                path=image.relative_to(reading.root).as_posix(),
+                path=reading.name_of(image),
             ),
         )
 

@@ -316,3 +316,17 @@ def test_a_clean_folder_gives_no_line(root):
         account = FolderDataset(root).account
     assert account.left_out_summary() == ""
     assert account.counts["left out"] == 3 and account.files == 7
+
+
+def test_two_layouts_in_one_category(root):
+    write_image(root, "nut/normal/a.png")
+    with pytest.warns(UserWarning, match=r"plain folders \(nut\), which is left out"):
+        assert len(FolderDataset(root)) == 2
+
+
+def test_folders_called_normal_are_no_second_layout(root, recwarn):
+    (root / "nut/train/good").rename(root / "nut/train/normal")
+    (root / "nut/test/good").rename(root / "nut/test/normal")
+    for place in (root, root / "nut"):
+        assert len(FolderDataset(place)) == 2
+    assert not recwarn.list
