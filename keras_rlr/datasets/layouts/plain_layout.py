@@ -44,14 +44,15 @@ _ROLES = ("normal", "normal_test", "anomalous", "masks")
 
 def find_categories(root: Folder) -> dict[str, Folder]:
     """The folder of each category; empty if the layout is another."""
-    if "normal" in _roles(root):
+    # "normal" as it is written: VisA has "Normal" beside "Anomaly".
+    if "normal" in root.folders:
         return {root.path.resolve().name: root}
-    return {n: child for n, child in root.folders.items() if "normal" in _roles(child)}
+    return {n: child for n, child in root.folders.items() if "normal" in child.folders}
 
 
 def _roles(folder: Folder) -> dict[str, Folder]:
     """The folders that have a role in the layout."""
-    roles: dict[str, Folder] = {}
+    roles: dict[str, Folder] = {"normal": folder.folders["normal"]}
     for name, child in folder.folders.items():
         # Two that differ in case alone are for `_check_others`.
         if name.casefold() in _ROLES:

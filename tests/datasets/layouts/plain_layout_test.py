@@ -97,6 +97,7 @@ def left_out(folder):
     [
         ("normal_2", ("train", "test"), "normal_2' has normal images"),
         ("good", ("train", "test"), "good' has normal images"),
+        ("Normal", ("train", "test"), "Normal' has normal images"),
         ("bad", ("test",), "bad' has anomalous images"),
         ("defects", ("test",), "defects' has anomalous images"),
         ("binary_masks", ("test",), "binary_masks' has masks"),
@@ -165,10 +166,10 @@ def test_other_folders_are_announced(folder):
 
 
 def test_names_in_any_case(tmp_path):
-    write_image(tmp_path, "Normal/a.png")
+    write_image(tmp_path, "normal/a.png")
     write_image(tmp_path, "Normal_Test/b.png")
     write_image(tmp_path, "ANOMALOUS/scratch/c.png")
-    assert names(FolderDataset(tmp_path)) == ["Normal/a.png"]
+    assert names(FolderDataset(tmp_path)) == ["normal/a.png"]
     rows = [(s.defect_type, s.label) for s in FolderDataset(tmp_path, "test").samples]
     assert rows == [("scratch", 1), ("good", 0)]
 
