@@ -80,7 +80,11 @@ def prepare(name, data_dir, archive):
 @click.option("--data", type=click.Path(), help="Any other data set's folder.")
 @json_option
 def verify(name, data_dir, data, as_json):
-    """Read every image and compare the counts with the published ones."""
+    """Read every image and mask, and account for every file.
+
+    Says what each file below the folder is used as, or why it is left out, and
+    compares the counts with the published ones. Exits with 1 if there are problems.
+    """
     from keras_rlr.cli.data_location import data_location
     from keras_rlr.cli.progress import image_progress
     from keras_rlr.datasets.catalogue import published_dataset
@@ -92,17 +96,41 @@ def verify(name, data_dir, data, as_json):
         result = verify_dataset(location.folder, published, on_progress=progress)
     if as_json:
         counts = {key: list(value) for key, value in result.counts.items()}
-        facts = {"folder": str(location.folder), "counts": counts}
-        click.echo(json.dumps({**facts, "problems": result.problems}, indent=2))
+        facts = {
+            "folder": str(location.folder),
+            "layout": result.account.layout,
+            "files": result.account.files,
+            "account": result.account.counts,
+            "categories": result.account.categories,
+            "left_out": result.account.left_out.as_dict(),
+            "counts": counts,
+            "warnings": result.warnings,
+            "problems": result.problems,
+        }
+        click.echo(json.dumps(facts, indent=2))
     else:
-        for category, (train, normal, anomalous) in result.counts.items():
-            click.echo(
-                f"{category}: {train} to train on, {normal} normal and {anomalous} "
-                "anomalous to test on"
-            )
+        _print_account(result)
         if not result.problems:
             click.echo("No problems.")
+    for warning in result.warnings:
+        click.echo(f"Warning: {warning}", err=True)
     for problem in result.problems:
         click.echo(f"Problem: {problem}", err=True)
     if result.problems:
         raise click.exceptions.Exit(1)
+
+
+def _print_account(result):
+    """Prints what every file is used as, and what is left out."""
+    account = result.account
+    click.echo(f"{account.folder} has {account.layout}.")
+    for category, (train, normal, anomalous) in result.counts.items():
+        masks = account.categories.get(category, {}).get("mask", 0)
+        click.echo(
+            f"{category}: {train} to train on, {normal} normal and {anomalous} "
+            f"anomalous to test on, {masks} masks"
+        )
+    roles = ", ".join(f"{count} {role}" for role, count in account.counts.items())
+    click.echo(f"{account.files} files: {roles}")
+    for line in account.left_out.lines():
+        click.echo(f"Left out, {line}")

@@ -1,15 +1,14 @@
 import copy
 import hashlib
 import operator
+import warnings
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
-
-from keras_rlr.datasets.image_files import check_folder, read_image
-from keras_rlr.datasets.layouts import find_layout
-from keras_rlr.datasets.mask_files import read_mask
+from keras_rlr.datasets.image_files import read_image
+from keras_rlr.datasets.mask_files import read_masks
+from keras_rlr.datasets.read_dataset import read_dataset
 from keras_rlr.datasets.sample import Sample
 
 _END = 4096
@@ -27,9 +26,12 @@ class FolderDataset:
     CATEGORY/ground_truth/DEFECT/*.png    masks, NAME_mask.png or NAME.png; optional
     ```
 
-    VisA's, as published (`split_csv/1cls.csv` says which image is for what) or as
-    converted by Amazon's script. And plain folders, in the folder itself or in one of
-    each category:
+    Its relatives: BTAD, MVTec LOCO AD (several masks of an image), MVTec AD 2 and
+    MVTec 3D AD (colour images). "good" may be "ok" or "normal", in any case. VisA's, as
+    published (`split_csv/1cls.csv` says which image is for what) or as converted by
+    Amazon's script. KolektorSDD's: each image has its mask beside it, all black if it
+    is normal; all anomalous images and the normal ones of every fifth item are for
+    testing. And plain folders, in the folder itself or in one of each category:
 
     ```
     normal/*          normal images
@@ -38,9 +40,12 @@ class FolderDataset:
     masks/*           NAME_mask.png or NAME.png in the same folders; optional
     ```
 
-    Folders are searched when the data set is made, and mistakes in the layout are
-    found then; images are read when they are asked for. What files can be images
-    says `read_image`. Hidden files and folders are left out.
+    Files that end in `_mask`, `_label` or `_GT` beside an image are its masks. Folders
+    are searched when the data set is made, and mistakes in the layout are found then;
+    images are read when they are asked for. What files can be images says
+    `find_images`. `account` tells what every file below `path` is used as, or why it
+    is left out; a warning says in one line what is left out. A folder of `test` that
+    may be one of normal images or of masks by its name, as `good_2`, is refused.
 
     Args:
         path: the folder with the categories, or the folder of one category.
@@ -51,8 +56,9 @@ class FolderDataset:
         FileNotFoundError: if there is no such folder.
         NotADirectoryError: if `path` is a file.
         ValueError: if the folder has another layout, a category is unknown or has no
-            image in the split, an anomalous image has no mask although its category
-            has a folder of masks, a mask has no image, or masks are JPEG files.
+            image in the split, a label would be a guess, an anomalous image has no
+            mask although its category has masks, a mask has no image, or masks are
+            JPEG files.
 
     Example:
 
@@ -81,17 +87,24 @@ class FolderDataset:
             raise ValueError(f"split must be 'train' or 'test', but it is {split!r}.")
         self.path = Path(path)
         self.split = split
-        check_folder(self.path)
-        layout, found = find_layout(self.path)
-        self.layout: str = layout.NAME
+        found = read_dataset(self.path)
+        reading = found.reading
+        self.layout: str = reading.layout
         samples: list[Sample] = []
-        for name in _choose_categories(found, categories, self.path):
-            listed = layout.list_samples(self.path, found[name], name, split)
-            if not listed:
-                _refuse_empty(layout, found[name], name, split)
-            samples += listed
-        self._with_masks = {sample.category for sample in samples if sample.mask}
+        chosen = _choose_categories(found.categories, categories, self.path)
+        for name in chosen:
+            for problem in reading.problems_of(name, split):
+                raise ValueError(problem)
+            if (name, split) in found.empty:
+                raise ValueError(found.empty[name, split])
+            samples += reading.samples(name, split)
+        self._with_masks = {s.category for s in samples if s.label and s.masks}
         self._samples = tuple(samples)
+        self.account = reading.account(chosen)
+        for sentence in (*self.account.warnings, self.account.left_out_summary()):
+            if sentence:
+                # Of this line, whoever calls, so that it is said once a process.
+                warnings.warn(sentence, stacklevel=1)
 
     @property
     def samples(self) -> tuple[Sample, ...]:
@@ -123,14 +136,14 @@ class FolderDataset:
             see `read_image`), `"label"` (0 or 1), `"category"`, `"defect_type"` and
             `"path"` (below the data set's folder, with forward slashes). Elements of
             the test split have a `"mask"` too, unless their category has no masks: a
-            uint8 array (height, width), 1 where the mask's file is above 0, all 0 for
-            a normal image. A mask of another size than its image, but of its
+            uint8 array (height, width), 1 where one of the mask's files is above 0,
+            all 0 for a normal image. A mask of another size than its image, but of its
             proportions, is resized to it by nearest neighbour.
 
         Raises:
             IndexError: if there is no such position.
-            ValueError: if the image or its mask can't be read, or they can't belong
-                together.
+            ValueError: if the image or its mask can't be read, they can't belong
+                together, or the mask of a normal image has anomalous pixels.
         """
         sample = self.samples[operator.index(index)]
         image = read_image(sample.image)
@@ -141,12 +154,10 @@ class FolderDataset:
             "defect_type": sample.defect_type,
             "path": sample.path,
         }
-        if sample.category in self._with_masks:
-            height, width = image.shape[:2]
-            if sample.mask is None:
-                element["mask"] = np.zeros((height, width), np.uint8)
-            else:
-                element["mask"] = read_mask(sample.mask, height, width)
+        if sample.masks or sample.category in self._with_masks:
+            mask = read_masks(sample, *image.shape[:2])
+            if sample.category in self._with_masks:
+                element["mask"] = mask
         return element
 
     def subset(self, indices: Iterable[int]) -> "FolderDataset":
@@ -184,12 +195,13 @@ class FolderDataset:
 
         Returns:
             The hexadecimal SHA-256 of each image's path below the data set's
-            folder, and of its size and time of last change and its mask's, in order.
+            folder, and of its size and time of last change and those of its masks,
+            in order.
         """
         lines = []
         for sample in self.samples:
-            files = filter(None, (sample.image, sample.mask))
-            lines.append("\0".join([sample.path, *map(_state, files)]) + "\n")
+            states = map(_state, (sample.image, *sample.masks))
+            lines.append("\0".join([sample.path, *states]) + "\n")
         return _sha256("".join(lines))
 
 
@@ -210,10 +222,10 @@ def _sha256(text: str) -> str:
 
 
 def _choose_categories(
-    found: dict[str, Any], categories: Iterable[str] | None, path: Path
+    found: list[str], categories: Iterable[str] | None, path: Path
 ) -> list[str]:
     if categories is None:
-        return sorted(found)
+        return found
     if isinstance(categories, str):
         categories = [categories]
     chosen = sorted(set(categories))
@@ -221,15 +233,6 @@ def _choose_categories(
     if unknown or not chosen:
         problem = f"has no category '{unknown[0]}'" if unknown else "was given none"
         raise ValueError(
-            f"The data set '{path}' {problem}. Choose from: {', '.join(sorted(found))}."
+            f"The data set '{path}' {problem}. Choose from: {', '.join(found)}."
         )
     return chosen
-
-
-def _refuse_empty(layout, found: Any, category: str, split: str) -> None:
-    kind = "normal images" if split == "train" else "images"
-    raise ValueError(
-        f"There are no images in '{layout.expected_place(found, split)}'. Put {kind} "
-        "there (.png, .jpg, .bmp, .tif or .webp), or leave the category "
-        f"'{category}' out."
-    )

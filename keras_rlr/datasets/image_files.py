@@ -1,14 +1,17 @@
-"""Finds image files and reads them into arrays."""
+"""Reads image files into arrays."""
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-IMAGE_FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP")
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
+IMAGE_FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP", "GIF")
+IMAGE_SUFFIXES = (
+    *(".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".tif", ".tiff", ".webp"),
+    ".gif",
+)
+SUFFIXES_IN_WORDS = ".png, .jpg, .bmp, .tif, .webp or .gif"
 
 # What becomes of each of Pillow's modes; `None` keeps the pixels as they are.
 _CONVERSIONS = {
@@ -32,54 +35,6 @@ _CONVERSIONS = {
 }
 
 
-def find_images(folder: str | Path) -> list[Path]:
-    """Finds the image files in a folder and all folders below it.
-
-    Files are known by their suffix, in any case: .png, .jpg, .jpeg, .bmp, .tif,
-    .tiff, .webp. Names that start with a dot are left out. Links to folders are
-    followed, but each folder is entered once, and those around `folder` never.
-
-    Args:
-        folder: the folder.
-
-    Returns:
-        Paths that start with `folder`, sorted by their path below it.
-
-    Raises:
-        FileNotFoundError: if there is no such folder.
-        NotADirectoryError: if `folder` is a file.
-        PermissionError: if a folder can't be listed.
-
-    Example:
-
-    ```python
-    from keras_rlr.datasets import find_images, read_image
-
-    images = [read_image(path) for path in find_images("photographs")]
-    ```
-    """
-    folder = Path(folder)
-    check_folder(folder)
-    images = []
-    entered = {str(parent) for parent in folder.resolve().parents}
-    for root, folders, names in os.walk(folder, onerror=_fail, followlinks=True):
-        real = os.path.realpath(root)
-        if real in entered:
-            folders.clear()
-            continue
-        entered.add(real)
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        images += [
-            Path(root, name)
-            for name in names
-            if not name.startswith(".") and name.lower().endswith(IMAGE_SUFFIXES)
-        ]
-    return sorted(
-        (image for image in images if image.is_file()),
-        key=lambda image: image.relative_to(folder).as_posix(),
-    )
-
-
 def check_folder(folder: Path) -> None:
     """Refuses a path that is no folder.
 
@@ -100,7 +55,7 @@ def check_folder(folder: Path) -> None:
 def read_image(path: str | Path) -> np.ndarray:
     """Reads an image file.
 
-    The formats are PNG, JPEG, BMP, TIFF and WebP, told by the content; no other
+    The formats are PNG, JPEG, BMP, TIFF, WebP and GIF, told by the content; no other
     decoder is ever run. Grey, grey with alpha, RGB, RGBA and 16-bit grey images
     keep their channels and depth. Palette images become RGB, or RGBA if the palette
     has transparency; 1-bit images become grey; CMYK, YCbCr and LAB become RGB. Of
@@ -171,14 +126,10 @@ def decode(path: Path, to_array: Callable[[Any], np.ndarray]) -> np.ndarray:
             raise ValueError(_unreadable(path, reason)) from error
 
 
-def _fail(error: OSError) -> None:
-    raise error
-
-
 def _unreadable(path: Path, reason: str) -> str:
     return (
         f"'{path}' can't be read as an image: {reason}. Expected a complete PNG, "
-        "JPEG, BMP, TIFF or WebP file of 8 bits a channel or 16-bit grey: restore "
+        "JPEG, BMP, TIFF, WebP or GIF file of 8 bits a channel or 16-bit grey: restore "
         "or convert it, or remove it from the folder."
     )
 

@@ -1,8 +1,10 @@
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 
 from keras_rlr.datasets.image_files import decode, image_to_array
+from keras_rlr.datasets.sample import Sample
 
 
 def read_mask(path: str | Path, height: int, width: int) -> np.ndarray:
@@ -32,15 +34,80 @@ def read_mask(path: str | Path, height: int, width: int) -> np.ndarray:
                 f"image is {width}x{height}: the proportions differ, so the one can't "
                 "be a scaled copy of the other. Check that they belong together."
             )
-        rows = (2 * np.arange(height) + 1) * mask.shape[0] // (2 * height)
-        columns = (2 * np.arange(width) + 1) * mask.shape[1] // (2 * width)
-        mask = mask[rows[:, None], columns]
+        mask = resize_to_nearest(mask, height, width)
     return mask.astype(np.uint8)
+
+
+def read_masks(sample: Sample, height: int, width: int) -> np.ndarray:
+    """Reads all masks of a sample: what one of them calls anomalous is so.
+
+    Args:
+        sample: the sample.
+        height: height of its image.
+        width: width of its image.
+
+    Returns:
+        uint8 array (height, width), 1 where anomalous; all 0 without masks.
+
+    Raises:
+        FileNotFoundError: if a file is missing.
+        ValueError: if a file can't be read, has other proportions, or calls pixels of
+            a normal image anomalous.
+    """
+    merged = np.zeros((height, width), np.uint8)
+    for path in sample.masks:
+        mask = read_mask(path, height, width)
+        if not sample.label and mask.any():
+            raise ValueError(
+                f"The image '{sample.image}' is called normal by its place, but its "
+                f"mask '{path}' has anomalous pixels. Move the image to a folder of "
+                "its defect, or remove the mask."
+            )
+        merged |= mask
+    return merged
+
+
+def resize_to_nearest(mask: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Resizes a mask by nearest neighbour at pixel centres."""
+    rows = (2 * np.arange(height) + 1) * mask.shape[0] // (2 * height)
+    columns = (2 * np.arange(width) + 1) * mask.shape[1] // (2 * width)
+    return mask[rows[:, None], columns]
+
+
+def is_black(path: Path) -> bool:
+    """Whether no pixel of a mask's file is anomalous.
+
+    Raises:
+        ValueError: if it can't be read.
+    """
+    return not decode(path, _to_mask).any()
+
+
+def says_all_in_alpha(paths: Iterable[Path]) -> bool:
+    """Whether a mask's alpha channel varies, and its colours say nothing.
+
+    Raises:
+        ValueError: if a file can't be read.
+    """
+    return any(decode(path, _only_alpha_varies).all() for path in paths)
 
 
 def _to_mask(image) -> np.ndarray:
     if image.mode == "P":
         return np.array(image) > 0
     pixels = image_to_array(image)
-    colours = pixels[..., : pixels.shape[-1] - (pixels.shape[-1] in (2, 4))]
-    return np.any(colours > 0, axis=-1)
+    return np.any(_colours(pixels) > 0, axis=-1)
+
+
+def _colours(pixels: np.ndarray) -> np.ndarray:
+    return pixels[..., : pixels.shape[-1] - (pixels.shape[-1] in (2, 4))]
+
+
+def _only_alpha_varies(image) -> np.ndarray:
+    if image.mode not in ("LA", "RGBA", "La", "RGBa"):
+        return np.array(False)
+    pixels = image_to_array(image)
+    anomalous = np.any(_colours(pixels) > 0, axis=-1)
+    alpha = pixels[..., -1]
+    constant = anomalous.all() or not anomalous.any()
+    return np.array(constant and alpha.min() != alpha.max())

@@ -6,6 +6,7 @@ from keras_rlr.datasets.catalogue import PublishedDataset
 from keras_rlr.datasets.download import check_sha256, download
 from keras_rlr.datasets.extract import check_empty, extract
 from keras_rlr.datasets.layouts import find_layout
+from keras_rlr.datasets.tree import read_tree
 
 
 def default_folder(name: str) -> Path:
@@ -55,7 +56,7 @@ def prepare_dataset(
     """
     folder = Path(folder) if folder is not None else default_folder(dataset.name)
     if is_prepared(folder):
-        find_layout(folder)
+        find_layout(read_tree(folder).root)
         return folder
     check_empty(folder)
     if archive is not None:

@@ -13,6 +13,8 @@ class Sample:
         category: the product it shows.
         defect_type: `"good"`, or the name of the folder of defects.
         path: its place below the data set's folder, with forward slashes.
+        more_masks: further files with anomalous pixels, where each defect of an image
+            has a mask of its own.
     """
 
     image: Path
@@ -21,3 +23,9 @@ class Sample:
     category: str
     defect_type: str
     path: str
+    more_masks: tuple[Path, ...] = ()
+
+    @property
+    def masks(self) -> tuple[Path, ...]:
+        """All files with anomalous pixels."""
+        return () if self.mask is None else (self.mask, *self.more_masks)

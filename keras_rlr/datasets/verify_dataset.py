@@ -2,11 +2,19 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from keras_rlr.datasets.account import Account
 from keras_rlr.datasets.catalogue import PublishedDataset
-from keras_rlr.datasets.image_files import check_folder, read_image
-from keras_rlr.datasets.layouts import find_layout
-from keras_rlr.datasets.mask_files import read_mask
-from keras_rlr.datasets.sample import Sample
+from keras_rlr.datasets.image_files import read_image
+from keras_rlr.datasets.mask_check import MaskCheck
+from keras_rlr.datasets.mask_files import (
+    read_masks,
+    resize_to_nearest,
+    says_all_in_alpha,
+)
+from keras_rlr.datasets.read_dataset import ReadDataset, read_dataset
+from keras_rlr.datasets.reading import SPLITS
+
+_MAP_SIZE = 256  # of models, unless they are made otherwise
 
 
 @dataclass
@@ -14,12 +22,16 @@ class Verification:
     """What a data set's folder holds, and what is wrong with it.
 
     Args:
+        account: what every file is used as, or why it is left out.
         counts: for each category, the normal images to train on, and the normal and
             the anomalous ones to test on.
+        warnings: what is odd and may be right, in sentences.
         problems: a sentence each.
     """
 
+    account: Account
     counts: dict[str, tuple[int, int, int]] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
 
@@ -28,11 +40,11 @@ def verify_dataset(
     published: PublishedDataset | None = None,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Verification:
-    """Reads every image and mask of a data set and compares its counts.
+    """Reads every image and mask of a data set and accounts for every file.
 
     Args:
         folder: the data set's folder, in any layout that `FolderDataset` reads.
-        published: the data set it should be, or None.
+        published: the data set it should be, whose counts are compared, or None.
         on_progress: called with (images done, images in all).
 
     Returns:
@@ -51,36 +63,57 @@ def verify_dataset(
     verify_dataset("mvtec_ad", MVTEC_AD).problems
     ```
     """
-    result = Verification()
-    folder = Path(folder)
-    check_folder(folder)
-    layout, found = find_layout(folder)
-    samples: list[Sample] = []
-    for name in sorted(found):
-        parts = {
-            split: layout.list_samples(
-                folder, found[name], name, split, refuse=result.problems.append
-            )
-            for split in ("train", "test")
-        }
-        labels = [sample.label for sample in parts["test"]]
-        result.counts[name] = (len(parts["train"]), labels.count(0), labels.count(1))
-        samples += [*parts["train"], *parts["test"]]
+    found = read_dataset(Path(folder))
+    reading = found.reading
+    result = Verification(reading.account())
+    result.warnings += reading.warnings
+    result.problems += dict.fromkeys(problem.sentence for problem in reading.problems)
+    for name in found.categories:
+        labels = [sample.label for sample in reading.samples(name, "test")]
+        trained = len(reading.samples(name, "train"))
+        result.counts[name] = (trained, labels.count(0), labels.count(1))
+        _check_splits(result, found, name)
     if published is not None:
         _compare(result, published)
+    samples = [
+        sample
+        for name in found.categories
+        for split in SPLITS
+        for sample in reading.samples(name, split)
+    ]
+    check = MaskCheck(_MAP_SIZE)
     for done, sample in enumerate(samples, start=1):
         try:
             height, width = read_image(sample.image).shape[:2]
-            if sample.mask:
-                read_mask(sample.mask, height, width)
+            mask = read_masks(sample, height, width)
+            if sample.label and sample.masks:
+                square = resize_to_nearest(mask, _MAP_SIZE, _MAP_SIZE)
+                in_alpha = says_all_in_alpha(sample.masks)
+                check.add(sample.path, mask, square, in_alpha)
         except (ValueError, OSError) as error:
             result.problems.append(str(error))
         if on_progress:
             on_progress(done, len(samples))
+    result.warnings += check.warnings()
     return result
 
 
-def _compare(result, published):
+def _check_splits(result: Verification, found: ReadDataset, category: str) -> None:
+    for split in SPLITS:
+        # Another problem has said why, if there is one.
+        said = found.reading.problems_of(category, split)
+        if (category, split) in found.empty and not said:
+            result.problems.append(found.empty[category, split])
+    _, normal, anomalous = result.counts[category]
+    if anomalous and not normal:
+        result.problems.append(
+            f"{category}: there are {anomalous} anomalous test images and no normal "
+            "ones, so nothing can be said of how well a model tells them apart. Add "
+            "normal images to the test split."
+        )
+
+
+def _compare(result: Verification, published: PublishedDataset) -> None:
     for name, expected in published.counts.items():
         if name not in result.counts:
             result.problems.append(f"{name}: the category is missing.")

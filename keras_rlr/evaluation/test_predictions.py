@@ -2,6 +2,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from keras_rlr.datasets.mask_check import MaskCheck
 from keras_rlr.evaluation.predict_batch import predict_batch
 from keras_rlr.inputs.image_source import ImageSource
 from keras_rlr.inputs.masks import to_square_mask
@@ -92,6 +93,7 @@ def predict_test_set(
         masks=np.zeros((count, size, size), bool),
     )
     batch_size = min(batch_size, count)
+    check = MaskCheck(size)
     start = 0
     for elements in ImageSource(dataset, batch_size).pick(range(count)):
         rows = range(start, start + len(elements))
@@ -104,8 +106,12 @@ def predict_test_set(
         kept.maps[rows] = output["anomaly_map"]
         for i, element in zip(rows, elements, strict=True):
             _keep_truth(kept, i, element, original_size)
+            if kept.labels[i] and element.get("mask") is not None:
+                name = str(element.get("path", f"image {i}"))
+                check.add(name, element["mask"], kept.masks[i])
         if on_progress:
             on_progress(rows.stop, count)
+    check.warn()
     return kept
 
 

@@ -159,7 +159,7 @@ def test_not_an_image(tmp_path):
         read_image(path)
 
 
-@pytest.mark.parametrize("kind", ["GIF", "PPM", "TGA"])
+@pytest.mark.parametrize("kind", ["ICO", "PPM", "TGA"])
 def test_formats_off_the_list_are_refused(tmp_path, kind):
     assert kind not in IMAGE_FORMATS
     path = tmp_path / "disguised.png"
@@ -243,3 +243,15 @@ def test_find_images_of_no_folder(tmp_path):
     (tmp_path / "file.png").touch()
     with pytest.raises(NotADirectoryError, match=r"file.png' is a file"):
         find_images(tmp_path / "file.png")
+
+
+def test_of_a_gif_the_first_frame_is_read(tmp_path):
+    first = Image.fromarray(RED).quantize(4)
+    later = Image.fromarray(RED[::-1].copy()).quantize(4)
+    path = save(tmp_path / "moving.gif", first, save_all=True, append_images=[later])
+    assert Image.open(path).n_frames == 2
+    np.testing.assert_array_equal(read_image(path), RED)
+    grey = np.arange(35, dtype="uint8").reshape(5, 7)
+    np.testing.assert_array_equal(
+        read_image(save(tmp_path / "a.gif", grey)).max(-1), grey
+    )

@@ -12,11 +12,14 @@ Source: Zou et al., "SPot-the-Difference Self-supervised Pre-training for Anomal
 Detection and Segmentation", ECCV 2022.
 """
 
-import csv
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from keras_rlr.datasets.layouts.folders import NORMAL, check_lossless, refuse_mistake
+from keras_rlr.datasets.folder import Folder
+from keras_rlr.datasets.layouts.folders import NORMAL, check_lossless
+from keras_rlr.datasets.layouts.visa_table import Row, read_table
+from keras_rlr.datasets.reading import Reading
+from keras_rlr.datasets.reason import Reason
 from keras_rlr.datasets.sample import Sample
 
 NAME = "VisA's layout"
@@ -24,141 +27,117 @@ DESCRIPTION = (
     "CATEGORY/Data/Images/{Normal,Anomaly}/*.JPG, CATEGORY/Data/Masks/Anomaly/*.png "
     "and split_csv/1cls.csv"
 )
+WHY = "its table says which image is for what"
 DEFECT = "anomaly"
 _TABLE = Path("split_csv", "1cls.csv")
-_COLUMNS = ("object", "split", "label", "image", "mask")
 
 
 @dataclass(frozen=True)
-class Row:
-    """A row of the table, with its paths made absolute.
+class Rows:
+    """What the table says of a category.
 
     Args:
-        split: "train" or "test".
-        label: 0 or 1.
-        image: the image's file.
-        mask: the mask's file, or None.
+        path: the data set's folder.
+        table: the table's file.
+        rows: the rows of the category.
+        above: whether the table lies in the folder above `path`.
     """
 
-    split: str
-    label: int
-    image: Path
-    mask: Path | None
+    path: Path
+    table: Path
+    rows: list[Row]
+    above: bool
+
+    def place(self, name: PurePosixPath) -> Path:
+        """Where a file of the table is."""
+        if not self.above:
+            return self.path / name
+        own = self.path.resolve()
+        if name.parts[0] == own.name:
+            return self.path.joinpath(*name.parts[1:])
+        return own.parent / name
 
 
-def find_categories(path: Path) -> dict[str, list[Row]]:
+def find_categories(root: Folder) -> dict[str, Rows]:
     """The rows of each category; empty if the layout is another.
 
     Raises:
         ValueError: if the table is missing or malformed.
     """
-    only = None
-    if (path / "Data" / "Images").is_dir():
-        only, path = path.resolve().name, path.resolve().parent
-    elif not (path / _TABLE).is_file() and not _looks_like_visa(path):
-        return {}
-    if not (path / _TABLE).is_file():
-        raise ValueError(
-            f"'{path}' has {NAME} but no table of the splits. Expected "
-            f"'{path / _TABLE}', which comes with the data set: take it from the "
-            "archive."
-        )
-    categories = _read_table(path)
-    return categories if only is None else {only: categories.get(only, [])}
-
-
-def _looks_like_visa(path: Path) -> bool:
-    return any((child / "Data" / "Images").is_dir() for child in path.iterdir())
-
-
-def _read_table(path: Path) -> dict[str, list[Row]]:
-    categories: dict[str, list[Row]] = {}
-    with (path / _TABLE).open(encoding="utf-8", newline="") as file:
-        reader = csv.DictReader(file)
-        if set(_COLUMNS) - set(reader.fieldnames or ()):
-            raise ValueError(
-                f"'{path / _TABLE}' must have the columns {', '.join(_COLUMNS)}. It "
-                f"has {', '.join(reader.fieldnames or ['none'])}."
-            )
-        for number, row in enumerate(reader, start=2):
-            categories.setdefault(row["object"], []).append(_row(path, row, number))
-    return categories
-
-
-def _row(root: Path, row: dict[str, str], number: int) -> Row:
-    where = f"Line {number} of '{root / _TABLE}'"
-    if row["split"] not in ("train", "test") or row["label"] not in (
-        "normal",
-        "anomaly",
+    path, above = root.path, _has_images(root)
+    if above:
+        path = path.resolve().parent
+    elif not (path / _TABLE).is_file() and not any(
+        map(_has_images, root.folders.values())
     ):
+        return {}
+    table = path / _TABLE
+    if not table.is_file():
         raise ValueError(
-            f"{where} must have the split train or test and the label normal or "
-            f"anomaly. Received: {row['split']!r}, {row['label']!r}."
+            f"'{path}' has {NAME} but no table of the splits. Expected '{table}', "
+            "which comes with the data set: take it from the archive."
         )
-    anomalous = row["label"] == "anomaly"
-    mask = _below(root, row["mask"], where) if row["mask"] and anomalous else None
-    return Row(row["split"], int(anomalous), _below(root, row["image"], where), mask)
+    rows: dict[str, list[Row]] = {}
+    for row in read_table(table):
+        rows.setdefault(row.category, []).append(row)
+    if above:
+        rows = {root.path.resolve().name: rows.get(root.path.resolve().name, [])}
+    return {name: Rows(root.path, table, of, above) for name, of in rows.items()}
 
 
-def _below(root: Path, name: str, where: str) -> Path:
-    path = PurePosixPath(name or "")
-    if not name or path.is_absolute() or ".." in path.parts:
-        raise ValueError(
-            f"{where} must name a file below the data set's folder. Received: {name!r}."
-        )
-    return root / path
+def _has_images(folder: Folder) -> bool:
+    return "Data" in folder.folders and "Images" in folder.folders["Data"].folders
 
 
-def list_samples(
-    root: Path, rows: list[Row], category: str, split: str, refuse=refuse_mistake
-):
-    """The samples of a category's split, sorted by path.
-
-    Raises:
-        ValueError: if a file of the table is missing, or some of the anomalous images
-            have masks and others none.
-    """
-    wanted = [row for row in rows if row.split == split]
-    if split == "train":
-        wanted = [row for row in wanted if not row.label]
-    masked = any(row.mask for row in wanted)
-    samples = []
-    for row in wanted:
-        files = [file for file in (row.image, row.mask) if file is not None]
+def read_category(reading: Reading, category: str, found: Rows) -> None:
+    """Says what each image of a category's rows is used as."""
+    reading.default = Reason.NOT_IN_TABLE
+    reading.use_table(found.table)
+    masked = any(row.mask for row in found.rows if row.label and row.split == "test")
+    for row in sorted(found.rows, key=lambda row: row.image):
+        image = found.place(row.image)
+        mask = None if row.mask is None else found.place(row.mask)
+        files = [file for file in (image, mask) if file is not None]
+        if row.label and row.split == "train":
+            reading.leave_out(files, Reason.NOT_TRAINED_ON)
+            continue
         missing = [file for file in files if not file.is_file()]
         for file in missing:
-            refuse(
+            reading.refuse(
+                category,
                 f"'{file}' is missing, but the table of the splits names it. Extract "
-                "the archive anew."
+                "the archive anew.",
+                row.split,
             )
         if missing:
             continue
-        if row.mask:
-            check_lossless(row.mask, refuse)
+        if mask:
+            check_lossless(reading, category, mask, row.split)
         elif row.label and masked:
-            refuse(
-                f"The anomalous image '{row.image}' has no mask in the table of the "
-                "splits, but others of its category do. Add it, or remove all masks."
+            reading.refuse(
+                category,
+                f"The anomalous image '{image}' has no mask in the table of the "
+                "splits, but others of its category do. Add it, or remove all masks.",
+                row.split,
             )
-        samples.append(
+        if not image.is_relative_to(reading.root):
+            reading.refuse(
+                category, f"{row.where} names '{image}', outside of '{reading.root}'."
+            )
+            continue
+        reading.add(
+            row.split,
             Sample(
-                image=row.image,
+                image=image,
                 label=row.label,
-                mask=row.mask,
+                mask=mask,
                 category=category,
                 defect_type=DEFECT if row.label else NORMAL,
-                path=_relative(row.image, root),
-            )
+                path=reading.name_of(image),
+            ),
         )
-    return sorted(samples, key=lambda sample: sample.path)
 
 
-def _relative(image: Path, root: Path) -> str:
-    # If the folder of one category was given, the table's paths begin above it.
-    base = root if image.is_relative_to(root) else root.resolve()
-    return image.relative_to(base).as_posix()
-
-
-def expected_place(rows: list[Row], split: str) -> str:
+def expected_place(found: Rows, split: str) -> str:
     """Where the images of a split should be, for messages."""
     return f"the rows of {_TABLE.as_posix()} with the split {split}"

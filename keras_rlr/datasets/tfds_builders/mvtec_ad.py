@@ -11,6 +11,7 @@ from keras_rlr.datasets.tfds_builders.published_builder import (
     PublishedBuilder,
     configs,
 )
+from keras_rlr.datasets.tree import read_tree
 
 
 class MvtecAd(PublishedBuilder):
@@ -46,7 +47,7 @@ class MvtecAd(PublishedBuilder):
                 return default_folder(MVTEC_AD.name)
             raise
         for folder in (manual, manual / MVTEC_AD.name):
-            if folder.is_dir() and mvtec_layout.find_categories(folder):
+            if folder.is_dir() and mvtec_layout.find_categories(read_tree(folder).root):
                 return folder
         archive = manual / MVTEC_AD.archive
         folder = Path(dl_manager.download_dir) / "extracted" / MVTEC_AD.name

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from keras_rlr.datasets import FolderDataset
+from keras_rlr.datasets.verify_dataset import verify_dataset
 from tests.datasets.layouts.write_files import write_image, write_mask, write_visa
 
 pytestmark = pytest.mark.backend_independent
@@ -116,3 +117,97 @@ def test_a_malformed_table(root, text, message):
 def test_an_unknown_category(root):
     with pytest.raises(ValueError, match=r"no category 'x'. Choose from: candle, pcb1"):
         FolderDataset(root, categories=["x"])
+
+
+def as_spreadsheet(text, encoding="utf-8", delimiter=",", end="\r\n", head=""):
+    return (head + text.replace(",", delimiter).replace("\n", end)).encode(encoding)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda text: as_spreadsheet(text, "utf-8-sig"),
+        lambda text: as_spreadsheet(text, "cp1252", ";"),
+        lambda text: as_spreadsheet(text, "utf-16", "\t"),
+        lambda text: as_spreadsheet(text, "utf-16-le", "\t"),
+        lambda text: as_spreadsheet(text, delimiter=";", head="sep=;\r\n"),
+        lambda text: as_spreadsheet(text, end="\r"),
+        lambda text: as_spreadsheet(text.replace("/", "\\")),
+        lambda text: as_spreadsheet(
+            text.replace("object,split", " Object , SPLIT").replace(
+                "anomaly", "Anomaly"
+            )
+        ),
+        lambda text: as_spreadsheet(text.replace("\n", ",,,\n") + ",,,,,,,\n\n,,,,\n"),
+        lambda text: as_spreadsheet(
+            "\n".join(
+                ",".join(f'"{cell}"' for cell in line.split(","))
+                for line in text.splitlines()
+            )
+        ),
+    ],
+    ids=[
+        *("mark", "semicolons", "utf16", "no mark", "sep", "mac", "backslashes"),
+        *("case", "empty cells", "quotes"),
+    ],
+)
+def test_a_table_that_a_spreadsheet_saved_anew(root, change):
+    before = {s: rows(FolderDataset(root, s)) for s in ("train", "test")}
+    table = root / "split_csv/1cls.csv"
+    table.write_bytes(change(table.read_text()))
+    assert {s: rows(FolderDataset(root, s)) for s in ("train", "test")} == before
+    assert not verify_dataset(root).problems
+
+
+def test_letters_beyond_ascii_in_a_table(root):
+    (root / "pcb1").rename(root / "Gerät")
+    table = root / "split_csv/1cls.csv"
+    text = table.read_text().replace("pcb1", "Gerät")
+    for encoding in ("utf-8", "cp1252", "utf-16"):
+        table.write_bytes(text.encode(encoding))
+        assert FolderDataset(root).categories == ("Gerät", "candle")
+
+
+@pytest.mark.filterwarnings("ignore:Left out of")
+def test_what_the_table_does_not_name(root):
+    write_image(root, "pcb1/Data/Images/Normal/9999.JPG")
+    table = root / "split_csv/1cls.csv"
+    with table.open("a") as file:
+        file.write("pcb1,train,anomaly,pcb1/Data/Images/Anomaly/009.JPG,\n")
+    write_image(root, "pcb1/Data/Images/Anomaly/009.JPG")
+    dataset = FolderDataset(root)
+    line = dataset.account.left_out_summary()
+    assert "1 image that the table of the splits does not name" in line
+    assert "1 image to train on that is not normal" in line
+    assert dataset.account.counts["table"] == 1
+    assert len(dataset) == 6
+
+
+def test_an_image_in_both_splits_is_refused(root):
+    table = root / "split_csv/1cls.csv"
+    with table.open("a") as file:
+        file.write("pcb1,test,normal,pcb1/Data/Images/Normal/0000.JPG,\n")
+    with pytest.raises(ValueError, match=r"0000.JPG' is used twice"):
+        FolderDataset(root, "test")
+
+
+def test_black_masks_of_normal_images_are_accepted(root):
+    table = root / "split_csv/1cls.csv"
+    name = "candle/Data/Images/Normal/0003.JPG,"
+    mask = "candle/Data/Masks/Normal/0003.png"
+    assert name in table.read_text()
+    table.write_text(table.read_text().replace(name, name + mask))
+    write_mask(root, mask, value=0)
+    test = FolderDataset(root, "test", ["candle"])
+    assert [element["mask"].sum() for element in test] == [6, 6, 0, 0]
+    write_mask(root, mask)
+    with pytest.raises(ValueError, match="called normal by its place, but its mask"):
+        list(FolderDataset(root, "test", ["candle"]))
+
+
+@pytest.mark.filterwarnings("ignore:Left out of")
+def test_the_table_beside_folders_of_another_layout(root):
+    write_image(root, "candle/train/good/a.png")
+    message = r"two layouts: VisA's layout, which is used, because its table says"
+    with pytest.warns(UserWarning, match=message):
+        assert len(FolderDataset(root)) == 6

@@ -1,0 +1,85 @@
+"""Masks that are probably not what they should be."""
+
+import warnings
+
+import numpy as np
+
+from keras_rlr.datasets.left_out import name_some
+
+_NAMED = 5
+_EMPTY = "of anomalous images have no anomalous pixel (alpha channels are not read)"
+_FULL = "call every pixel anomalous (alpha channels are not read)"
+_LARGE = "call more than half of the pixels anomalous: black and white may be swapped"
+_ALPHA = "say all in their alpha channel, which is not read: save them as grey"
+_VANISHED = (
+    "have anomalous pixels that vanish when they are brought to {size}x{size} pixels "
+    "by nearest neighbour: their figures of pixels mean little"
+)
+_KINDS = (_ALPHA, _EMPTY, _FULL, _LARGE, _VANISHED)
+
+
+class MaskCheck:
+    """Looks at the masks of anomalous images, one after the other.
+
+    Args:
+        size: side of the maps that masks are compared with, in pixels.
+
+    Example:
+
+    ```python
+    import numpy as np
+
+    from keras_rlr.datasets.mask_check import MaskCheck
+
+    check = MaskCheck(256)
+    check.add("a.png", np.ones((9, 9), bool), np.ones((256, 256), bool))
+    check.warnings()  # one sentence
+    ```
+    """
+
+    def __init__(self, size: int):
+        self.size = size
+        self._names: dict[str, list[str]] = {kind: [] for kind in _KINDS}
+        self._count = 0
+
+    def add(
+        self, name: str, mask: np.ndarray, square: np.ndarray, in_alpha: bool = False
+    ) -> None:
+        """Looks at the mask of an anomalous image.
+
+        Args:
+            name: what the image is called in warnings.
+            mask: array as it was read, above 0 where anomalous.
+            square: the mask at the maps' size.
+            in_alpha: whether the file says all in its alpha channel.
+        """
+        self._count += 1
+        mask = np.asarray(mask)
+        share = np.count_nonzero(mask > 0) / mask.size
+        if in_alpha:
+            kind = _ALPHA
+        elif share == 0:
+            kind = _EMPTY
+        elif share == 1:
+            kind = _FULL
+        elif share > 0.5:
+            kind = _LARGE
+        elif not np.any(square):
+            kind = _VANISHED
+        else:
+            return
+        self._names[kind].append(name)
+
+    def warnings(self) -> list[str]:
+        """A sentence for each kind of odd masks."""
+        return [
+            f"{len(names)} of {self._count} masks {kind.format(size=self.size)}: "
+            f"{name_some(names, _NAMED)}."
+            for kind, names in self._names.items()
+            if names
+        ]
+
+    def warn(self) -> None:
+        """Warns of each kind of odd masks."""
+        for sentence in self.warnings():
+            warnings.warn(sentence, stacklevel=2)

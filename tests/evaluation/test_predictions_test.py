@@ -1,0 +1,43 @@
+import warnings
+
+import numpy as np
+import pytest
+
+from keras_rlr.evaluation.test_predictions import predict_test_set
+from tests.evaluation.stand_in_model import StandInModel
+
+pytestmark = pytest.mark.backend_independent
+
+
+def element(name, mask, label=1):
+    return {
+        "image": np.full((*mask.shape, 3), 100, "uint8"),
+        "label": label,
+        "category": "nut",
+        "mask": mask,
+        "path": name,
+    }
+
+
+def test_odd_masks_are_warned_of_at_the_end():
+    right, thin = np.zeros((40, 40), "uint8"), np.zeros((40, 40), "uint8")
+    right[:10, :10], thin[:, 0] = 1, 1
+    elements = [element("right.png", right)]
+    elements += [element("good.png", 0 * right, label=0)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        predict_test_set(StandInModel(10), elements)
+    elements += [element("empty.png", 0 * right), element("thin.png", thin)]
+    elements += [element("full.png", 0 * right + 1), element("large.png", 1 - right)]
+    with pytest.warns(UserWarning) as warned:
+        predict_test_set(StandInModel(10), elements, batch_size=2)
+    sentences = [str(warning.message) for warning in warned]
+    assert len(sentences) == 4
+    for name, words in (
+        ("empty", "have no anomalous pixel"),
+        ("full", "call every pixel anomalous"),
+        ("large", "more than half"),
+        ("thin", "vanish when they are brought to 10x10"),
+    ):
+        (sentence,) = [s for s in sentences if words in s]
+        assert sentence.startswith("1 of 5 masks ") and f" {name}.png." in sentence
