@@ -6,7 +6,12 @@ import click
 from keras_rlr.cli.backend import start_backend
 from keras_rlr.cli.decoder import load_decoder
 from keras_rlr.cli.model_location import load_run
-from keras_rlr.cli.options import AT_LEAST_ONE, json_option, model_option
+from keras_rlr.cli.options import (
+    AT_LEAST_ONE,
+    bit_depth_option,
+    json_option,
+    model_option,
+)
 
 
 @click.command()
@@ -27,8 +32,18 @@ from keras_rlr.cli.options import AT_LEAST_ONE, json_option, model_option
     "`keras-rlr decoder train`.",
 )
 @click.option("--decoder", type=click.Path(), help="The decoder's file.")
+@bit_depth_option
 @json_option
-def command(images, model, output, batch_size, show_reconstruction, decoder, as_json):
+def command(
+    images,
+    model,
+    output,
+    batch_size,
+    show_reconstruction,
+    decoder,
+    bit_depth,
+    as_json,
+):
     """Score images and draw where they are anomalous.
 
     IMAGES is an image or a folder, searched with all folders in it. An image that
@@ -38,7 +53,7 @@ def command(images, model, output, batch_size, show_reconstruction, decoder, as_
     from keras_rlr.cli.progress import image_progress
     from keras_rlr.evaluation.predict_images import predict_images
 
-    place, model = model, load_run(model)
+    place, model = model, load_run(model, bit_depth)
     if show_reconstruction or decoder:
         decoder = load_decoder(decoder, place, model, required=True)
     with image_progress("predicting") as progress:

@@ -14,7 +14,9 @@ from keras_rlr.atomic_file import atomic_path
 from keras_rlr.datasets import find_images, read_image
 from keras_rlr.evaluation.overlay import HeatScale, draw_overlay
 from keras_rlr.evaluation.predict_batch import predict_batch
+from keras_rlr.inputs.part_of_pass import PartOfPass
 from keras_rlr.inputs.read_ahead import read_ahead
+from keras_rlr.inputs.value_ranges import ValueRanges, check_bit_depth
 
 _OVERLAYS = "overlays"
 # Spreadsheets take cells that begin so for formulas.
@@ -75,6 +77,8 @@ def predict_images(
     ```
     """
     root, paths = _find(Path(images), Path(output))
+    bit_depth = getattr(model, "bit_depth", None)
+    value_ranges = ValueRanges(bit_depth)
     batch_size = min(batch_size, len(paths))
     output = Path(output)
     _make_folder(output)
@@ -92,6 +96,9 @@ def predict_images(
         )
         collections.deque(done, maxlen=0)
 
+    def read(path):
+        return _read(path, bit_depth)
+
     scale = None
     if model.threshold is not None:
         scale = HeatScale.of_threshold(model.threshold)
@@ -102,7 +109,7 @@ def predict_images(
             file = stack.enter_context(tempfile.TemporaryFile(dir=output))
             shape = (len(paths), model.image_size, model.image_size)
             kept = np.memmap(file, "float32", "w+", shape=shape)
-        images = stack.enter_context(contextlib.closing(read_ahead(_read, paths)))
+        images = stack.enter_context(contextlib.closing(read_ahead(read, paths)))
         for start in range(0, len(paths), batch_size):
             chosen = range(start, min(start + batch_size, len(paths)))
             loaded = {}
@@ -111,7 +118,7 @@ def predict_images(
                 if not error:
                     loaded[i] = image
             if loaded:
-                maps = _score(model, rows, loaded, batch_size)
+                maps = _score(model, rows, loaded, batch_size, value_ranges)
                 if kept is not None:
                     for i, anomaly_map in maps.items():
                         kept[i] = anomaly_map
@@ -122,6 +129,7 @@ def predict_images(
                     )
             if on_progress:
                 on_progress(chosen.stop, len(paths))
+        value_ranges.finish()
         scores = [row.anomaly_score for row in rows if row.anomaly_score is not None]
         if kept is not None and scores:
             scale = HeatScale.of_scores(scores)
@@ -180,16 +188,18 @@ def _picture_names(rows):
     return names
 
 
-def _read(path):
+def _read(path, bit_depth):
     """The image, or None and what is wrong with it."""
     try:
-        return read_image(path), ""
+        image = read_image(path)
+        check_bit_depth(image, bit_depth, f"'{path}'")
+        return image, ""
     except (OSError, ValueError) as error:
         return None, str(error)
 
 
-def _score(model, rows, loaded, batch_size):
-    output = predict_batch(model, list(loaded.values()), batch_size)
+def _score(model, rows, loaded, batch_size, value_ranges):
+    output = predict_batch(model, list(loaded.values()), batch_size, value_ranges)
     for i, score in zip(loaded, output["anomaly_score"], strict=True):
         rows[i].anomaly_score = float(score)
     for i, flag in zip(loaded, output.get("is_anomalous", ()), strict=False):
@@ -199,11 +209,17 @@ def _score(model, rows, loaded, batch_size):
 
 def _draw(model, decoder, path, image, anomaly_map, scale):
     more = []
+    bit_depth = getattr(model, "bit_depth", None)
     if decoder is not None:
-        rebuilt = model.reconstruct(model.extract_features([image]))
+        # It was looked at when it was scored.
+        known = PartOfPass([image], ValueRanges(bit_depth or 16))
+        rebuilt = model.reconstruct(model.extract_features(known))
         more = list(decoder.decode(rebuilt))
     with atomic_path(path) as temporary:
-        draw_overlay(image, anomaly_map, scale, more=more).save(temporary)
+        picture = draw_overlay(
+            image, anomaly_map, scale, more=more, bit_depth=bit_depth
+        )
+        picture.save(temporary)
 
 
 def _write_scores(path, rows):

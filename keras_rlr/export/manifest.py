@@ -58,7 +58,8 @@ def _saved_model_inputs():
                 "dtype": "string",
                 "shape": ["batch"],
                 "values": "JPEG, PNG or BMP files of at most 33554432 pixels and "
-                "65536 a side; output status: 0 decoded, 1 undecodable, 2 refused size",
+                "65536 a side; output status: 0 decoded, 1 undecodable, 2 refused size "
+                "or bit depth",
             }
         },
         "info": {"request": {"dtype": "string", "shape": ["batch"]}},

@@ -4,8 +4,9 @@ import numpy as np
 
 from keras_rlr.inputs.images import is_float
 
-# Cubic and Lanczos resizing of float images overshoot by up to an eighth of the range.
-_OVERSHOOT = 1 / 8
+# Cubic resizing of float images overshoots the range by up to a fifth, where black and
+# white meet at a corner.
+_OVERSHOOT = 1 / 4
 _TOLERANCE = 255 * _OVERSHOOT
 # So many images make a rule; one black or dark one makes none.
 _SEVERAL = 3
@@ -19,8 +20,8 @@ class ValueRanges:
     """Whether the pixels of the images of one pass are what their type says.
 
     Refused at once, image by image: values outside of 0-255 in anything but uint16,
-    with a tolerance of an eighth of the range for float images (-32 to 287), because
-    smooth resizing overshoots; float images that are normalised, or scaled to 0-1;
+    with a tolerance of a quarter of the range for float images (-63.75 to 318.75),
+    because smooth resizing overshoots; float images that are normalised, or scaled to 0-1;
     uint16 values of more bits than `bit_depth`. Refused are three images of uint16, if
     neither one before nor one of their batch exceeds 255: 8-bit images in 16 bits.
     Warned of once a pass: uint16 images none of which exceeds 4095 (12 bits), 8-bit
