@@ -21,12 +21,12 @@ class ValueRanges:
 
     Refused at once, image by image: values outside of 0-255 in anything but uint16,
     with a tolerance of a quarter of the range for float images (-63.75 to 318.75),
-    because smooth resizing overshoots; float images that are normalised, or scaled to 0-1;
-    uint16 values of more bits than `bit_depth`. Refused are three images of uint16, if
-    neither one before nor one of their batch exceeds 255: 8-bit images in 16 bits.
-    Warned of once a pass: uint16 images none of which exceeds 4095 (12 bits), 8-bit
-    images none of which exceeds 15, and images of the values 0 and 1 alone, as masks
-    are. Images of a single value, black ones say, are never spoken of.
+    because smooth resizing overshoots; float images that are normalised, or scaled to
+    0-1; uint16 values of more bits than `bit_depth`. Refused are three images of
+    uint16, if neither one before nor one of their batch exceeds 255: 8-bit images in
+    16 bits. Warned of once a pass: uint16 images none of which exceeds 4095 (12 bits),
+    8-bit images none of which exceeds 15, and images of the values 0 and 1 alone, as
+    masks are. Images of a single value, black ones say, are never spoken of.
 
     Args:
         bit_depth: Bits that a value of uint16 images has, or None where it is not
