@@ -5,6 +5,7 @@ import numpy as np
 
 from keras_rlr.datasets.image_files import decode, image_to_array
 from keras_rlr.evaluation.overlay import HeatScale, draw_overlay
+from keras_rlr.inputs.value_ranges import check_bit_depth
 from keras_rlr.models.calibration import decide
 
 # What the page shows at most, and so all of a photograph that is kept.
@@ -73,9 +74,12 @@ def score_files(model, paths):
     ```
     """
     images, errors = {}, {}
+    bit_depth = model.bit_depth
     for path in paths:
         try:
-            images[path] = decode(Path(path), _upright)
+            image = decode(Path(path), _upright)
+            check_bit_depth(image, bit_depth, f"'{path}'")
+            images[path] = image
         except (OSError, ValueError) as error:
             # The place is the server's own; the user knows the file by its name.
             errors[path] = str(error).replace(str(path), Path(path).name)
@@ -85,7 +89,7 @@ def score_files(model, paths):
         for path, anomaly_map, score in zip(
             images, output["anomaly_map"], output["anomaly_score"], strict=True
         ):
-            pixels = _shown(images[path])
+            pixels = _shown(images[path], bit_depth)
             scored[path] = ScoredImage(path, "", pixels, anomaly_map, float(score))
     return [scored[path] for path in paths]
 
@@ -96,12 +100,13 @@ def _upright(image):
     return image_to_array(ImageOps.exif_transpose(image))
 
 
-def _shown(image):
+def _shown(image, bit_depth):
     """uint8 RGB of an image, made smaller if it is large."""
     from PIL import Image
 
     from keras_rlr.inputs.images import to_rgb
 
-    rgb = Image.fromarray(to_rgb(image, "an image").round().astype("uint8"))
+    rgb = to_rgb(image, "an image", bit_depth).round().astype("uint8")
+    rgb = Image.fromarray(rgb)
     rgb.thumbnail((_SHOWN_SIDE, _SHOWN_SIDE))
     return np.asarray(rgb)

@@ -12,6 +12,7 @@ from keras_rlr.cli.data_location import data_location
 from keras_rlr.cli.options import (
     AT_LEAST_ONE,
     WHOLE_NUMBERS,
+    bit_depth_option,
     categories_option,
     data_options,
 )
@@ -40,6 +41,7 @@ def command():
 @click.option("--recipe", type=click.Choice(["default", "paper"]))
 @click.option("--epochs", type=AT_LEAST_ONE, help="Passes over the images.")
 @click.option("--batch-size", type=AT_LEAST_ONE, help="Images a step.")
+@bit_depth_option
 @click.option("--seeds", type=AT_LEAST_ONE, default=1, show_default=True)
 def tables(table, data, dataset, data_dir, output, seeds, **settings):
     """Train what a table of the paper compares, and print its rows beside ours.

@@ -5,7 +5,7 @@ import click
 
 from keras_rlr.cli.backend import start_backend
 from keras_rlr.cli.model_location import load_run
-from keras_rlr.cli.options import json_option, model_option
+from keras_rlr.cli.options import bit_depth_option, json_option, model_option
 
 
 @click.command()
@@ -24,19 +24,20 @@ from keras_rlr.cli.options import json_option, model_option
     show_default=True,
     help="Share of new normal images that may be called anomalous.",
 )
+@bit_depth_option
 @json_option
-def command(model, data, false_positive_rate, as_json):
+def command(model, data, false_positive_rate, bit_depth, as_json):
     """Set the thresholds of a model from normal images.
 
     The images must not be those the model was trained on: these score lower than new
     ones. The threshold is stored in the model; so is one for every category that has
-    images enough.
+    images enough. --bit-depth is stored too, because the threshold is for it.
     """
     start_backend()
     from keras_rlr.models.loading import saved_model_path
     from keras_rlr.training.calibrate_run import calibrate_run
 
-    detector = load_run(model)
+    detector = load_run(model, bit_depth)
     calibration = calibrate_run(
         detector, saved_model_path(Path(model)), data, false_positive_rate
     )

@@ -8,6 +8,7 @@ from keras_rlr.cli.data_location import data_location
 from keras_rlr.cli.model_location import load_run, run_config
 from keras_rlr.cli.options import (
     AT_LEAST_ONE,
+    bit_depth_option,
     data_options,
     feature_cache_option,
     json_option,
@@ -37,6 +38,7 @@ def command():
     show_default=True,
     help="Channels of its convolutions.",
 )
+@bit_depth_option
 @feature_cache_option
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @json_option
@@ -48,6 +50,7 @@ def train(
     output,
     epochs,
     width,
+    bit_depth,
     feature_cache,
     seed,
     as_json,
@@ -75,7 +78,7 @@ def train(
     images = FolderDataset(location.folder, "train", settings.get("categories"))
     fraction = settings.get("calibration_fraction") or _FRACTION
     fitted, held = hold_out(images, fraction, settings.get("seed", seed))
-    detector = load_run(place)
+    detector = load_run(place, bit_depth)
     progress = training_progress()
     try:
         decoder = train_decoder(

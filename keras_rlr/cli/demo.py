@@ -97,7 +97,13 @@ def _draw(model, test, predictions, output):
         for i in _some_of(test.samples, category):
             element = test[i]
             mask = element["mask"] if element["label"] else None
-            picture = draw_overlay(element["image"], predictions.maps[i], scale, mask)
+            picture = draw_overlay(
+                element["image"],
+                predictions.maps[i],
+                scale,
+                mask,
+                bit_depth=model.bit_depth,
+            )
             path = output / "overlays" / element["path"]
             with atomic_path(path.with_suffix(".png")) as temporary:
                 picture.save(temporary)

@@ -10,6 +10,7 @@ from keras_rlr.cli.decoder import load_decoder
 from keras_rlr.cli.model_location import load_run, run_config
 from keras_rlr.cli.options import (
     AT_LEAST_ONE,
+    bit_depth_option,
     categories_option,
     data_options,
     json_option,
@@ -46,6 +47,7 @@ from keras_rlr.cli.options import (
     help="Compare maps and masks at the model's image size or at each image's own.",
 )
 @click.option("--batch-size", type=AT_LEAST_ONE, default=16, show_default=True)
+@bit_depth_option
 @click.option(
     "--decoder",
     type=click.Path(),
@@ -64,6 +66,7 @@ def command(
     protocol,
     map_size,
     batch_size,
+    bit_depth,
     decoder,
     as_json,
 ):
@@ -86,8 +89,11 @@ def command(
     output = Path(output or _beside(place) / "evaluation")
     check_output(output)
     if model is None and not (place / "model.keras").is_file():
-        _train(location, place, categories, preset, protocol if train else None)
-    models = _load(place, protocol)
+        _train(
+            location, place, categories, preset, bit_depth, protocol if train else None
+        )
+    run = run_config(place)
+    models = _load(place, protocol, bit_depth, run)
     detector = models[0][0]
     # Before the work, so that none is lost if it is of another model.
     decoder = load_decoder(decoder, place, detector)
@@ -99,7 +105,7 @@ def command(
         predictions,
         measured,
         map_size,
-        run=run_config(place),
+        run=run,
         best_epochs=epochs,
     )
     title = f"{place} on {location.name}"
@@ -113,7 +119,7 @@ def command(
     click.echo(f"The report is {output / 'report.html'}.")
 
 
-def _train(location, output, categories, preset, protocol):
+def _train(location, output, categories, preset, bit_depth, protocol):
     """Trains the model that is missing, or says how to.
 
     Args:
@@ -121,12 +127,14 @@ def _train(location, output, categories, preset, protocol):
         output: The folder of the run.
         categories: To train on, or None for all.
         preset: Of the model, or None.
+        bit_depth: Of the images, or None.
         protocol: That it is to be evaluated by; None if it may not be trained.
     """
     resume = (output / "config.json").is_file()
     words = ["keras-rlr", "train", *location.words]
     words += ["--categories", ",".join(categories)] if categories else []
     words += ["--preset", preset] if preset else []
+    words += ["--bit-depth", str(bit_depth)] if bit_depth else []
     words += ["--resume"] if resume else []
     words += ["--test-every-epoch"] if protocol == "best-on-test-set" else []
     words = shlex.join(words)
@@ -151,6 +159,7 @@ def _train(location, output, categories, preset, protocol):
             output,
             categories=categories,
             preset=preset,
+            bit_depth=bit_depth,
             resume=resume,
             callbacks=callbacks,
         )
@@ -158,13 +167,21 @@ def _train(location, output, categories, preset, protocol):
         progress.close()
 
 
-def _load(place, protocol):
+def _load(place, protocol, bit_depth, run):
     """Pairs of the models that are measured and the epochs they are of."""
     if protocol == "best-on-test-set":
         from keras_rlr.evaluation.best_on_test_set import FOLDER, load_best
 
-        return load_best(_beside(place) / FOLDER)
-    return [(load_run(place), None)]
+        models = load_best(_beside(place) / FOLDER)
+    else:
+        models = [(load_run(place), None)]
+    for model, _ in models:
+        if bit_depth is not None:
+            model.bit_depth = bit_depth
+        if run is not None and not model.trained_categories:
+            # Models of earlier versions don't know it themselves.
+            model.trained_categories = tuple(run["data"]["categories"])
+    return models
 
 
 def _measure(models, test, batch_size, map_size):
@@ -193,7 +210,7 @@ def print_result(result):
     from rich.console import Console
     from rich.table import Table
 
-    from keras_rlr.evaluation.report.tables import heading
+    from keras_rlr.evaluation.report.tables import heading, row_titles
 
     table = Table()
     table.add_column("category", no_wrap=True)
@@ -205,11 +222,12 @@ def print_result(result):
         values = (figures[name] for name in columns)
         return ["-" if math.isnan(v) else f"{100 * v:.1f}" for v in values]
 
+    titles = row_titles(result)
     for name, figures in result["categories"].items():
-        table.add_row(name, *cells(figures))
+        table.add_row(titles[name], *cells(figures))
     table.add_section()
     for name in ("mean", "pooled"):
-        table.add_row(name, *cells(result[name]))
+        table.add_row(titles[name], *cells(result[name]))
     Console().print(table)
     if result["protocol"]["selected_on_test_set"]:
         click.echo(result["protocol"]["words"])

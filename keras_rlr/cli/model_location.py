@@ -1,8 +1,12 @@
 from pathlib import Path
 
 
-def load_run(location):
+def load_run(location, bit_depth=None):
     """Loads the model of a run's folder or of a `.keras` file.
+
+    Args:
+        location: The folder or file.
+        bit_depth: What the user says of the images; None leaves the model's.
 
     Raises:
         FileNotFoundError: If there is none.
@@ -20,7 +24,10 @@ def load_run(location):
             f"'{location}' is no model. Expected a folder that `keras-rlr train` "
             "wrote, or a .keras file."
         )
-    return load_model(saved_model_path(location))
+    model = load_model(saved_model_path(location))
+    if bit_depth is not None:
+        model.bit_depth = bit_depth
+    return model
 
 
 def run_config(location):

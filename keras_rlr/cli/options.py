@@ -70,6 +70,14 @@ json_option = click.option(
 )
 
 
+bit_depth_option = click.option(
+    "--bit-depth",
+    type=click.IntRange(9, 16),
+    help="Bits that a value of 16-bit images has, where a camera gives 10 or 12 "
+    "[default: the model's, or 16].",
+)
+
+
 feature_cache_option = click.option(
     "--feature-cache",
     type=click.Path(),

@@ -8,7 +8,12 @@ import click
 from keras_rlr.cli.backend import start_backend
 from keras_rlr.cli.decoder import load_decoder
 from keras_rlr.cli.model_location import load_run, run_config
-from keras_rlr.cli.options import AT_LEAST_ONE, json_option, model_option
+from keras_rlr.cli.options import (
+    AT_LEAST_ONE,
+    bit_depth_option,
+    json_option,
+    model_option,
+)
 
 
 @click.command()
@@ -34,9 +39,18 @@ from keras_rlr.cli.options import AT_LEAST_ONE, json_option, model_option
     help="The product that the images show, by whose threshold they are decided "
     "[default: the nearest folder that is called like one].",
 )
+@bit_depth_option
 @json_option
 def command(
-    images, model, output, batch_size, show_reconstruction, decoder, category, as_json
+    images,
+    model,
+    output,
+    batch_size,
+    show_reconstruction,
+    decoder,
+    category,
+    bit_depth,
+    as_json,
 ):
     """Score images and draw where they are anomalous.
 
@@ -49,7 +63,7 @@ def command(
     from keras_rlr.evaluation.predict_images import predict_images
     from keras_rlr.training.interruption import SignalGuard
 
-    place, model = model, load_run(model)
+    place, model = model, load_run(model, bit_depth)
     _check_category(category, model, place)
     if show_reconstruction or decoder:
         decoder = load_decoder(decoder, place, model, required=True)

@@ -8,6 +8,7 @@ from keras_rlr.cli.data_location import data_location
 from keras_rlr.cli.options import (
     AT_LEAST_ONE,
     WHOLE_NUMBERS,
+    bit_depth_option,
     categories_option,
     data_options,
     feature_cache_option,
@@ -66,6 +67,7 @@ from keras_rlr.cli.options import (
     type=click.FloatRange(min=0, max=1, max_open=True),
     help="Share of the images held out to set the threshold [default: 0.1; 0: none].",
 )
+@bit_depth_option
 @feature_cache_option
 @click.option("--distribution", type=AT_LEAST_ONE, help="Number of devices.")
 @click.option("--resume", is_flag=True, help="Continue the run in --output.")

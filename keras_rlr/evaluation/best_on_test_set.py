@@ -153,6 +153,7 @@ def merge_best(of_image, of_pixel):
             for name, figures in of_image["categories"].items()
         },
         **{key: merge(of_image[key], of_pixel[key]) for key in ("mean", "pooled")},
+        **{k: names for k, names in of_image.items() if k == "unseen_categories"},
     }
 
 

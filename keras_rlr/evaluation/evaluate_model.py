@@ -42,7 +42,8 @@ def evaluate_model(
         A dict of fractions, `{"categories": {name: {"image_auroc": float, "image_ap",
         "image_f1_max", "pixel_auroc", "pixel_ap", "pixel_f1_max", "pixel_aupro"}},
         "mean": {…}, "pooled": {…}}`. A figure that is undefined is NaN, with a
-        warning, and is left out of the mean.
+        warning, and is left out of the mean. "unseen_categories" names those that the
+        model was not trained on, if there are any, with a warning.
 
     Raises:
         ValueError: If the data set is empty, a mask is malformed or an option is
@@ -87,10 +88,23 @@ def measure(predictions, fpr_limit=0.3):
         pooled = {**image_figures(predictions.labels, predictions.scores), **pixels}
     _warn_of_undefined(results, predictions.unmasked)
     result = {"categories": results, "mean": _mean(results), "pooled": pooled}
+    if predictions.unseen:
+        result["unseen_categories"] = sorted(predictions.unseen)
+        _warn_of_unseen(result["unseen_categories"], len(results))
     if bounds:
         _warn_of_bounds(bounds)
         result["pooled_error_bounds"] = bounds
     return result
+
+
+def _warn_of_unseen(unseen, count):
+    warnings.warn(
+        f"The model was not trained on {', '.join(unseen)} ({len(unseen)} of {count} "
+        "categories): their figures, and the mean and pooled ones that hold them, say "
+        "little of what it can do. Choose the others with --categories, or train on "
+        "all.",
+        stacklevel=3,
+    )
 
 
 def _category(predictions, name, fpr_limit):

@@ -63,7 +63,9 @@ class HeatScale:
         return np.clip((values - self.low) / (self.high - self.low), 0.0, 1.0)
 
 
-def draw_overlay(image, anomaly_map, scale, mask=None, max_side=512, more=()):
+def draw_overlay(
+    image, anomaly_map, scale, mask=None, max_side=512, more=(), bit_depth=None
+):
     """Draws an image beside itself with its anomaly map laid over it.
 
     The map is smoothed as for the anomaly score, so colour passes the threshold
@@ -77,6 +79,7 @@ def draw_overlay(image, anomaly_map, scale, mask=None, max_side=512, more=()):
             None.
         max_side: The image is drawn at most so many pixels high and wide.
         more: Further pictures, arrays (h, w, 3) in 0-255, to show beside it.
+        bit_depth: As of `RLR`, for uint16 images.
 
     Returns:
         A PIL image: the image, the overlay, what else is to be shown, and the legend
@@ -90,13 +93,13 @@ def draw_overlay(image, anomaly_map, scale, mask=None, max_side=512, more=()):
     draw_overlay(images[0], output["anomaly_map"][0], scale).save("overlay.png")
     ```
     """
-    panels = overlay_panels(image, anomaly_map, scale, mask, max_side)
+    panels = overlay_panels(image, anomaly_map, scale, mask, max_side, bit_depth)
     height, width = panels[0].shape[:2]
     more = [resize_pixels(picture, height, width) for picture in more]
     return side_by_side([*panels, *more], scale)
 
 
-def overlay_panels(image, anomaly_map, scale, mask=None, max_side=512):
+def overlay_panels(image, anomaly_map, scale, mask=None, max_side=512, bit_depth=None):
     """An image, and the image with its map over it.
 
     Args:
@@ -105,11 +108,12 @@ def overlay_panels(image, anomaly_map, scale, mask=None, max_side=512):
         scale: A `HeatScale`.
         mask: Array (height, width) to be outlined, or None.
         max_side: The longest side of a panel.
+        bit_depth: As of `RLR`.
 
     Returns:
         List of two float arrays (h, w, 3) in 0-255.
     """
-    rgb = to_rgb(np.asarray(image), "an image")
+    rgb = to_rgb(np.asarray(image), "an image", bit_depth)
     longest = max(rgb.shape[:2])
     # Small images are enlarged so that the map's detail can be seen.
     factor = np.clip(longest, min(256, max_side), max_side) / longest

@@ -16,7 +16,9 @@ from keras_rlr.atomic_file import atomic_path
 from keras_rlr.datasets import find_images, read_image
 from keras_rlr.evaluation.overlay import HeatScale, draw_overlay
 from keras_rlr.evaluation.predict_batch import predict_batch
+from keras_rlr.inputs.part_of_pass import PartOfPass
 from keras_rlr.inputs.read_ahead import read_ahead
+from keras_rlr.inputs.value_ranges import ValueRanges, check_bit_depth
 
 _OVERLAYS = "overlays"
 # Spreadsheets take cells that begin so for formulas.
@@ -86,6 +88,8 @@ def predict_images(
     ```
     """
     root, paths = _find(Path(images), Path(output))
+    bit_depth = getattr(model, "bit_depth", None)
+    value_ranges = ValueRanges(bit_depth)
     batch_size = min(batch_size, len(paths))
     output = Path(output)
     _make_folder(output)
@@ -109,6 +113,9 @@ def predict_images(
         )
         collections.deque(done, maxlen=0)
 
+    def read(path):
+        return _read(path, bit_depth)
+
     scale = None
     if model.threshold is not None:
         scale = HeatScale.of_threshold(model.threshold)
@@ -120,7 +127,7 @@ def predict_images(
             file = stack.enter_context(tempfile.TemporaryFile(dir=output))
             shape = (len(paths), model.image_size, model.image_size)
             kept = np.memmap(file, "float32", "w+", shape=shape)
-        images = stack.enter_context(contextlib.closing(read_ahead(_read, paths)))
+        images = stack.enter_context(contextlib.closing(read_ahead(read, paths)))
         for start in range(0, len(paths), batch_size):
             chosen = range(start, min(start + batch_size, len(paths)))
             loaded = {}
@@ -128,7 +135,9 @@ def predict_images(
                 rows[i].error = error
                 if not error:
                     loaded[i] = image
-            maps = _score(model, rows, loaded, batch_size) if loaded else {}
+            maps = {}
+            if loaded:
+                maps = _score(model, rows, loaded, batch_size, value_ranges)
             scores.advance(chosen.stop)
             if kept is not None:
                 for i, anomaly_map in maps.items():
@@ -140,6 +149,7 @@ def predict_images(
                 )
             if on_progress:
                 on_progress(chosen.stop, len(paths))
+        value_ranges.finish()
         finite = [row.anomaly_score for row in rows if row.anomaly_score is not None]
         if kept is not None and finite:
             scale = HeatScale.of_scores(finite)
@@ -240,17 +250,20 @@ def _picture_names(rows):
     return names
 
 
-def _read(path):
+def _read(path, bit_depth):
     """The image, or None and what is wrong with it."""
     try:
-        return read_image(path), ""
+        image = read_image(path)
+        check_bit_depth(image, bit_depth, f"'{path}'")
+        return image, ""
     except (OSError, ValueError) as error:
         return None, str(error)
 
 
-def _score(model, rows, loaded, batch_size):
+def _score(model, rows, loaded, batch_size, value_ranges):
     categories = [rows[i].category for i in loaded]
-    output = predict_batch(model, list(loaded.values()), batch_size, categories)
+    images = list(loaded.values())
+    output = predict_batch(model, images, batch_size, categories, value_ranges)
     flags = output.get("is_anomalous", [None] * len(loaded))
     maps = {}
     for i, score, flag, anomaly_map in zip(
@@ -267,11 +280,17 @@ def _score(model, rows, loaded, batch_size):
 
 def _draw(model, decoder, path, image, anomaly_map, scale):
     more = []
+    bit_depth = getattr(model, "bit_depth", None)
     if decoder is not None:
-        rebuilt = model.reconstruct(model.extract_features([image]))
+        # It was looked at when it was scored.
+        known = PartOfPass([image], ValueRanges(bit_depth or 16))
+        rebuilt = model.reconstruct(model.extract_features(known))
         more = list(decoder.decode(rebuilt))
     with atomic_path(path) as temporary:
-        draw_overlay(image, anomaly_map, scale, more=more).save(temporary)
+        picture = draw_overlay(
+            image, anomaly_map, scale, more=more, bit_depth=bit_depth
+        )
+        picture.save(temporary)
 
 
 def _write_scores(path, rows):

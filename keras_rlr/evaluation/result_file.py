@@ -28,7 +28,8 @@ def evaluation_as_csv(evaluation):
     """The text of a table: a row a category, then mean and pooled.
 
     Every row says what it was measured with, so that tables can be joined. Undefined
-    figures are empty.
+    figures are empty. "not_trained_on" counts the categories of a row that the model
+    was not trained on.
 
     Args:
         evaluation: A result of `describe_evaluation`.
@@ -47,7 +48,8 @@ def evaluation_as_csv(evaluation):
         "data_fingerprint": evaluation["data"]["fingerprint"],
     }
     text = io.StringIO()
-    columns = ["category", *evaluation["mean"], *used]
+    unseen = evaluation.get("unseen_categories", ())
+    columns = ["category", *evaluation["mean"], *used, "not_trained_on"]
     writer = csv.DictWriter(text, columns, lineterminator="\n")
     writer.writeheader()
     rows = {
@@ -57,5 +59,8 @@ def evaluation_as_csv(evaluation):
     }
     for name, figures in rows.items():
         values = {k: "" if math.isnan(v) else repr(v) for k, v in figures.items()}
-        writer.writerow({"category": name, **values, **used})
+        rows_unseen = len(unseen) if name in ("mean", "pooled") else name in unseen
+        writer.writerow(
+            {"category": name, **values, **used, "not_trained_on": int(rows_unseen)}
+        )
     return text.getvalue()

@@ -5,7 +5,10 @@ import numpy as np
 from keras_rlr.datasets.mask_check import MaskCheck
 from keras_rlr.evaluation.predict_batch import predict_batch
 from keras_rlr.inputs.image_source import ImageSource
+from keras_rlr.inputs.labels import label_of
 from keras_rlr.inputs.masks import to_square_mask
+from keras_rlr.inputs.prediction_batches import category_name
+from keras_rlr.inputs.value_ranges import ValueRanges
 from keras_rlr.models.calibration import refuse_not_finite
 
 
@@ -21,6 +24,8 @@ class TestPredictions:
         masks: Boolean array (images, S, S).
         unmasked: Names of the categories that have anomalous images without a mask.
         original_masks: Masks of the images' own sizes, packed, or an empty list.
+        unseen: Names of the categories that the model was not trained on, as far as it
+            knows what it was trained on.
     """
 
     __test__ = False  # pytest takes every name that begins so for tests
@@ -32,6 +37,7 @@ class TestPredictions:
     masks: np.ndarray
     unmasked: set = field(default_factory=set)
     original_masks: list = field(default_factory=list)
+    unseen: set = field(default_factory=set)
 
     @property
     def names(self):
@@ -94,12 +100,13 @@ def predict_test_set(
     )
     batch_size = min(batch_size, count)
     check = MaskCheck(size)
+    value_ranges = ValueRanges(getattr(model, "bit_depth", None))
     start = 0
     for elements in ImageSource(dataset, batch_size).pick(range(count)):
         rows = range(start, start + len(elements))
         start = rows.stop
         images = [element["image"] for element in elements]
-        output = predict_batch(model, images, batch_size)
+        output = predict_batch(model, images, batch_size, value_ranges=value_ranges)
         # At once, and not when all images have been predicted.
         refuse_not_finite(output["anomaly_score"], "be evaluated")
         kept.scores[rows] = output["anomaly_score"]
@@ -112,17 +119,29 @@ def predict_test_set(
         if on_progress:
             on_progress(rows.stop, count)
     check.warn()
+    value_ranges.finish()
+    trained_on = set(getattr(model, "trained_categories", ()))
+    if trained_on:
+        kept.unseen = set(kept.categories) - trained_on
     return kept
 
 
 def _keep_truth(kept, i, element, original_size):
-    kept.labels[i] = element["label"]
-    kept.categories[i] = element["category"]
+    label, category = label_of(element, i), category_name(element)
+    if label is None or category is None:
+        missing = "label" if label is None else "category"
+        raise ValueError(
+            f"Element {i} of the data has no {missing!r}. An evaluation needs elements "
+            "that are dicts with 'image', 'label' (0 normal, 1 anomalous) and "
+            "'category'."
+        )
+    kept.labels[i] = label
+    kept.categories[i] = category
     mask = element.get("mask")
     if mask is not None:
         kept.masks[i] = to_square_mask(mask, kept.masks.shape[1])
     elif kept.labels[i]:
-        kept.unmasked.add(element["category"])
+        kept.unmasked.add(category)
     if original_size:
         height, width = np.shape(element["image"])[:2]
         native = np.zeros((height, width), bool) if mask is None else np.asarray(mask)

@@ -13,7 +13,7 @@ MOST_PIXELS = 2**25
 LONGEST_SIDE = 2**16
 
 
-def decode_images(encoded, size):
+def decode_images(encoded, size, bit_depth=None):
     """Decodes JPEG, PNG and BMP files to squares.
 
     Pixels are those of `keras_rlr.datasets.read_image`, turned upright by the EXIF
@@ -22,11 +22,13 @@ def decode_images(encoded, size):
     Args:
         encoded: String tensor (batch,), one file each.
         size: Side of the squares.
+        bit_depth: Bits that a value of 16-bit grey images has; None is 16.
 
     Returns:
         float32 tensor (batch, size, size, 3), RGB in 0-255, and int32 tensor (batch,):
-        0 decoded, 1 undecodable, 2 refused for more than 2^25 pixels or a side of
-        more than 2^16. What was not decoded is black.
+        0 decoded, 1 undecodable, 2 refused for more than 2^25 pixels, a side of more
+        than 2^16 or a value of more bits than `bit_depth`. What was not decoded is
+        black.
     """
 
     def decode(file):
@@ -34,12 +36,13 @@ def decode_images(encoded, size):
         shape = _attempt(file, _declared_shape, tf.zeros((2,), tf.int64))
         pixels = tf.reduce_prod(shape)
         refused = (pixels > MOST_PIXELS) | (tf.reduce_max(shape) > LONGEST_SIDE)
-        image, decoded = _attempt(
+        image, decoded, too_bright = _attempt(
             file,
-            lambda file: (_square(_upright(file), size), True),
-            (tf.zeros((size, size, 3)), False),
+            lambda file: _decoded(file, size, bit_depth),
+            (tf.zeros((size, size, 3)), False, False),
             when=(pixels > 0) & ~refused,
         )
+        refused |= too_bright
         status = tf.where(decoded, OK, tf.where(refused, REFUSED, UNDECODABLE))
         return image, status
 
@@ -53,6 +56,16 @@ def decode_images(encoded, size):
         # Ten at a time would take ten times the memory.
         parallel_iterations=1,
     )
+
+
+def _decoded(file, size, bit_depth):
+    """The square, whether it is one, and whether it was refused for its values."""
+    image = _upright(file, bit_depth)
+    if bit_depth is None:
+        return _square(image, size), True, False
+    too_bright = tf.reduce_max(image) > 255.0
+    square = tf.where(too_bright, 0.0, _square(image, size))
+    return square, ~too_bright, too_bright
 
 
 def _attempt(file, function, otherwise, when=True):
@@ -101,9 +114,9 @@ def _declared_shape(file):
     return _by_format(file, jpeg, png, bmp)
 
 
-def _upright(file):
+def _upright(file, bit_depth):
     """float32 pixels (height, width, 3), turned as the EXIF data says."""
-    image = _by_format(file, _jpeg, _png, _bmp)
+    image = _by_format(file, _jpeg, lambda file: _png(file, bit_depth), _bmp)
     orientation = exif_orientation(file)
     image = tf.cond(
         orientation >= 5, lambda: tf.transpose(image, (1, 0, 2)), lambda: image
@@ -123,12 +136,16 @@ def _jpeg(file):
     return tf.cast(image, tf.float32)
 
 
-def _png(file):
+def _png(file, bit_depth):
     image = tf.cast(tf.io.decode_png(file, 3, tf.uint16), tf.float32)
     depth, color = tf.unstack(_numbers(file, 24, 2, tf.uint8), num=2)
     # Pillow keeps all bits of 16-bit grey and the upper eight of 16-bit colour.
     drops_bits = (depth == 16) & (color != 0)
-    return tf.where(drops_bits, tf.floor(image / 256.0), image / 257.0)
+    grey = image / 257.0
+    if bit_depth is not None:
+        scaled = image * 255.0 / (2.0**bit_depth - 1.0)
+        grey = tf.where((depth == 16) & (color == 0), scaled, grey)
+    return tf.where(drops_bits, tf.floor(image / 256.0), grey)
 
 
 def _bmp(file):

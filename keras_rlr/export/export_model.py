@@ -7,7 +7,8 @@ import numpy as np
 from keras_rlr.export.sample_images import sample_images
 from keras_rlr.export.target import Target
 from keras_rlr.inputs.image_source import ImageSource
-from keras_rlr.inputs.images import refuse_unit_range, to_array, to_rgb
+from keras_rlr.inputs.images import to_rgb
+from keras_rlr.inputs.value_ranges import ValueRanges
 
 QUANTIZATIONS = ("float16", "dynamic", "int8")
 _MOST_COMPARED = 8
@@ -66,7 +67,7 @@ def export_model(
     target = Target(path, format)
     check_arguments(model, format, quantize, images)
     most = _MOST_REPRESENTATIVE if quantize == "int8" else _MOST_COMPARED
-    images = _usable_images(images, model.image_size, most)
+    images = _usable_images(images, model, most)
     if model.threshold is None:
         warnings.warn(
             "The model has no threshold, so its export makes no decisions: call "
@@ -109,24 +110,24 @@ def check_arguments(model, format, quantize, images):
         )
 
 
-def _usable_images(images, size, most):
+def _usable_images(images, model, most):
     """uint8 arrays (height, width, 3), evenly chosen of those given."""
     if images is None:
-        return list(sample_images(4, size))
+        return list(sample_images(4, model.image_size))
     source = ImageSource(images, 1)
     if source.is_indexed:
         count = source.num_batches()
         batches = source.pick(np.linspace(0, count - 1, min(count, most)).astype(int))
     else:
         batches = itertools.islice(source.batches(), most)
-    usable = []
+    usable, value_ranges = [], ValueRanges(model.bit_depth)
     for element in itertools.chain.from_iterable(batches):
-        image = to_array(element["image"])
-        if not usable:
-            refuse_unit_range([image])
+        image, name = element["image"], f"image {len(usable)}"
+        value_ranges.check([image], [name])
         image = image[..., None] if image.ndim == 2 else image
-        rgb = to_rgb(image, f"image {len(usable)}")
+        rgb = to_rgb(image, name, model.bit_depth)
         usable.append(np.clip(np.rint(rgb), 0, 255).astype("uint8"))
     if not usable:
         raise ValueError("There are no images to compare on. Give one at least.")
+    value_ranges.finish()
     return usable

@@ -58,10 +58,10 @@ def _saved_model_inputs():
                 "dtype": "string",
                 "shape": ["batch"],
                 "values": "JPEG, PNG or BMP files of at most 33554432 pixels and "
-                "65536 a side; output status: 0 scored, 1 undecodable, 2 refused size, "
-                "3 decoded, but the score is not a finite number; where it is not 0 "
-                "the score is NaN or infinite and is_anomalous, of a calibrated model, "
-                "true",
+                "65536 a side; output status: 0 scored, 1 undecodable, 2 refused size "
+                "or bit depth, 3 decoded, but the score is not a finite number; where "
+                "it is not 0 the score is NaN or infinite and is_anomalous, of a "
+                "calibrated model, true",
             }
         },
         "info": {"request": {"dtype": "string", "shape": ["batch"]}},

@@ -52,7 +52,7 @@ def serving_functions(model, description):
         return outputs
 
     def serve_bytes(image_bytes):
-        images, status = decode_images(image_bytes, size)
+        images, status = decode_images(image_bytes, size, model.bit_depth)
         outputs = infer(images)
         good = status == OK
         outputs["anomaly_map"] = tf.where(

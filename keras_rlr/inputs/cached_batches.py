@@ -35,7 +35,7 @@ class CachedBatches(TrainingBatches):
             if left == 0:
                 return
 
-    def _inputs(self, keys, seen):
+    def _inputs(self, keys, seen, value_ranges):
         levels = split_levels(self.store.read(keys), self.feature_shapes)
         return {
             feature_name(level): rows.astype(self.dtype, copy=False)

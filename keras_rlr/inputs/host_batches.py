@@ -3,7 +3,8 @@ import numpy as np
 # Keras takes any adapter of this class but exports no public name for it.
 from keras.src.trainers.data_adapters.data_adapter import DataAdapter
 
-from keras_rlr.inputs.images import refuse_unit_range, to_array, to_square_rgb
+from keras_rlr.inputs.images import to_array, to_square_rgb
+from keras_rlr.inputs.value_ranges import ValueRanges
 
 
 class HostBatches(DataAdapter):
@@ -16,12 +17,18 @@ class HostBatches(DataAdapter):
     Args:
         source: An `ImageSource`.
         image_size: Side of the images of the batches.
+        bit_depth: Bits that a value of uint16 images has; None is 16.
+        value_ranges: The `ValueRanges` of a longer pass that these are part of, which
+            whoever made it finishes; None for one of each pass.
     """
 
-    def __init__(self, source, image_size):
+    def __init__(self, source, image_size, bit_depth=None, value_ranges=None):
         self.source = source
         self.image_size = image_size
+        self.bit_depth = bit_depth
+        self.value_ranges = value_ranges
         self.error = None
+        self._told = False
 
     def generate(self):
         """Yields batches, tuples `(x,)` of NumPy arrays."""
@@ -30,6 +37,16 @@ class HostBatches(DataAdapter):
     def signature(self):
         """Shapes and dtypes of `x`, a structure of `(shape, dtype)`."""
         raise TypeError(f"{type(self).__name__} must define `signature`.")
+
+    def begin_pass(self):
+        """Returns the `ValueRanges` that look at the images of a pass."""
+        return self.value_ranges or ValueRanges(self.bit_depth)
+
+    def end_pass(self, value_ranges):
+        """Says once, of the first pass that is complete, what is to be said."""
+        if value_ranges is not self.value_ranges and not self._told:
+            self._told = True
+            value_ranges.finish()
 
     def _guarded(self):
         try:
@@ -111,13 +128,14 @@ class HostBatches(DataAdapter):
         """Nothing to close."""
 
 
-def stack_images(elements, image_size, positions):
+def stack_images(elements, image_size, positions, value_ranges):
     """The images of a batch, (batch, image_size, image_size, 3), float32.
 
     Args:
         elements: Dicts with "image".
         image_size: Side of the result.
         positions: Of the elements in the data set, for messages; ascending.
+        value_ranges: The `ValueRanges` of the pass.
 
     Raises:
         ValueError: If an image is malformed, or the ranks differ.
@@ -129,20 +147,32 @@ def stack_images(elements, image_size, positions):
             "The images of a data set must have one rank: all (height, width) or all "
             f"(height, width, channels). Received ranks {sorted(ranks)}."
         )
+    names = [
+        _name(element, position)
+        for element, position in zip(elements, positions, strict=True)
+    ]
+    value_ranges.check(images, names)
+    depth = value_ranges.bit_depth
     if ranks == {2}:
         images = [image[..., None] for image in images]
-    if positions[0] == 0:
-        refuse_unit_range(images)
     if len({(image.shape, image.dtype) for image in images}) == 1:
         first, last = positions[0], positions[-1]
         where = f"images {first} to {last}" if last > first else f"image {first}"
-        return to_square_rgb(np.stack(images), image_size, where)
+        return to_square_rgb(np.stack(images), image_size, where, depth)
     return np.stack(
         [
-            to_square_rgb(image, image_size, f"image {position}")
-            for position, image in zip(positions, images, strict=True)
+            to_square_rgb(image, image_size, name, depth)
+            for name, image in zip(names, images, strict=True)
         ]
     )
+
+
+def _name(element, position):
+    path = element.get("path")
+    if path is None:
+        return f"image {position}"
+    path = path if isinstance(path, str | bytes) else to_array(path).item()
+    return f"image {position} ({path.decode() if isinstance(path, bytes) else path})"
 
 
 def no_images(purpose):

@@ -6,6 +6,7 @@ import numpy as np
 
 from keras_rlr.inputs.images import to_array
 from keras_rlr.inputs.normal_images import refuse_anomalous
+from keras_rlr.inputs.prediction_batches import category_name
 
 
 def image_key(image):
@@ -18,10 +19,14 @@ def image_key(image):
 
 def names_images(source):
     """Whether data knows its images without reading them, by `image_keys()`."""
-    return source.is_indexed and hasattr(source.data, "image_keys")
+    return (
+        source.is_indexed
+        and hasattr(source.data, "image_keys")
+        and not source.has_labels_beside
+    )
 
 
-def batches_of_keys(source):
+def batches_of_keys(source, categories=None):
     """The keys of the images of one pass, by batches; anomalous images are refused.
 
     Data that names its images, by a method `image_keys()` that returns a string an
@@ -29,16 +34,20 @@ def batches_of_keys(source):
 
     Args:
         source: An `ImageSource`.
+        categories: A set that gets the names of the categories, or None.
 
     Returns:
         List of lists of strings.
     """
+    categories = set() if categories is None else categories
     if names_images(source):
+        categories.update(getattr(source.data, "categories", ()))
         keys, size = list(source.data.image_keys()), source.batch_size
         return [keys[start : start + size] for start in range(0, len(keys), size)]
     batches, seen = [], 0
     for elements in source.batches():
         refuse_anomalous(elements, seen)
+        categories.update(filter(None, map(category_name, elements)))
         seen += len(elements)
         batches.append([image_key(element["image"]) for element in elements])
     return batches

@@ -3,7 +3,18 @@ import itertools
 import keras
 import numpy as np
 
-from keras_rlr.inputs.images import to_array
+from keras_rlr.inputs.elements import (
+    KEYS,
+    column_rows,
+    element,
+    holds_elements,
+    is_batch,
+    is_image,
+    is_ragged,
+    rows,
+    split,
+)
+from keras_rlr.inputs.endless import is_endless, length_of
 from keras_rlr.inputs.read_ahead import read_ahead
 
 SUPPORTED = (
@@ -16,37 +27,59 @@ SUPPORTED = (
 class ImageSource:
     """One interface to every kind of data set: a stream of elements or batches.
 
+    How elements and batches are told apart says `keras_rlr.inputs.elements`.
+
     Args:
-        data: What the user passed; one of `SUPPORTED`.
+        data: What the user passed; one of `SUPPORTED`, or `(images, labels)`.
         batch_size: Images a batch, for data that is not batched already.
+        labels: A label for each image of data with a length and an index, or None.
 
     Raises:
-        ValueError: If the kind of data is not supported.
+        ValueError: If the kind of data is not supported, or there are more or fewer
+            labels than images.
     """
 
-    def __init__(self, data, batch_size):
+    def __init__(self, data, batch_size, labels=None):
         self.batch_size = batch_size
+        data, beside = _parts(data, labels)
         self.data = _as_indexed(data)
         self.is_indexed = self.data is not None
         if not self.is_indexed:
             self.data = data
             if not (_is_dataset(data) or isinstance(data, keras.utils.PyDataset)):
+                raise ValueError(_unreadable(data))
+            if beside:
                 raise ValueError(
-                    f"Data of type {type(data).__name__} can't be read. Expected "
-                    f"{SUPPORTED}."
+                    f"Data of type {type(data).__name__} brings its labels itself, "
+                    "as tuples (image, label) or dicts. Leave `y` out."
                 )
+        self._beside = {
+            key: column_rows(key, value, len(self.data))
+            for key, value in beside.items()
+        }
+
+    @property
+    def has_labels_beside(self):
+        """Whether labels were given beside the images."""
+        return bool(self._beside)
+
+    @property
+    def is_endless(self):
+        """Whether the data says that it has no end."""
+        return not self.is_indexed and is_endless(self.data)
 
     def num_batches(self):
         """Number of batches of one pass, or None if only a pass can tell."""
         if self.is_indexed:
-            return -(-_length(self.data) // self.batch_size)
+            return -(-len(self.data) // self.batch_size)
         if isinstance(self.data, keras.utils.PyDataset):
-            return self.data.num_batches
+            return length_of(self.data)
         if hasattr(self.data, "element_spec"):
             count = int(self.data.cardinality())
             if count < 0:
                 return None
-            return count if _is_batched(self.data) else -(-count // self.batch_size)
+            batched = is_batch(self.data.element_spec)
+            return count if batched else -(-count // self.batch_size)
         if self.data.batch_sampler is None:
             # The loader does not batch; its items may be images or batches.
             return None
@@ -64,11 +97,14 @@ class ImageSource:
                 loaders keep their own order.
         """
         if self.is_indexed:
-            count = _length(self.data)
-            yield from self.pick(shuffled_order(count, order_seed))
+            yield from self.pick(shuffled_order(len(self.data), order_seed))
         elif isinstance(self.data, keras.utils.PyDataset):
-            for index in shuffled_order(self.data.num_batches, order_seed):
-                yield _split(self.data[int(index)])
+            count = length_of(self.data)
+            endless = count is None
+            for index in (
+                itertools.count() if endless else shuffled_order(count, order_seed)
+            ):
+                yield split(self.data[int(index)])
             self.data.on_epoch_end()
         else:
             yield from self._stream()
@@ -77,7 +113,9 @@ class ImageSource:
         """Yields batches of the elements at some positions of indexed data."""
 
         def read(position):
-            return _element(_pick(self.data, int(position)))
+            position = int(position)
+            beside = {key: column[position] for key, column in self._beside.items()}
+            return element(self.data[position], beside)
 
         # Whether a user's own data bears several threads is not known.
         from_files = getattr(self.data, "reads_files", False)
@@ -85,26 +123,21 @@ class ImageSource:
         while batch := list(itertools.islice(elements, self.batch_size)):
             yield batch
 
-    def chunks(self, batches_each):
-        """Yields the batches of one pass as `BatchList`s of so many at most."""
-        stream = self.batches()
-        while chunk := list(itertools.islice(stream, batches_each)):
-            yield BatchList(chunk, self.batch_size)
-
     def _stream(self):
+        # An item of a loader that batches is a batch, of one image perhaps.
+        batched = getattr(self.data, "batch_sampler", None) is not None
         pending = []
         for item in self.data:
-            image = _element(item)["image"]
-            if _rank(image) in (2, 3):
-                pending.append(_element(item, convert=True))
-                if len(pending) == self.batch_size:
-                    yield pending
-                    pending = []
-            else:
+            if is_batch(item, grey=batched):
                 if pending:
                     yield pending
                     pending = []
-                yield _split(item)
+                yield split(item)
+                continue
+            pending.append(element(item))
+            if batched or len(pending) == self.batch_size:
+                yield pending
+                pending = []
         if pending:
             yield pending
 
@@ -130,62 +163,104 @@ class BatchList:
         yield from self.elements
 
 
+class _Table:
+    """A dict of columns as a sequence of dicts."""
+
+    def __init__(self, columns):
+        count = len(columns["image"])
+        self._columns = {
+            key: column_rows(key, value, count) for key, value in columns.items()
+        }
+
+    def __len__(self):
+        return len(self._columns["image"])
+
+    def __getitem__(self, index):
+        return {key: column[index] for key, column in self._columns.items()}
+
+
+def in_chunks(source, batches_each):
+    """Yields the batches of one pass as `BatchList`s of so many at most."""
+    stream = source.batches()
+    while chunk := list(itertools.islice(stream, batches_each)):
+        yield BatchList(chunk, source.batch_size)
+
+
 def _is_dataset(data):
     is_tf = hasattr(data, "element_spec") and hasattr(data, "cardinality")
     is_loader = hasattr(data, "dataset") and hasattr(data, "batch_sampler")
     return is_tf or is_loader
 
 
-def _is_batched(dataset):
-    spec = _element(dataset.element_spec)["image"]
-    rank = spec.shape.rank
-    if rank is None:
-        raise ValueError(
-            "The images of the tf.data.Dataset have no known rank. Give them one "
-            "with `image.set_shape([None, None, 3])` in a `map`."
+def _parts(data, labels):
+    """The images, and a dict of what was given beside them."""
+    beside = {} if labels is None else {"label": labels}
+    if isinstance(data, tuple) and not holds_elements(data):
+        if not 1 <= len(data) <= 3:
+            raise ValueError(_no_pair(data))
+        data, *others = data
+        if any(is_image(other) and is_image(data) for other in others):
+            raise ValueError(_no_pair((data, *others)))
+        for key, value in zip(("label", "sample_weight"), others, strict=False):
+            if value is not None and key in beside:
+                raise ValueError("Received labels twice: in the tuple, and as `y`.")
+            if value is not None:
+                beside[key] = value
+    return data, beside
+
+
+def _no_pair(data):
+    return (
+        f"Received a tuple of {len(data)} parts, and a tuple is (images, labels). Make "
+        "images a list, or one array with an axis in front: (images, height, width, "
+        "channels)."
+    )
+
+
+def _unreadable(data):
+    name = type(data).__name__
+    if hasattr(data, "__next__"):
+        return (
+            f"Data of type {name} can be read once, and more than one pass is needed. "
+            "Make it a list, or wrap it by tf.data.Dataset.from_generator or in a "
+            "keras.utils.PyDataset."
         )
-    return rank not in (2, 3)
+    return f"Data of type {name} can't be read. Expected {SUPPORTED}."
 
 
 def _as_indexed(data):
     if isinstance(data, dict):
-        return {key: to_array(value) for key, value in data.items()}
-    if isinstance(data, tuple) and data and _rank(data[0]) == 4:
-        data = data[0]
+        columns = {key: data[key] for key in KEYS if data.get(key) is not None}
+        if "image" not in columns:
+            return [data]  # refused where it is read
+        return _Table({**columns, "image": _array_or_list(columns["image"])})
     if _is_dataset(data) or isinstance(data, keras.utils.PyDataset):
         return None
-    if hasattr(data, "shape"):
-        array = to_array(data)
-        if array.ndim == 3 and array.shape[-1] in (1, 3, 4):
-            raise ValueError(
-                f"Received one array of shape {array.shape}, which looks like a "
-                "single image. Add a batch axis: images[None]."
-            )
-        if array.ndim not in (3, 4):
-            raise ValueError(
-                "An array of images must be (images, height, width, channels). "
-                f"Received shape {array.shape}."
-            )
-        return array[..., None] if array.ndim == 3 else array
+    if hasattr(data, "shape") or is_ragged(data):
+        return _array_or_list(data)
     if hasattr(data, "__len__") and hasattr(data, "__getitem__"):
-        if isinstance(data, str | bytes):
-            return None
-        return data
+        return None if isinstance(data, str | bytes) else data
     return None
 
 
-def _length(data):
-    if isinstance(data, dict):
-        if "image" not in data:
-            raise ValueError(_no_image(data))
-        return len(data["image"])
-    return len(data)
-
-
-def _pick(data, index):
-    if isinstance(data, dict):
-        return {key: value[index] for key, value in data.items()}
-    return data[index]
+def _array_or_list(data):
+    """Images as an array (images, height, width, channels) or a list."""
+    images = rows(data)
+    if isinstance(images, list):
+        return images
+    if images.dtype == object and images.ndim == 1:
+        return list(images)
+    if images.ndim == 3 and images.shape[-1] in (1, 2, 3, 4):
+        raise ValueError(
+            f"Received one array of shape {images.shape}, which looks like a "
+            "single image. Add a batch axis: images[None]."
+        )
+    if images.ndim not in (3, 4):
+        raise ValueError(
+            "An array of images must be (images, height, width, channels). "
+            f"Received shape {images.shape}."
+        )
+    return images[..., None] if images.ndim == 3 else images
 
 
 def shuffled_order(count, order_seed):
@@ -196,67 +271,3 @@ def shuffled_order(count, order_seed):
         np.random.Philox(np.random.SeedSequence(order_seed))
     )
     return generator.permutation(count)
-
-
-def _rank(value):
-    if hasattr(value, "shape"):
-        return len(value.shape)
-    return np.ndim(value) if not isinstance(value, list) else 4
-
-
-def _no_image(item):
-    return (
-        "Elements that are dicts must have the key 'image'. Received the keys "
-        f"{sorted(map(str, item))}."
-    )
-
-
-def _element(item, convert=False):
-    """The dict of an element or batch: `(image, anything)` loses the second."""
-    if isinstance(item, dict):
-        if "image" not in item:
-            raise ValueError(_no_image(item))
-        element = {
-            key: item[key]
-            for key in ("image", "label", "mask", "category", "path")
-            if key in item
-        }
-    elif isinstance(item, tuple) or (isinstance(item, list) and len(item) <= 3):
-        # Loaders collate `(image, label)` into a list.
-        element = {"image": item[0]}
-    else:
-        element = {"image": item}
-    if convert or isinstance(element["image"], np.ndarray):
-        element["image"] = to_array(element["image"])
-    return element
-
-
-def _rows(value):
-    """Rows of a batch column: an array, a ragged tensor or a list of arrays."""
-    if hasattr(value, "row_splits") or (
-        hasattr(value, "is_nested") and value.is_nested
-    ):
-        return [_dense(row) for row in value]
-    if isinstance(value, list | tuple):
-        return [to_array(row) for row in value]
-    return to_array(value)
-
-
-def _dense(row):
-    return to_array(row.to_tensor() if hasattr(row, "to_tensor") else row)
-
-
-def _split(item):
-    """The elements of a batch."""
-    columns = {
-        key: _rows(value) for key, value in _element(item).items() if value is not None
-    }
-    images = columns["image"]
-    if isinstance(images, np.ndarray) and images.ndim != 4:
-        raise ValueError(
-            "A batch of images must be (batch, height, width, channels). Received "
-            f"shape {images.shape}."
-        )
-    return [
-        {key: column[i] for key, column in columns.items()} for i in range(len(images))
-    ]

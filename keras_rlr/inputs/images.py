@@ -4,8 +4,7 @@ import numpy as np
 
 from keras_rlr.inputs.resize import resize_images
 
-# Pillow's `convert("RGB")` saturates 16-bit images; dividing maps 65535 to 255.
-_UINT16_TO_UINT8 = 257.0
+BIT_DEPTHS = range(9, 17)
 
 
 def to_array(value):
@@ -17,17 +16,34 @@ def to_array(value):
     return np.asarray(value)
 
 
-def to_rgb(images, where):
+def check_bits(bit_depth):
+    """Returns a bit depth as an int, or None.
+
+    Raises:
+        ValueError: If it is none.
+    """
+    if bit_depth is None:
+        return None
+    if bit_depth not in BIT_DEPTHS:
+        raise ValueError(
+            "`bit_depth` must be a whole number from 9 to 16, the bits that a value of "
+            f"uint16 images has, or None for 16. Received: {bit_depth!r}."
+        )
+    return int(bit_depth)
+
+
+def to_rgb(images, where, bit_depth=None):
     """Converts images to float32 RGB in 0-255.
 
     Args:
         images: Array (..., height, width) or (..., height, width, channels) whose
             last axis tells grey (1), grey with alpha (2), RGB (3) or RGBA (4).
         where: Words for messages: which images these are.
+        bit_depth: Bits that a value of uint16 images has; None is 16.
 
     Returns:
         float32 array (..., height, width, 3). Grey is replicated, alpha dropped,
-        uint16 divided by 257.
+        uint16 times 255 / (2^bit_depth - 1): for 16 bits, divided by 257.
 
     Raises:
         ValueError: If the channels or dtype are none of these, an axis is empty, or
@@ -42,15 +58,20 @@ def to_rgb(images, where):
     if 0 in images.shape:
         raise ValueError(f"Received {where} of shape {images.shape}: it has no pixels.")
     if images.dtype == np.uint16:
-        rgb = images.astype("float32") / np.float32(_UINT16_TO_UINT8)
-    elif images.dtype.kind in "iu" or _is_float(images):
+        # Pillow's `convert("RGB")` saturates 16-bit images.
+        rgb = images.astype("float32")
+        if bit_depth is not None:
+            rgb *= np.float32(255)
+        rgb /= np.float32(257 if bit_depth is None else 2**bit_depth - 1)
+    elif images.dtype.kind in "iu" or is_float(images):
         rgb = images.astype("float32")
     else:
         raise ValueError(
             f"Images must be uint8, uint16 or float in 0-255. Received {where} of "
             f"dtype {images.dtype}."
         )
-    if _is_float(images) and not np.isfinite(rgb).all():
+    # The sum of finite numbers may overflow; their extremes can't.
+    if is_float(images) and not np.isfinite([rgb.min(), rgb.max()]).all():
         raise ValueError(
             f"Received {where} with pixels that are NaN or infinite. Images must be "
             "finite, in 0-255: look at how they were decoded or divided."
@@ -61,31 +82,12 @@ def to_rgb(images, where):
     return rgb[..., :3]
 
 
-def to_square_rgb(images, size, where):
+def to_square_rgb(images, size, where, bit_depth=None):
     """`to_rgb`, then `resize_images` to `size`."""
-    rgb = to_rgb(images, where)
+    rgb = to_rgb(images, where, bit_depth)
     return np.ascontiguousarray(resize_images(rgb, size), dtype="float32")
 
 
-def _is_float(array):
-    # NumPy itself knows no bfloat16: its extension has a kind of its own.
+def is_float(array):
+    """Whether an array is of a float type; NumPy itself knows no bfloat16."""
     return array.dtype.kind == "f" or array.dtype.name == "bfloat16"
-
-
-def refuse_unit_range(images):
-    """Refuses float images scaled to 0-1, which would pass for nearly black ones.
-
-    Args:
-        images: The images of the first batch, arrays as the user gave them.
-
-    Raises:
-        ValueError: If all are float and none has a value above 1.
-    """
-    if all(_is_float(image) for image in images):
-        highest = max(float(np.max(image)) for image in images)
-        if highest <= 1.0:
-            raise ValueError(
-                f"The float images of the first batch have a maximum of {highest:.3g}, "
-                "so they seem to be scaled to 0-1. The model normalises by itself: "
-                "give it uint8 images, or float images in 0-255 (images * 255)."
-            )

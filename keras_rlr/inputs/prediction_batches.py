@@ -2,6 +2,7 @@ import numpy as np
 
 from keras_rlr.inputs.host_batches import HostBatches, no_images, stack_images
 from keras_rlr.inputs.images import to_array
+from keras_rlr.inputs.labels import label_of
 from keras_rlr.inputs.masks import to_square_mask
 from keras_rlr.inputs.normal_images import refuse_anomalous
 
@@ -13,7 +14,7 @@ class PredictionBatches(HostBatches):
     devices, so that backends that compile for a shape compile once. After a pass,
     `is_real` says which rows were images, `sizes` what their sizes were, `categories`
     what products they show (None where unknown), and `labels` and `masks` what came
-    with them (None if any had none).
+    with them (None if any had none); `labelled` and `masked` count those that had.
 
     Args:
         source: An `ImageSource`.
@@ -27,6 +28,7 @@ class PredictionBatches(HostBatches):
         first_index: Position of the first image in the whole data set.
         padded_to: Size of the batches; 0 for that of the first one.
         normal_only: Whether anomalous images are refused.
+        **kwargs: See `HostBatches`.
     """
 
     def __init__(
@@ -41,8 +43,9 @@ class PredictionBatches(HostBatches):
         first_index=0,
         padded_to=0,
         normal_only=False,
+        **kwargs,
     ):
-        super().__init__(source, image_size)
+        super().__init__(source, image_size, **kwargs)
         self.devices = devices
         self.max_images = max_images
         self.order_seed = order_seed
@@ -56,6 +59,7 @@ class PredictionBatches(HostBatches):
         self.categories = []
         self.labels = None
         self.masks = None
+        self.labelled = self.masked = 0
 
     @property
     def num_batches(self):
@@ -65,6 +69,7 @@ class PredictionBatches(HostBatches):
     def images(self):
         """Yields (elements, images): what one pass holds, not padded."""
         seen = 0
+        value_ranges = self.begin_pass()
         for elements in self.source.batches(self.order_seed):
             if self.max_images:
                 elements = elements[: self.max_images - seen]
@@ -74,10 +79,12 @@ class PredictionBatches(HostBatches):
             if self.normal_only:
                 refuse_anomalous(elements, first)
             positions = range(first, first + len(elements))
-            yield elements, stack_images(elements, self.image_size, positions)
+            images = stack_images(elements, self.image_size, positions, value_ranges)
+            yield elements, images
             seen += len(elements)
         if not seen:
             raise no_images(self.purpose)
+        self.end_pass(value_ranges)
 
     def generate(self):
         """Yields the batches of one pass."""
@@ -97,7 +104,7 @@ class PredictionBatches(HostBatches):
             sizes.extend(np.shape(element["image"])[:2] for element in elements)
             categories.extend(map(category_name, elements))
             if self.with_weight:
-                labels.extend(self._labels(elements))
+                labels.extend(self._labels(elements, len(labels)))
                 masks.extend(self._masks(elements))
             if padded != count:
                 images = np.pad(
@@ -107,6 +114,8 @@ class PredictionBatches(HostBatches):
         self.is_real = np.array(is_real)
         self.sizes = sizes
         self.categories = categories
+        self.labelled = sum(label is not None for label in labels)
+        self.masked = sum(mask is not None for mask in masks)
         if labels and None not in labels:
             self.labels = np.array(labels)
         if masks and all(mask is not None for mask in masks):
@@ -119,10 +128,10 @@ class PredictionBatches(HostBatches):
         weight = (np.arange(len(images)) < count).astype("float32")
         return {"image": images, "weight": weight}
 
-    def _labels(self, elements):
-        for element in elements:
-            label = element.get("label")
-            yield None if label is None else int(np.any(to_array(label) != 0))
+    def _labels(self, elements, first):
+        for offset, element in enumerate(elements, self.first_index + first):
+            label = label_of(element, offset)
+            yield None if label is None else int(label)
 
     def _masks(self, elements):
         for element in elements:

@@ -2,6 +2,7 @@ import numpy as np
 
 from keras_rlr.inputs.host_batches import HostBatches, no_images, stack_images
 from keras_rlr.inputs.normal_images import refuse_anomalous
+from keras_rlr.inputs.prediction_batches import category_name
 
 
 class TrainingBatches(HostBatches):
@@ -11,7 +12,7 @@ class TrainingBatches(HostBatches):
     batch), made here and split with the images, so any number of devices sees the
     same noise. A batch is padded to a multiple of the devices with images of weight
     0; the other weights make the mean over the padded batch the mean over the real
-    images.
+    images. `categories` has the names of the products that were seen.
 
     Args:
         source: An `ImageSource`.
@@ -22,6 +23,7 @@ class TrainingBatches(HostBatches):
         shuffle: Whether indexed data is shuffled, by (seed, epoch).
         devices: The size of every batch is a multiple of this.
         shard: (index, count) of this process among those that train together.
+        **kwargs: See `HostBatches`.
     """
 
     def __init__(
@@ -34,14 +36,16 @@ class TrainingBatches(HostBatches):
         shuffle=True,
         devices=1,
         shard=(0, 1),
+        **kwargs,
     ):
-        super().__init__(source, image_size)
+        super().__init__(source, image_size, **kwargs)
         self.seed = seed
         self.shuffle = shuffle
         self.devices = devices
         self.shard = shard
         self.epoch = first_epoch
         self._first_step = {first_epoch: first_step}
+        self.categories = set()
 
     def begin_epoch(self, epoch):
         """Sets the epoch whose order and steps the next pass has."""
@@ -54,8 +58,11 @@ class TrainingBatches(HostBatches):
         step = self._first_step.get(epoch, max(self._first_step.values()))
         seen = 0
         order_seed = (self.seed, epoch) if self.shuffle else None
-        for elements in self.source.batches(order_seed):
-            inputs = self._inputs(elements, seen)
+        value_ranges, last = self.begin_pass(), self.num_batches
+        for number, elements in enumerate(self.source.batches(order_seed), 1):
+            inputs = self._inputs(elements, seen, value_ranges)
+            if number == last:
+                self.end_pass(value_ranges)
             count = len(elements)
             seen += count
             # Before the batch is handed out: a backend that knows how many there are
@@ -65,11 +72,14 @@ class TrainingBatches(HostBatches):
             step += 1
         if not seen:
             raise no_images("train on")
+        self.end_pass(value_ranges)
 
-    def _inputs(self, elements, seen):
+    def _inputs(self, elements, seen, value_ranges):
         refuse_anomalous(elements, seen)
         positions = range(seen, seen + len(elements))
-        return {"image": stack_images(elements, self.image_size, positions)}
+        images = stack_images(elements, self.image_size, positions, value_ranges)
+        self.categories.update(filter(None, map(category_name, elements)))
+        return {"image": images}
 
     def _batch(self, inputs, count, step):
         index, shards = self.shard

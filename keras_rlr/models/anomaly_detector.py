@@ -1,26 +1,26 @@
 import warnings
 
 import keras
-import numpy as np
 from keras import ops
 
-from keras_rlr.inputs.host_batches import no_images
+from keras_rlr.inputs.endless import refuse_endless
+from keras_rlr.inputs.first_batches import finite_source
 from keras_rlr.inputs.image_source import ImageSource
+from keras_rlr.inputs.images import check_bits
 from keras_rlr.inputs.prediction_batches import PredictionBatches
 from keras_rlr.inputs.resize import resize_maps
 from keras_rlr.inputs.training_batches import TrainingBatches
 from keras_rlr.models.compact_copy import compact_copy
 from keras_rlr.models.distribution import device_count, distribution_scope
+from keras_rlr.models.evaluation_pass import evaluate_source
 from keras_rlr.models.feature_cache import FeatureCache
+from keras_rlr.models.feature_passes import adapt_to, extract, reconstruct
 from keras_rlr.models.jax_values import give_back, hold_values
 from keras_rlr.models.loading import load_preset
-from keras_rlr.models.moments import ChannelMoments
-from keras_rlr.models.running_figures import RunningFigures
 from keras_rlr.models.training_callbacks import EpochOrder, StopAtNan, Validation
 
 _MOST_IMAGES_TO_ADAPT_ON = 512
 _INFERENCE_BATCH = 16
-_BATCHES_A_CHUNK = 4
 
 
 class AnomalyDetector(keras.Model):
@@ -30,6 +30,18 @@ class AnomalyDetector(keras.Model):
     `standardizations`, `standardize`, `rebuild`, `thresholds` and the
     constructor's settings.
     """
+
+    # Names of the products that the model saw in training, as far as the data says.
+    trained_categories = ()
+
+    @property
+    def bit_depth(self):
+        """Bits that a value of uint16 images has; None is 16."""
+        return self.feature_extractor.preprocessor.bit_depth
+
+    @bit_depth.setter
+    def bit_depth(self, bits):
+        self.feature_extractor.preprocessor.bit_depth = check_bits(bits)
 
     @property
     def device_count(self):
@@ -78,6 +90,7 @@ class AnomalyDetector(keras.Model):
         shuffle=True,
         initial_epoch=0,
         steps_per_epoch=None,
+        validation_steps=None,
         feature_cache=None,
     ):
         """Trains on normal images, of one product or of many.
@@ -88,19 +101,24 @@ class AnomalyDetector(keras.Model):
         Args:
             x: Images of any sizes, uint8, uint16 or float in 0-255: an array, a list,
                 a tf.data.Dataset, a PyDataset, a torch DataLoader or any sequence;
-                elements may be dicts with "image" or tuples `(image, anything)`.
-            y: Ignored, like the second part of a tuple.
+                elements may be dicts with "image" or tuples `(image, label)`, whose
+                label must be 0, normal. A list is a batch of images, a tuple never.
+                An image paired with itself counts once, without a label; a third
+                part, Keras' sample weight, must be 1; all else is refused.
+            y: Labels of data with a length and an index, (images,) or (images, 1);
+                they must be 0.
             batch_size: For data that is not batched; the recipe's by default.
             epochs: By default as many as the recipe's steps and epochs ask for; its
                 epochs, with a warning, where data does not say how long it is.
             verbose: As in Keras.
             callbacks: As in Keras.
-            validation_data: Data for `evaluate` after every epoch; gives `val_loss`,
-                and `val_image_auroc` and so on where there are labels. Nothing is
-                selected by it unless a callback does.
+            validation_data: Data for `evaluate` after every epoch, `(images, labels)`
+                too; gives `val_loss`, and `val_image_auroc` and so on where there are
+                labels. Nothing is selected by it unless a callback does.
             shuffle: Whether indexed data is shuffled.
             initial_epoch: As in Keras, to go on with a training.
             steps_per_epoch: As in Keras; needed for endless data.
+            validation_steps: The same for `validation_data`.
             feature_cache: `"memory"`, a folder or a `FeatureCache`: the frozen
                 backbone then runs once an image and not once an epoch. For data that
                 is the same in every pass.
@@ -118,7 +136,10 @@ class AnomalyDetector(keras.Model):
                 "A compact model is for inference: what was folded can't be trained. "
                 "Train the model that `compact()` was called on."
             )
-        source = ImageSource(x, batch_size or self.recipe.batch_size)
+        source = ImageSource(x, batch_size or self.recipe.batch_size, y)
+        own_callbacks = []
+        if validation_data is not None:
+            own_callbacks.append(Validation(validation_data, validation_steps))
         order = {
             "seed": self.seed,
             "first_epoch": initial_epoch,
@@ -127,22 +148,24 @@ class AnomalyDetector(keras.Model):
             "devices": self.device_count,
         }
         if feature_cache is None:
-            batches = TrainingBatches(source, self.image_size, **order)
+            if steps_per_epoch is None:
+                refuse_endless(source, "an epoch", "steps_per_epoch")
+            batches = TrainingBatches(
+                source, self.image_size, bit_depth=self.bit_depth, **order
+            )
             if self.needs_adapting:
-                self.adapt(x)
+                self._adapt_to_images(ImageSource(x, _INFERENCE_BATCH, y))
         else:
             cache = FeatureCache.of(feature_cache)
             batches = cache.batches(self, source, steps_per_epoch, **order)
             if self.needs_adapting:
-                self._adapt_to(batches.features(_MOST_IMAGES_TO_ADAPT_ON))
+                adapt_to(self, batches.features(_MOST_IMAGES_TO_ADAPT_ON))
         self.thresholds.forget()
         with distribution_scope(self.distribution):
             self.optimizer.build(self.trainable_variables)
         steps = steps_per_epoch or batches.num_batches
-        own_callbacks = [StopAtNan(), EpochOrder(batches)]
-        if validation_data is not None:
-            own_callbacks.append(Validation(validation_data))
-        return self._run(
+        own_callbacks[:0] = [StopAtNan(), EpochOrder(batches)]
+        history = self._run(
             super().fit,
             batches,
             epochs=self.recipe.epochs_for(steps) if epochs is None else epochs,
@@ -151,16 +174,26 @@ class AnomalyDetector(keras.Model):
             initial_epoch=initial_epoch,
             steps_per_epoch=steps_per_epoch,
         )
+        seen = {*self.trained_categories, *batches.categories}
+        self.trained_categories = tuple(sorted(seen))
+        return history
 
     def predict(
-        self, x, batch_size=None, verbose="auto", callbacks=None, original_size=False
+        self,
+        x,
+        batch_size=None,
+        verbose="auto",
+        steps=None,
+        callbacks=None,
+        original_size=False,
     ):
         """Returns anomaly maps and scores of images.
 
         Args:
-            x: Images, any kind of data that `fit` takes.
+            x: Images, any kind of data that `fit` takes. Labels don't matter.
             batch_size: For data that is not batched.
             verbose: As in Keras.
+            steps: Number of batches; needed for endless data.
             callbacks: As in Keras.
             original_size: Whether each map is resized to its image's size.
 
@@ -176,7 +209,7 @@ class AnomalyDetector(keras.Model):
             ValueError: If the data is not readable, or the model was never trained
                 and needs statistics of normal images.
         """
-        batches = self._inference_batches(x, batch_size)
+        batches = self._inference_batches("predict", x, batch_size, steps)
         outputs = self._infer(batches, verbose=verbose, callbacks=callbacks)
         if self.threshold is not None:
             outputs["is_anomalous"] = self.thresholds.decide(
@@ -189,8 +222,10 @@ class AnomalyDetector(keras.Model):
     def evaluate(
         self,
         x=None,
+        y=None,
         batch_size=None,
         verbose="auto",
+        steps=None,
         callbacks=None,
         return_dict=False,
         exact=None,
@@ -199,46 +234,32 @@ class AnomalyDetector(keras.Model):
 
         Args:
             x: Data whose elements are dicts with "image" and optionally "label" (0
-                normal, 1 anomalous) and "mask" (height, width), of any size: above
-                0 is anomalous.
+                normal, any other whole number anomalous) and "mask" (height, width),
+                of any size: above 0 is anomalous; or tuples `(image, label)`. What
+                can't be a label (one-hot, text, fractions, images) is refused.
+            y: Labels of data with a length and an index, (images,) or (images, 1).
             batch_size: For data that is not batched.
             verbose: Whether to show a progress bar.
+            steps: Number of batches; needed for endless data.
             callbacks: As in Keras; they see the batches as those of `predict`.
             return_dict: Whether to return a dict instead of a list.
             exact: Whether the figures of pixels are exact, which keeps all maps, or
                 counted in bins of 1/2048 of a value. By default up to 4096 maps are.
 
         Returns:
-            "loss", and where there are labels "image_auroc", "image_ap",
+            "loss", and where all images have labels "image_auroc", "image_ap",
             "image_f1_max", "pixel_auroc", "pixel_ap", "pixel_f1_max" and
             "pixel_aupro" (NaN with a warning without masks), in this order.
         """
-        source = self._inference_batches(x, batch_size).source
-        figures = RunningFigures(exact)
-        bar = keras.utils.Progbar(source.num_batches(), verbose=int(bool(verbose)))
-        seen = done = size = 0
-        for chunk in source.chunks(_BATCHES_A_CHUNK):
-            batches = PredictionBatches(
-                chunk,
-                self.image_size,
-                devices=self.device_count,
-                with_weight=True,
-                first_index=seen,
-                padded_to=size,
-            )
-            outputs = self._infer(batches, verbose=0, callbacks=callbacks)
-            figures.update(outputs, batches.labels, batches.masks)
-            size = size or len(batches.is_real) // chunk.num_batches()
-            seen += int(batches.is_real.sum())
-            done += chunk.num_batches()
-            bar.update(done)
-        if not seen:
-            raise no_images("evaluate")
-        bar.update(done, finalize=True)
-        results = figures.result()
+        source = self._inference_source("evaluate", x, batch_size, steps, y)
+
+        def infer(batches):
+            return self._infer(batches, verbose=0, callbacks=callbacks)
+
+        results = evaluate_source(self, source, infer, exact, verbose)
         return results if return_dict else list(results.values())
 
-    def calibrate(self, x, false_positive_rate=0.01, batch_size=None):
+    def calibrate(self, x, false_positive_rate=0.01, batch_size=None, steps=None):
         """Sets thresholds from normal images that were not trained on.
 
         A threshold is the ⌈(n + 1)(1 - rate)⌉-th smallest of n scores, and a margin
@@ -251,6 +272,7 @@ class AnomalyDetector(keras.Model):
                 dicts with a "category" give thresholds by category too.
             false_positive_rate: Share of new normal images called anomalous.
             batch_size: For data that is not batched.
+            steps: Number of batches; needed for endless data.
 
         Returns:
             The threshold of all images together, a Python float.
@@ -260,7 +282,9 @@ class AnomalyDetector(keras.Model):
                 If an element is anomalous.
             FloatingPointError: If a score is not a finite number.
         """
-        batches = self._inference_batches(x, batch_size, normal_only=True)
+        batches = self._inference_batches(
+            "calibrate", x, batch_size, steps, normal_only=True
+        )
         scores = self._infer(batches, verbose=0)["anomaly_score"]
         return self.thresholds.calibrate(
             scores, batches.categories, false_positive_rate, self.compute_dtype
@@ -281,7 +305,7 @@ class AnomalyDetector(keras.Model):
         """
         return compact_copy(self)
 
-    def adapt(self, x, batch_size=None):
+    def adapt(self, x, batch_size=None, steps=None):
         """Takes mean and variance of the features from normal images.
 
         `fit` does it once, the first time a model is trained; a later call replaces
@@ -291,25 +315,23 @@ class AnomalyDetector(keras.Model):
             x: Normal images, any kind of data that `fit` takes. At most 512 are used:
                 drawn by the seed from data with a length and an index, else the first.
             batch_size: For data that is not batched.
+            steps: Number of batches; needed for endless data.
         """
+        batch_size = batch_size or _INFERENCE_BATCH
+        self._adapt_to_images(finite_source("adapt", x, batch_size, steps))
+
+    def _adapt_to_images(self, source):
         batches = PredictionBatches(
-            ImageSource(x, batch_size or _INFERENCE_BATCH),
+            source,
             self.image_size,
             max_images=_MOST_IMAGES_TO_ADAPT_ON,
             order_seed=(self.seed, 0),
             purpose="adapt to",
             normal_only=True,
+            bit_depth=self.bit_depth,
         )
-        self._adapt_to(self.feature_extractor(images) for _, images in batches.images())
-
-    def _adapt_to(self, batches):
-        """Takes mean and variance of features, one list of levels a batch."""
-        moments = [ChannelMoments() for _ in self.levels]
-        for levels in batches:
-            for moment, features in zip(moments, levels, strict=True):
-                moment.update(ops.convert_to_numpy(features))
-        for layer, moment in zip(self.standardizations, moments, strict=True):
-            layer.set_moments(moment.mean, moment.variance)
+        features = (self.feature_extractor(images) for _, images in batches.images())
+        adapt_to(self, features)
 
     def extract_features(self, images):
         """Returns the features that the model rebuilds.
@@ -321,15 +343,7 @@ class AnomalyDetector(keras.Model):
             List of float32 arrays (images, H, W, C), one a level, fine to coarse;
             averaged over 3x3 tokens and, if the model does so, standardised.
         """
-        batches = self._inference_batches(images)
-        parts = [
-            [
-                ops.convert_to_numpy(features)
-                for features in self.standardize(self.feature_extractor(batch))
-            ]
-            for _, batch in batches.images()
-        ]
-        return [np.concatenate(level) for level in zip(*parts, strict=True)]
+        return extract(self, self._inference_batches("extract features", images))
 
     def reconstruct(self, features):
         """Returns what the model rebuilds of features, without noise.
@@ -343,38 +357,24 @@ class AnomalyDetector(keras.Model):
         Raises:
             ValueError: If the number of levels or a shape is another.
         """
-        expected = self.feature_extractor.feature_shapes
-        received = [tuple(np.shape(f))[1:] for f in features]
-        counts = {len(f) for f in features}
-        if received != expected or len(counts) != 1:
-            raise ValueError(
-                "`reconstruct` takes one array (images, height, width, channels) a "
-                f"level, for the levels {self.levels} of the shapes {expected} after "
-                f"the first axis. Received: {[tuple(np.shape(f)) for f in features]}."
-            )
-        parts = []
-        for start in range(0, counts.pop(), _INFERENCE_BATCH):
-            stop = start + _INFERENCE_BATCH
-            chosen = [ops.convert_to_tensor(f[start:stop], "float32") for f in features]
-            parts.append(
-                [
-                    ops.convert_to_numpy(ops.cast(rebuilt, "float32"))
-                    for rebuilt in self.rebuild(chosen)
-                ]
-            )
-        return [np.concatenate(level) for level in zip(*parts, strict=True)]
+        return reconstruct(self, features, _INFERENCE_BATCH)
 
-    def _inference_batches(self, x, batch_size=None, normal_only=False):
+    def _inference_source(self, purpose, x, batch_size=None, steps=None, y=None):
         if self.needs_adapting:
             raise ValueError(
                 "This model standardises its features and has not seen normal images "
                 "yet. Call fit(train_ds), or adapt(train_ds), first."
             )
+        return finite_source(purpose, x, batch_size or _INFERENCE_BATCH, steps, y)
+
+    def _inference_batches(self, purpose, x, *args, **options):
         return PredictionBatches(
-            ImageSource(x, batch_size or _INFERENCE_BATCH),
+            self._inference_source(purpose, x, *args),
             self.image_size,
             devices=self.device_count,
-            normal_only=normal_only,
+            bit_depth=self.bit_depth,
+            value_ranges=getattr(x, "value_ranges", None),
+            **options,
         )
 
     def _infer(self, batches, **kwargs):

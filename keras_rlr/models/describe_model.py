@@ -12,6 +12,7 @@ _DESCRIBED = (
     "residual",
     "standardize_features",
     "cosine_damping",
+    "bit_depth",
     "seed",
 )
 

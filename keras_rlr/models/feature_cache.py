@@ -14,6 +14,7 @@ from keras_rlr.inputs.host_batches import no_images, stack_images
 from keras_rlr.inputs.image_keys import batches_of_keys, image_key, names_images
 from keras_rlr.inputs.normal_images import refuse_anomalous
 from keras_rlr.inputs.prediction_batches import category_name
+from keras_rlr.inputs.value_ranges import ValueRanges
 
 _VERSION = 3
 _READ_AT_A_TIME = 16
@@ -80,7 +81,8 @@ class FeatureCache:
         """
         _refuse_endless(source, steps_per_epoch)
         store = self._store(model)
-        keys = batches_of_keys(source)
+        categories = set()
+        keys = batches_of_keys(source, categories)
         if not keys:
             raise no_images("train on")
         shuffles_itself = _shuffles_itself(source, keys)
@@ -89,12 +91,14 @@ class FeatureCache:
             if any(key not in store for batch in keys for key in batch):
                 _fill(store, model, source, keys)
                 _refuse_unless(all(key in store for batch in keys for key in batch))
-        return CachedBatches(
+        batches = CachedBatches(
             CachedSource(source, keys, shuffles_itself),
             store,
             model.feature_extractor.feature_shapes,
             **order,
         )
+        batches.categories = categories
+        return batches
 
     def _store(self, model):
         name = _fingerprint(model)
@@ -115,6 +119,9 @@ def _fingerprint(model):
         "image_size": model.image_size,
         "dtype": model.dtype_policy.name,
     }
+    if model.bit_depth not in (None, 16):
+        # Only then, so that caches of before are still good.
+        settings["bit_depth"] = model.bit_depth
     # Keras numbers the layers of a process; built a second time, a model has others.
     layers = model.feature_extractor.backbone._flatten_layers()
     numbers = {layer.name: number for number, layer in enumerate(layers)}
@@ -136,11 +143,7 @@ def _numbered(config, numbers, place=None):
 
 
 def _refuse_endless(source, steps_per_epoch):
-    data = source.data
-    endless = (hasattr(data, "element_spec") and int(data.cardinality()) == -1) or (
-        isinstance(data, keras.utils.PyDataset) and data.num_batches is None
-    )
-    if endless or steps_per_epoch is not None:
+    if source.is_endless or steps_per_epoch is not None:
         raise ValueError(
             "A feature cache holds every image of a data set that ends, and an epoch "
             "is a pass over it. Leave `repeat()` and `steps_per_epoch` out, or train "
@@ -169,11 +172,13 @@ def _refuse_unless(same):
 def _fill(store, model, source, keys):
     """Computes the features that miss."""
     extract = _extraction(model)
+    value_ranges = ValueRanges(model.bit_depth)
     missing = _missing(store, source, keys)
     while batch := list(itertools.islice(missing, _READ_AT_A_TIME)):
         names, elements, positions = zip(*batch, strict=True)
-        images = stack_images(elements, model.image_size, positions)
+        images = stack_images(elements, model.image_size, positions, value_ranges)
         store.add(names, extract(images), [_note(element) for element in elements])
+    value_ranges.finish()
     store.flush()
 
 

@@ -14,6 +14,7 @@ class FeatureExtractor(keras.layers.Layer):
     Args:
         backbone: A `Backbone`.
         image_size: Side of the images the backbone sees.
+        bit_depth: See `Preprocessor`.
 
     Call arguments:
         images: Tensor (batch, height, width, channels), see `Preprocessor`.
@@ -22,10 +23,10 @@ class FeatureExtractor(keras.layers.Layer):
         List of float32 tensors (batch, H, W, C), one a level, fine to coarse.
     """
 
-    def __init__(self, backbone, image_size, **kwargs):
+    def __init__(self, backbone, image_size, bit_depth=None, **kwargs):
         super().__init__(autocast=False, trainable=False, **kwargs)
         self.preprocessor = Preprocessor(
-            image_size, backbone.mean, backbone.std, name="preprocessor"
+            image_size, backbone.mean, backbone.std, bit_depth, name="preprocessor"
         )
         self.preprocessor.build((None, None, None, 3))
         self.backbone = backbone.model

@@ -1,6 +1,7 @@
 import keras
 from keras import ops
 
+from keras_rlr.inputs.images import check_bits
 from keras_rlr.inputs.resize import resize_weights
 
 
@@ -28,12 +29,14 @@ class Preprocessor(keras.layers.Layer):
         image_size: Side of the square, in pixels.
         mean: Three values, of RGB in 0-255.
         std: Three values.
+        bit_depth: Bits that a value of uint16 images has; None is 16.
 
     Call arguments:
         images: Tensor (batch, height, width, channels) of uint8, uint16 or float in
-            0-255 (uint16 in 0-65535), with 1, 3 or 4 channels: grey is replicated,
-            alpha dropped. Keras turns uint16 into int32 on PyTorch, where it is taken
-            for 0-255; `RLR.fit` and `RLR.predict` convert on the host before.
+            0-255 (uint16 in 0-65535, or what `bit_depth` ends at), with 1, 3 or 4
+            channels: grey is replicated, alpha dropped. Keras turns uint16 into int32
+            on PyTorch, where it is taken for 0-255; `RLR.fit` and `RLR.predict`
+            convert on the host before.
 
     Returns:
         float32 tensor (batch, image_size, image_size, 3).
@@ -48,12 +51,13 @@ class Preprocessor(keras.layers.Layer):
     (2, 64, 64, 3)
     """
 
-    def __init__(self, image_size, mean, std, **kwargs):
+    def __init__(self, image_size, mean, std, bit_depth=None, **kwargs):
         kwargs["dtype"] = "float32"
         super().__init__(**kwargs)
         self.image_size = int(image_size)
         self.mean = tuple(float(value) for value in mean)
         self.std = tuple(float(value) for value in std)
+        self.bit_depth = check_bits(bit_depth)
 
     def build(self, input_shape):
         """Has no weights."""
@@ -71,7 +75,7 @@ class Preprocessor(keras.layers.Layer):
         is_uint16 = keras.backend.standardize_dtype(images.dtype) == "uint16"
         images = ops.cast(images, "float32")
         if is_uint16:
-            images = images / 257.0
+            images = images * 255.0 / (2.0 ** (self.bit_depth or 16) - 1.0)
         images = ops.repeat(images, 3, -1) if shape[-1] == 1 else images[..., :3]
         images = self._resize(images, *shape[1:3])
         mean = ops.convert_to_tensor(self.mean, dtype="float32")
@@ -107,4 +111,5 @@ class Preprocessor(keras.layers.Layer):
             "image_size": self.image_size,
             "mean": self.mean,
             "std": self.std,
+            "bit_depth": self.bit_depth,
         }

@@ -72,6 +72,8 @@ class RLR(AnomalyDetector):
         seed: Seed of initial values, order of the data and noise; None draws one.
         recipe: `"default"` or `"paper"`: length, batch size and learning rate.
         compact: What `compact()` sets: without the reference, for inference alone.
+        bit_depth: Bits that a value of uint16 images has, 9 to 16, where a camera
+            gives 10 or 12; None is 16. May be set later (`model.bit_depth = 12`).
 
     Call arguments:
         inputs: Images, tensor (batch, height, width, channels), uint8, uint16 or
@@ -115,6 +117,7 @@ class RLR(AnomalyDetector):
         seed=None,
         recipe="default",
         compact=False,
+        bit_depth=None,
         **kwargs,
     ):
         distribution = resolve_distribution(distribution)
@@ -156,13 +159,13 @@ class RLR(AnomalyDetector):
             # As text, because Keras tracks the dicts of a model and empties those it
             # deserialises.
             self._backbone_json = json.dumps(serialize_backbone(backbone))
-            self._create_parts(backbone)
+            self._create_parts(backbone, bit_depth)
             self.built = True
             self.compile()
 
-    def _create_parts(self, backbone):
+    def _create_parts(self, backbone, bit_depth):
         self.feature_extractor = FeatureExtractor(
-            backbone, self.image_size, name="feature_extractor"
+            backbone, self.image_size, bit_depth, name="feature_extractor"
         )
         shapes = self.feature_extractor.feature_shapes
         if "mlka" in self.attentions:
@@ -363,12 +366,15 @@ class RLR(AnomalyDetector):
             "seed": self.seed,
             "recipe": self._recipe_argument,
             "compact": self.is_compact,
+            "bit_depth": self.bit_depth,
+            "trained_categories": self.trained_categories,
         }
 
     @classmethod
     def from_config(cls, config):
         """Builds the model without downloading anything."""
         config = dict(config)
+        trained_categories = config.pop("trained_categories", ())
         backbone = config["backbone"]
         if isinstance(backbone, dict):
             config["backbone"] = deserialize_backbone(
@@ -377,4 +383,6 @@ class RLR(AnomalyDetector):
                 image_size=config["image_size"],
                 dtype=keras.dtype_policies.get(config.get("dtype")),
             )
-        return cls(**config)
+        model = cls(**config)
+        model.trained_categories = tuple(trained_categories)
+        return model

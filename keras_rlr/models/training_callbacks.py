@@ -4,6 +4,9 @@ import math
 
 import keras
 
+from keras_rlr.inputs.endless import refuse_endless
+from keras_rlr.inputs.image_source import ImageSource
+
 
 class StopAtNan(keras.callbacks.Callback):
     """Ends a training with an error at the first loss that is no finite number.
@@ -73,13 +76,25 @@ class Validation(keras.callbacks.Callback):
 
     Keras' own validation would ask for a model that returns its metrics from a
     traced step, which AUROC over all images can't be.
+
+    Args:
+        data: What `evaluate` takes, also `(images, labels)`.
+        steps: Number of batches, or None for all.
+
+    Raises:
+        ValueError: If the data can't be read, or is endless and `steps` is None.
     """
 
-    def __init__(self, data):
+    def __init__(self, data, steps=None):
         super().__init__()
         self.data = data
+        self.steps = steps
+        if steps is None:
+            refuse_endless(ImageSource(data, 1), "the validation", "validation_steps")
 
     def on_epoch_end(self, epoch, logs=None):
         """Evaluates."""
-        results = self.model.evaluate(self.data, verbose=0, return_dict=True)
+        results = self.model.evaluate(
+            self.data, verbose=0, steps=self.steps, return_dict=True
+        )
         logs.update({f"val_{name}": value for name, value in results.items()})

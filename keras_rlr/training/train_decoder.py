@@ -6,8 +6,7 @@ from keras import ops
 
 from keras_rlr.inputs.cached_batches import split_levels
 from keras_rlr.inputs.image_source import ImageSource, shuffled_order
-from keras_rlr.inputs.images import to_rgb
-from keras_rlr.inputs.resize import resize_images
+from keras_rlr.inputs.images import to_square_rgb
 from keras_rlr.models.feature_cache import FeatureCache
 from keras_rlr.models.feature_decoder import FeatureDecoder, error_in_decibels
 from keras_rlr.models.features_fingerprint import features_fingerprint
@@ -41,7 +40,7 @@ class _Pairs(keras.utils.PyDataset):
 
     def __getitem__(self, index):
         rows = self._order[index * _BATCH : (index + 1) * _BATCH]
-        images = squares(self.dataset, rows, self.model.image_size)
+        images = squares(self.dataset, rows, self.model)
         if self._store is None:
             return tuple(self.model.extract_features(images)), images
         kept = self._store.read([self._keys[i] for i in rows]).astype("float32")
@@ -54,11 +53,12 @@ class _Pairs(keras.utils.PyDataset):
         self._shuffle()
 
 
-def squares(dataset, rows, size):
-    """Images of a data set as the model sees them, (images, size, size, 3)."""
+def squares(dataset, rows, model):
+    """Images of a data set as a model sees them, (images, size, size, 3)."""
+    size, depth = model.image_size, model.bit_depth
     return np.stack(
         [
-            resize_images(to_rgb(dataset[int(i)]["image"], f"image {i}")[None], size)[0]
+            to_square_rgb(dataset[int(i)]["image"], size, f"image {i}", depth)
             for i in rows
         ]
     )
@@ -138,12 +138,12 @@ def measure_decoder(model, decoder, fitted, held):
         rows = _rows(fitted, category)
         total = np.zeros((size, size, 3))
         for i in rows:
-            total += squares(fitted, [i], size)[0]
+            total += squares(fitted, [i], model)[0]
         mean_image = total / len(rows)
         decoded, plain = [], []
         chosen = _rows(held, category)
         for start in range(0, len(chosen), _BATCH):
-            images = squares(held, chosen[start : start + _BATCH], size)
+            images = squares(held, chosen[start : start + _BATCH], model)
             pictures = decoder.decode(model.extract_features(images))
             decoded += [_psnr(*pair) for pair in zip(pictures, images, strict=True)]
             plain += [_psnr(mean_image, image) for image in images]

@@ -162,3 +162,18 @@ def test_a_file_of_nothing_but_segments_does_not_keep_it_busy(decode):
     images, status = decode([many])
     assert status == [OK]
     np.testing.assert_allclose(images[0], expected(file), atol=2e-3)
+
+
+def test_a_bit_depth_scales_16_bit_grey_alone():
+    twelve = DEEP % 4096
+    files = [
+        encode(Image.fromarray(twelve), "PNG"),
+        encode(PICTURE, "PNG"),
+        encode(Image.fromarray(DEEP), "PNG"),
+    ]
+    images, status = decode_images(tf.constant(files), SIZE, bit_depth=12)
+    assert status.numpy().tolist() == [OK, OK, REFUSED]
+    scaled = to_square_rgb(twelve[..., None], SIZE, "it", 12)
+    np.testing.assert_allclose(images[0], scaled, atol=1e-3)
+    np.testing.assert_allclose(images[1], expected(files[1]), atol=1e-3)
+    assert not np.any(images[2])

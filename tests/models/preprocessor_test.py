@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from keras import ops
 from PIL import Image
 
+from keras_rlr.inputs.images import to_square_rgb
 from keras_rlr.inputs.resize import resize_images, resize_maps, resize_weights
 from keras_rlr.models import Preprocessor
 from keras_rlr.models.preprocessor import resize_weights_in_graph
@@ -119,3 +120,18 @@ def test_maps_go_back_to_their_images_sizes():
     np.testing.assert_allclose(resized[1], maps[1], rtol=1e-6)
     for before, after in zip(maps, resized, strict=True):
         assert after.mean() == pytest.approx(before.mean(), rel=0.02)
+
+
+@pytest.mark.parametrize("bits", [None, 9, 12, 16])
+def test_uint16_in_the_graph_is_what_it_is_on_the_host(bits):
+    if keras.backend.backend() == "torch":
+        return  # Keras gives int32 there, see the class
+    image = np.arange(40 * 50, dtype="uint16").reshape(1, 40, 50, 1) % 512
+    layer = Preprocessor(16, (0.0,) * 3, (1.0,) * 3, bit_depth=bits)
+    expected = to_square_rgb(image, 16, "it", bits)
+    np.testing.assert_allclose(
+        ops.convert_to_numpy(layer(image)), expected, rtol=1e-5, atol=1e-4
+    )
+    assert Preprocessor.from_config(layer.get_config()).bit_depth == bits
+    old = {k: v for k, v in layer.get_config().items() if k != "bit_depth"}
+    assert Preprocessor.from_config(old).bit_depth is None

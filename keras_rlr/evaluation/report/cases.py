@@ -11,6 +11,8 @@ from keras_rlr.evaluation.overlay import (
     resize_pixels,
     side_by_side,
 )
+from keras_rlr.inputs.part_of_pass import PartOfPass
+from keras_rlr.inputs.value_ranges import ValueRanges
 
 PANELS = "image, true mask, anomaly map, features, rebuilt features"
 DECODED_PANELS = (
@@ -77,7 +79,11 @@ def draw_cases(model, elements, maps, scale, decoder=None):
     Returns:
         List of PIL images.
     """
-    features = model.extract_features([element["image"] for element in elements])
+    bit_depth = getattr(model, "bit_depth", None)
+    # They were looked at when they were scored.
+    images = [element["image"] for element in elements]
+    known = PartOfPass(images, ValueRanges(bit_depth or 16))
+    features = model.extract_features(known)
     rebuilt = model.reconstruct(features)
     if decoder is None:
         seen, rebuilt = _false_colours(features[-1], rebuilt[-1])
@@ -87,7 +93,7 @@ def draw_cases(model, elements, maps, scale, decoder=None):
     for element, anomaly_map, *views in zip(elements, maps, seen, rebuilt, strict=True):
         mask = element.get("mask")
         image, overlay = overlay_panels(
-            element["image"], anomaly_map, scale, mask, max_side=_SIDE
+            element["image"], anomaly_map, scale, mask, _SIDE, bit_depth
         )
         height, width = image.shape[:2]
         truth = np.zeros((height, width, 3))

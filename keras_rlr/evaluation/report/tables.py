@@ -34,6 +34,24 @@ def per_cent(value):
     return "-" if value is None or math.isnan(value) else f"{100 * value:.1f}"
 
 
+def row_titles(result):
+    """How the rows of a result are called: what was not trained on is marked.
+
+    Args:
+        result: A result of `evaluate_model`.
+
+    Returns:
+        Dict of the categories' names, "mean" and "pooled", to what a table shows.
+    """
+    unseen = result.get("unseen_categories", ())
+    titles = {
+        name: f"{name} (not trained on)" if name in unseen else name
+        for name in result["categories"]
+    }
+    of_all = f" ({len(unseen)} of {len(titles)} not trained on)" if unseen else ""
+    return {**titles, **{name: name + of_all for name in ("mean", "pooled")}}
+
+
 def results_table(result, published=None):
     """The figures by category, mean and pooled, beside the published ones.
 
@@ -53,15 +71,16 @@ def results_table(result, published=None):
         return [name, *cells]
 
     printed = {} if published is None else published.categories
+    shown = row_titles(result)
     body = [
-        row(name, figures, printed.get(name, {}))
+        row(shown[name], figures, printed.get(name, {}))
         for name, figures in result["categories"].items()
     ]
     # The printed mean is of all categories of the data set, and of no fewer.
     whole = published is not None and set(printed) == set(result["categories"])
     summary = [
-        row("mean", result["mean"], published.mean if whole else {}),
-        row("pooled", result["pooled"], {}),
+        row(shown["mean"], result["mean"], published.mean if whole else {}),
+        row(shown["pooled"], result["pooled"], {}),
     ]
     return _table(titles, body, summary)
 
