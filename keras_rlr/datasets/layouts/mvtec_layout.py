@@ -102,7 +102,7 @@ def _read_train(reading: Reading, category: str, part: Folder) -> None:
             kind = gather(reading, category, child, NORMAL, "train")
             add_kind(reading, category, "train", kind)
         elif child.has_images() and looks_normal(name):
-            refuse_name(reading, category, child, "normal images", "train")
+            _refuse_name(reading, category, child, "normal images", "train")
         else:
             reading.leave_out(child, Reason.NOT_TRAINED_ON)
 
@@ -120,7 +120,7 @@ def _read_test(reading: Reading, category: str, folder: Folder) -> None:
                 kinds.append(gather(reading, category, child, NORMAL, "test"))
             elif why := _no_defect(name, set(full)):
                 refused.add(name)
-                refuse_name(reading, category, child, why, "test")
+                _refuse_name(reading, category, child, why, "test")
             else:
                 kinds.append(gather(reading, category, child, name, "test"))
     root = _mask_root(reading, category, folder, inner_masks)
@@ -148,7 +148,7 @@ def _no_defect(name: str, siblings: set[str]) -> str:
     return "normal images" if looks_normal(name) else ""
 
 
-def refuse_name(
+def _refuse_name(
     reading: Reading, category: str, folder: Folder, why: str, *splits: str
 ) -> None:
     """Refuses a folder whose name says something else than its place."""
@@ -173,6 +173,10 @@ def _mask_root(
         for other in others:
             reading.leave_out(other, Reason.MASK_BESIDE)
         return usual
+    if len(others) == 1 and others[0].images:
+        # Of which defects they are can't be told.
+        _refuse_name(reading, category, others[0], "masks", "test")
+        return None
     if len(others) < 2:
         return others[0] if others else None
     for other in others:
@@ -196,10 +200,7 @@ def _check_masks(
     refused: set[str],
 ) -> None:
     """Accounts for masks that are of none of the kinds."""
-    if root.path == folder.path / _MASKS:
-        reading.leave_out(root.images, Reason.NO_IMAGE)
-    elif root.images:
-        refuse_name(reading, category, root, "masks", "test")
+    reading.leave_out(root.images, Reason.NO_IMAGE)
     for name, child in root.folders.items():
         if name in refused:
             reading.leave_out(child, Reason.GUESS)
