@@ -7,13 +7,15 @@ import itertools
 import math
 import tempfile
 import time
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from keras_rlr.atomic_file import atomic_path
-from keras_rlr.datasets import find_images, read_image
+from keras_rlr.datasets import account_for_images, read_image
+from keras_rlr.datasets.image_files import SUFFIXES_IN_WORDS
 from keras_rlr.evaluation.overlay import HeatScale, draw_overlay
 from keras_rlr.evaluation.predict_batch import predict_batch
 from keras_rlr.inputs.part_of_pass import PartOfPass
@@ -208,15 +210,16 @@ def _find(images, output):
     if images.is_file():
         return images.parent, [images]
     overlays = (output / _OVERLAYS).resolve()
+    account = account_for_images(images)
+    if left_out := account.left_out.summary():
+        warnings.warn(left_out, stacklevel=3)
     paths = [
-        path
-        for path in find_images(images)
-        if not path.resolve().is_relative_to(overlays)
+        path for path in account.images if not path.resolve().is_relative_to(overlays)
     ]
     if not paths:
         raise FileNotFoundError(
-            f"There are no images in '{images}'. Expected .png, .jpg, .bmp, .tif or "
-            ".webp files there or in folders below."
+            f"There are no images in '{images}'. Expected {SUFFIXES_IN_WORDS} files "
+            "there or in folders below."
         )
     return images, paths
 

@@ -1,8 +1,8 @@
 import warnings
 from pathlib import Path
 
-from keras_rlr.datasets import FolderDataset, find_images, read_image
-from keras_rlr.datasets.image_files import check_folder
+from keras_rlr.datasets import FolderDataset, account_for_images, read_image
+from keras_rlr.datasets.image_files import SUFFIXES_IN_WORDS, check_folder
 from keras_rlr.datasets.layouts import UnknownLayoutError
 from keras_rlr.models.save_model import save_checkpoint, save_without_optimizer
 from keras_rlr.training.hold_out import hold_out
@@ -82,7 +82,10 @@ def _normal_images(data):
     try:
         dataset = FolderDataset(data, "train")
     except UnknownLayoutError:
-        images = find_images(data)
+        account = account_for_images(data)
+        if left_out := account.left_out.summary():
+            warnings.warn(left_out, stacklevel=4)
+        images = account.images
         for image in images:
             for part in image.relative_to(data).parts[:-1]:
                 if part.lower() in _NOT_NORMAL:
@@ -134,8 +137,8 @@ class _Images:
         self.pairs = pairs
         if not pairs:
             raise FileNotFoundError(
-                f"There are no images in '{folder}'. Expected .png, .jpg, .bmp, .tif "
-                "or .webp files there or in folders below."
+                f"There are no images in '{folder}'. Expected {SUFFIXES_IN_WORDS} "
+                "files there or in folders below."
             )
 
     def leave_out(self, hashes):

@@ -226,3 +226,13 @@ def test_a_damaged_data_set_is_not_taken_for_a_folder_of_normal_images(
     result = run("calibrate", "--model", folder, "--data", tmp_path / "visa/pcb1/Data")
     assert result.exit_code == 2
     assert "is not a folder of normal images alone" in result.stderr
+
+
+def test_what_is_left_out_of_a_folder_of_images_is_named(folder, data, tmp_path):
+    images = shutil.copytree(data / "gear" / "test" / "good", tmp_path / "normal")
+    (images / "raw.dng").write_bytes(b"raw")
+    result = run(
+        "calibrate", "--model", folder, "--data", images, "--false-positive-rate", 0.2
+    )
+    assert result.exit_code == 0, result.stderr
+    assert "1 file of unknown kind (.dng: raw.dng)" in result.stderr

@@ -229,3 +229,14 @@ def test_a_score_that_is_nan_is_an_error_and_no_decision(tmp_path, threshold):
     assert [row["is_anomalous"] == "" for row in rows[:2]] == [True, True]
     assert "score is nan, so nothing is decided" in rows[0]["error"]
     assert overlays(tmp_path / "output") == ["2.png", "3.png"]
+
+
+def test_what_is_left_out_is_named(tmp_path):
+    write_image(tmp_path / "images" / "a.png", 20)
+    (tmp_path / "images" / "b.dng").write_bytes(b"raw")
+    (tmp_path / "images" / "gone.png").symlink_to(tmp_path / "nowhere.png")
+    with pytest.warns(UserWarning, match=r"Left out of .*\.dng: b\.dng.*gone\.png"):
+        rows = predict_images(
+            StandInModel(16), tmp_path / "images", tmp_path / "output"
+        )
+    assert [row.path for row in rows] == ["a.png"]
