@@ -100,6 +100,32 @@ def split(item):
     return [_without_twin(entry) for entry in elements]
 
 
+def refuse_unclear_list(item):
+    """Refuses a list of a loader that does not batch, if it may have been a tuple.
+
+    PyTorch turns tuples into lists there: is it a batch, or an image and its mask, or
+    an image paired with itself?
+
+    Raises:
+        ValueError: If two images of one size have other channels, or are the same.
+    """
+    if not (
+        isinstance(item, list) and len(item) in (2, 3) and all(map(is_image, item))
+    ):
+        return
+    first, second = (to_array(part) for part in item[:2])
+    if first.shape[:2] != second.shape[:2]:
+        return
+    same = np.array_equal(first, second) and first.min() < first.max()
+    if same or first.shape != second.shape:
+        raise ValueError(
+            "Received a list of two images of one size that are the same, or of other "
+            "channels: a batch, or a tuple that PyTorch made a list of? Give images "
+            "with their masks as dicts with 'image', 'label' and 'mask', and images "
+            "that have none alone."
+        )
+
+
 def column_rows(key, value, count):
     """The parts of what came with `count` images, one for each.
 

@@ -11,6 +11,7 @@ from keras_rlr.inputs.elements import (
     is_batch,
     is_image,
     is_ragged,
+    refuse_unclear_list,
     rows,
     split,
 )
@@ -128,6 +129,8 @@ class ImageSource:
         batched = getattr(self.data, "batch_sampler", None) is not None
         pending = []
         for item in self.data:
+            if not batched:
+                refuse_unclear_list(item)
             if is_batch(item, grey=batched):
                 if pending:
                     yield pending

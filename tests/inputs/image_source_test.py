@@ -379,6 +379,14 @@ def test_what_is_neither_is_refused():
     )
 
 
+def test_a_list_that_was_a_tuple_is_no_batch_of_masks():
+    """PyTorch makes lists of tuples where it does not batch."""
+    image = np.random.default_rng(0).integers(0, 256, (8, 10, 3)).astype("uint8")
+    for second in (image, image[..., :1], image[..., 0]):
+        data = loader([(image, second)], batch_size=None)
+        refused(data, "a tuple that PyTorch made a list of")
+
+
 def test_an_image_paired_with_itself_counts_once():
     images = pictures(5, mixed=False)
     pairs = list(zip(images, images, strict=True))
