@@ -188,6 +188,7 @@ def test_a_run_is_not_overwritten(trained, data):
     assert (trained[-1] / "config.json").read_bytes() == before
 
 
+@pytest.mark.backend_independent
 @pytest.mark.parametrize(
     ("layout", "message"),
     [
@@ -218,6 +219,7 @@ def test_what_is_no_data_set_is_refused_and_nothing_written(
     assert not (tmp_path / "output").exists()
 
 
+@pytest.mark.backend_independent
 def test_evaluate_without_a_model_names_the_command_that_makes_one(
     data, tmp_path, monkeypatch
 ):
@@ -229,6 +231,7 @@ def test_evaluate_without_a_model_names_the_command_that_makes_one(
     assert "--train" in result.stderr
 
 
+@pytest.mark.backend_independent
 @pytest.mark.parametrize(
     ("model", "message"),
     [

@@ -158,6 +158,7 @@ BAD_SETTINGS = {
 }
 
 
+@pytest.mark.backend_independent
 @pytest.mark.parametrize("kind", BAD_SETTINGS)
 def test_bad_settings_are_refused(kind):
     settings, message = BAD_SETTINGS[kind]
@@ -165,6 +166,7 @@ def test_bad_settings_are_refused(kind):
         tiny_model(**settings)
 
 
+@pytest.mark.backend_independent
 def test_the_smallest_image_size_that_the_message_names_works():
     with pytest.raises(
         ValueError, match=r"4x4 grid of a 64-pixel image.*image_size=96"
@@ -185,6 +187,7 @@ def test_a_backbone_must_return_a_list():
         tiny_model(backbone=single, levels=(1,), hidden_dims=(16,), windows=(3,))
 
 
+@pytest.mark.backend_independent
 def test_unknown_presets_and_files_are_refused(tmp_path):
     with pytest.raises(ValueError, match="Did you mean 'rlr_efficientnet_b6'"):
         keras_rlr.RLR.from_preset("rlr_efficientnet_b66")
