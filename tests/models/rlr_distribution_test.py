@@ -26,7 +26,9 @@ import keras_rlr
 from tests.tiny_model import fit_losses, random_images, tiny_model
 
 images = random_images(7, 40, 40)
-options = {"standardize_features": True}
+# One level, since a device computes all levels in the same way.
+options = {"levels": (1,), "hidden_dims": (16,), "windows": (3,)}
+options["standardize_features"] = True
 
 
 def run(model):
