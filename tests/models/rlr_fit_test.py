@@ -72,7 +72,7 @@ def test_endless_data_with_steps_per_epoch(model, expected):
 
 
 def test_one_seed_gives_the_same_losses_twice():
-    runs = [fit_losses(tiny_model(), IMAGES, epochs=2, batch_size=4) for _ in range(2)]
+    runs = [fit_losses(tiny_model(), IMAGES, epochs=2, batch_size=3) for _ in range(2)]
     assert runs[0] == runs[1]
 
 
@@ -130,7 +130,7 @@ def test_standardisation_is_of_the_training_features_and_only_once():
     model = tiny_model(standardize_features=True)
     with pytest.raises(ValueError, match=r"Call fit\(train_ds\), or adapt"):
         model.predict(IMAGES, verbose=0)
-    fit_losses(model, IMAGES, epochs=1, batch_size=4)
+    fit_losses(model, IMAGES, epochs=1, batch_size=3)
     raw = [
         ops.convert_to_numpy(ops.stop_gradient(features))
         for features in model.feature_extractor(IMAGES)
@@ -207,11 +207,11 @@ def test_without_epochs_few_images_are_passed_over_more_often(cache):
 
 
 def test_mixed_precision_trains_close_to_float32(model):
-    exact = fit_losses(model, IMAGES, epochs=3, batch_size=3)
+    exact = fit_losses(model, IMAGES, epochs=3, batch_size=2)
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:
         model = tiny_model()
-        mixed = fit_losses(model, IMAGES, epochs=3, batch_size=3)
+        mixed = fit_losses(model, IMAGES, epochs=3, batch_size=2)
         outputs = model.predict(IMAGES, verbose=0)
     finally:
         keras.config.set_dtype_policy("float32")
@@ -235,7 +235,7 @@ def test_xla_has_the_losses_and_maps_of_ops_one_by_one(monkeypatch):
         )
         # Without an optimizer: it stays the recipe's.
         model.compile(jit_compile=jit_compile)
-        losses = fit_losses(model, images, epochs=2, batch_size=2)
+        losses = fit_losses(model, images, epochs=2, batch_size=3)
         assert model.jit_compile is jit_compile
         found.append((losses, model.predict(images, verbose=0)["anomaly_map"]))
     np.testing.assert_allclose(found[1][0], found[0][0], rtol=1e-5)
