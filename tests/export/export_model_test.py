@@ -15,7 +15,7 @@ from keras_rlr.export import litert, write_export
 from keras_rlr.inputs.images import to_square_rgb
 from keras_rlr.layers import windowed_attention
 from tests.export.run_alone import run_alone
-from tests.tiny_model import IMAGE_SIZE, random_images, tiny_model
+from tests.tiny_model import IMAGE_SIZE, ONE_LEVEL, random_images, tiny_model
 
 SUFFIXES = {"litert": ".tflite", "onnx": ".onnx", "openvino": ".xml"}
 
@@ -181,7 +181,9 @@ def test_saved_model_from_any_backend(model, tmp_path):
 @pytest.mark.backend_independent
 def test_an_uncalibrated_model_makes_no_decisions(tmp_path):
     with pytest.warns(UserWarning, match="no threshold, so its export makes no"):
-        manifest = tiny_model().export(tmp_path / "m.tflite", format="litert")
+        manifest = tiny_model(**ONE_LEVEL).export(
+            tmp_path / "m.tflite", format="litert"
+        )
     assert manifest["threshold"] is None
     assert set(manifest["outputs"]) == {"anomaly_map", "anomaly_score"}
 
@@ -249,7 +251,7 @@ def test_an_empty_folder_is_filled(model, tmp_path):
 def test_mixed_precision_is_exported_in_float32(tmp_path):
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:
-        mixed = tiny_model()
+        mixed = tiny_model(**ONE_LEVEL)
     finally:
         keras.config.set_dtype_policy("float32")
     mixed.calibrate(random_images(20, seed=4), false_positive_rate=0.3)

@@ -20,7 +20,14 @@ from keras_rlr.inputs.image_source import ImageSource
 from keras_rlr.models import feature_cache
 from keras_rlr.models.feature_extractor import FeatureExtractor
 from tests.data_kinds import IMAGES, KINDS
-from tests.tiny_model import fit_losses, restore, snapshot, tiny_backbone, tiny_model
+from tests.tiny_model import (
+    ONE_LEVEL,
+    fit_losses,
+    restore,
+    snapshot,
+    tiny_backbone,
+    tiny_model,
+)
 
 
 @pytest.fixture(scope="module")
@@ -75,8 +82,9 @@ def test_smaller_numbers_cost_little(dtype, error, new_model):
 
 def test_the_backbone_runs_once_an_image(tmp_path, no_backbone):
     # New models, because a compiled step would not call the backbone anyhow.
-    first = losses(tiny_model(standardize_features=True), IMAGES, tmp_path)
-    model = tiny_model(standardize_features=True)
+    options = {"standardize_features": True, **ONE_LEVEL}
+    first = losses(tiny_model(**options), IMAGES, tmp_path)
+    model = tiny_model(**options)
     no_backbone()
     assert losses(model, IMAGES, tmp_path) == first
 

@@ -23,12 +23,10 @@ if backend == "tensorflow":
     )
 import keras
 import keras_rlr
-from tests.tiny_model import fit_losses, random_images, tiny_model
+from tests.tiny_model import ONE_LEVEL, fit_losses, random_images, tiny_model
 
 images = random_images(7, 40, 40)
-# One level, since a device computes all levels in the same way.
-options = {"levels": (1,), "hidden_dims": (16,), "windows": (3,)}
-options["standardize_features"] = True
+options = {"standardize_features": True, **ONE_LEVEL}
 
 
 def run(model):

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import pytest
 
-from tests.tiny_model import fit_losses, random_images, tiny_model
+from tests.tiny_model import ONE_LEVEL, fit_losses, random_images, tiny_model
 
 BACKENDS = ("tensorflow", "jax", "torch")
 LOAD = """
@@ -115,7 +115,7 @@ def test_a_model_saved_before_training_loads_without_a_warning(tmp_path, recwarn
 
 
 def test_another_optimizer_is_saved(tmp_path):
-    model = tiny_model()
+    model = tiny_model(**ONE_LEVEL)
     model.compile(optimizer=keras.optimizers.SGD(0.01, momentum=0.5))
     fit_losses(model, random_images(2), epochs=1)
     model.save(tmp_path / "model.keras")

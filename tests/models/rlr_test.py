@@ -9,6 +9,7 @@ from scipy.ndimage import gaussian_filter
 import keras_rlr
 from tests.tiny_model import (
     IMAGE_SIZE,
+    ONE_LEVEL,
     fit_losses,
     random_images,
     restore,
@@ -113,9 +114,8 @@ def test_config_round_trip_has_the_same_settings():
 
 @pytest.mark.parametrize("row", TABLE_3)
 def test_every_row_of_table_3_trains(row):
-    # One level, since all levels have the same blocks.
-    level = {"levels": (1,), "hidden_dims": (16,), "windows": (3,)}
-    model = tiny_model(**level, **TABLE_3[row])
+    # All levels have the same blocks.
+    model = tiny_model(**ONE_LEVEL, **TABLE_3[row])
     losses = fit_losses(model, random_images(4), epochs=2, batch_size=2)
     assert losses[1] < losses[0]
 
