@@ -24,8 +24,8 @@ from tests.run_command import run
 
 ROOT = Path(__file__).parents[2]
 SMALL = [
-    *("--backbone", "efficientnet_lite2", "--levels", "3", "--hidden-dims", "16"),
-    *("--image-size", "96", "--batch-size", "8"),
+    *("--backbone", "efficientnet_lite2", "--levels", "1", "--hidden-dims", "16"),
+    *("--image-size", "48", "--batch-size", "8"),
 ]
 
 
@@ -169,7 +169,7 @@ def test_predict_fails_when_every_image_does(trained, tmp_path):
 
 def test_info_describes_a_model_and_the_environment(trained):
     facts = json.loads(run("info", "--model", trained[-1], "--json").stdout)
-    assert facts["levels"] == [3] and facts["image_size"] == 96
+    assert facts["levels"] == [1] and facts["image_size"] == 48
     parameters = facts["parameters"]
     total = parameters.pop("total")
     assert sum(parameters.values()) == total
