@@ -30,6 +30,10 @@ ONE_THREAD = {
     "TF_NUM_INTRAOP_THREADS": "1",
     "TF_NUM_INTEROP_THREADS": "1",
 }
+# Most of a test's time on JAX is its compiler's. The program stays the same; only the
+# last step, from it to machine code, takes less care. Tests marked `optimized` are not
+# affected.
+COMPILE_QUICKLY = {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
 # Many tests compile the same small programs.
 KEEP_COMPILED = {
     "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
@@ -45,6 +49,7 @@ def run_tests(backend, markers, arguments, folder):
         cwd=ROOT,
         env={
             **ONE_THREAD,
+            **COMPILE_QUICKLY,
             **KEEP_COMPILED,
             "JAX_COMPILATION_CACHE_DIR": str(folder / "compiled"),
             **os.environ,

@@ -8,6 +8,8 @@ from tests.golden_weights import assert_close
 from tests.layers.anomaly_map_test import naive_error
 from tests.layers.random_tokens import random_tokens
 
+pytestmark = pytest.mark.optimized
+
 
 @pytest.fixture
 def maps():

@@ -5,6 +5,8 @@ from PIL import Image
 from keras_rlr.app import score_files
 from tests.tiny_model import random_images, tiny_model
 
+pytestmark = pytest.mark.backend_independent
+
 
 @pytest.fixture(scope="module")
 def model():

@@ -7,13 +7,13 @@ import urllib.request
 import pytest
 
 from tests.run_command import run
-from tests.tiny_model import random_images, tiny_model
+from tests.tiny_model import ONE_LEVEL, random_images, tiny_model
 
 pytestmark = pytest.mark.backend_independent
 
 
 def test_the_command_serves_until_it_is_interrupted(tmp_path):
-    model = tiny_model()
+    model = tiny_model(**ONE_LEVEL)
     model.calibrate(random_images(20), false_positive_rate=0.1)
     path = tmp_path / "model.keras"
     model.save(path)
@@ -34,7 +34,7 @@ def test_the_command_serves_until_it_is_interrupted(tmp_path):
 
 def test_a_model_without_a_threshold_is_refused(tmp_path):
     path = tmp_path / "model.keras"
-    tiny_model().save(path)
+    tiny_model(**ONE_LEVEL).save(path)
     result = run("app", "--model", path)
     assert result.exit_code == 2
     assert "keras-rlr calibrate" in result.output

@@ -32,8 +32,8 @@ def trained(data, tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "run"
     with pytest.warns(UserWarning, match="too few for a false-positive rate"):
         train(
-            data, folder, epochs=1, backbone="efficientnet_lite2", levels=(3,),
-            image_size=96, hidden_dims=(16,), num_blocks=1, calibration_fraction=0.34,
+            data, folder, epochs=1, backbone="efficientnet_lite2", levels=(1,),
+            image_size=48, hidden_dims=(16,), num_blocks=1, calibration_fraction=0.34,
         )  # fmt: skip
     return folder
 

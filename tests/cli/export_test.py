@@ -11,7 +11,7 @@ from PIL import Image
 from keras_rlr.datasets import write_procedural_dataset
 from keras_rlr.training import train
 from tests.run_command import run
-from tests.tiny_model import random_images, tiny_model
+from tests.tiny_model import ONE_LEVEL, random_images, tiny_model
 
 ROOT = Path(__file__).parents[2]
 
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.backend_independent
 
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory):
-    model = tiny_model()
+    model = tiny_model(**ONE_LEVEL)
     model.calibrate(random_images(20, seed=4), false_positive_rate=0.3)
     path = tmp_path_factory.mktemp("model") / "detector.keras"
     model.save(path)
@@ -53,7 +53,7 @@ def test_says_nothing_but_its_own(quantize, saved, tmp_path):
 
 
 def test_a_warning_of_ours_is_shown_all_the_same(tmp_path):
-    tiny_model().save(tmp_path / "detector.keras")
+    tiny_model(**ONE_LEVEL).save(tmp_path / "detector.keras")
     options = ("--model", tmp_path / "detector.keras", "--format", "litert")
     result = run("export", *options, "--output", tmp_path / "edge.tflite")
     assert result.exit_code == 0, result.output
@@ -96,8 +96,8 @@ def test_a_run_brings_its_images_categories_and_figures(tmp_path):
     folder = tmp_path / "run"
     with pytest.warns(UserWarning, match="too few for a false-positive rate"):
         train(
-            data, folder, epochs=1, backbone="efficientnet_lite2", levels=(3,),
-            image_size=96, hidden_dims=(16,), num_blocks=1, calibration_fraction=0.34,
+            data, folder, epochs=1, backbone="efficientnet_lite2", levels=(1,),
+            image_size=48, hidden_dims=(16,), num_blocks=1, calibration_fraction=0.34,
         )  # fmt: skip
     result = run("evaluate", "--data", data, "--model", folder, "--json")
     figures = json.loads(result.stdout)

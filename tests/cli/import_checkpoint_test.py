@@ -7,6 +7,8 @@ from click.testing import CliRunner
 
 from keras_rlr.cli.main import cli
 
+pytestmark = pytest.mark.backend_independent
+
 CHECKPOINT = Path(__file__).parents[1] / "golden" / "authors_checkpoint.pth.xz"
 
 

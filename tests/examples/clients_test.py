@@ -23,7 +23,7 @@ from PIL import Image
 from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 from tensorflow_serving.config import model_server_config_pb2
 
-from tests.tiny_model import IMAGE_SIZE, random_images, tiny_model
+from tests.tiny_model import IMAGE_SIZE, ONE_LEVEL, random_images, tiny_model
 
 pytestmark = pytest.mark.backend_independent
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -32,7 +32,7 @@ IMAGES = 18  # one more than a request takes, with the broken one among them
 
 @pytest.fixture(scope="module")
 def model():
-    model = tiny_model()
+    model = tiny_model(**ONE_LEVEL)
     model.calibrate(random_images(20, seed=4), false_positive_rate=0.3)
     return model
 

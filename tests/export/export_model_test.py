@@ -1,5 +1,6 @@
 """Every format, run in a process that knows nothing of this package."""
 
+import functools
 import json
 import re
 
@@ -14,7 +15,7 @@ from keras_rlr.export import litert, write_export
 from keras_rlr.inputs.images import to_square_rgb
 from keras_rlr.layers import windowed_attention
 from tests.export.run_alone import run_alone
-from tests.tiny_model import IMAGE_SIZE, random_images, tiny_model
+from tests.tiny_model import IMAGE_SIZE, ONE_LEVEL, random_images, tiny_model
 
 SUFFIXES = {"litert": ".tflite", "onnx": ".onnx", "openvino": ".xml"}
 
@@ -51,14 +52,25 @@ def exported(model, tmp_path_factory):
     }
 
 
+@pytest.fixture(scope="module")
+def in_blocks(tmp_path_factory):
+    """An export of a model whose attention takes blocks: its path and manifest."""
+    model = tiny_model(image_size=24 * 4, windows=(5, 3))
+    images = random_images(3, 24 * 4, 24 * 4, seed=3)
+    folder = tmp_path_factory.mktemp("blocks")
+
+    @functools.cache
+    def export(format, name="detector"):
+        path = folder / f"{name}{SUFFIXES[format]}"
+        return path, model.export(path, format=format, images=images)
+
+    return export
+
+
 @pytest.mark.backend_independent
 @pytest.mark.parametrize("format", SUFFIXES)
-def test_attention_in_blocks_needs_neither_loops_nor_masks(format, tmp_path):
-    size = 24 * 4
-    model = tiny_model(image_size=size, windows=(5, 3))
-    images = random_images(3, size, size, seed=3)
-    path = tmp_path / f"detector{SUFFIXES[format]}"
-    manifest = model.export(path, format=format, images=images)
+def test_attention_in_blocks_needs_neither_loops_nor_masks(format, in_blocks):
+    _, manifest = in_blocks(format)
     loops = {"WHILE", "Loop", "TensorIterator", "If"}
     assert not loops & set(manifest["operators"])
     # One mask of all tokens by all tokens would be larger than the whole file.
@@ -74,12 +86,10 @@ def of_values(node):
 
 
 @pytest.mark.backend_independent
-def test_openvino_cannot_bound_what_blocks_are_cut_from(tmp_path):
+def test_openvino_cannot_bound_what_blocks_are_cut_from(in_blocks):
     # It computes bounds of all of it for each block: nine minutes of the paper's model.
-    model = tiny_model(image_size=24 * 4, windows=(5, 3))
-    images = random_images(3, 24 * 4, 24 * 4, seed=3)
-    model.export(tmp_path / "detector.xml", format="openvino", images=images)
-    nodes = openvino.Core().read_model(str(tmp_path / "detector.xml")).get_ops()
+    path, _ = in_blocks("openvino")
+    nodes = openvino.Core().read_model(str(path)).get_ops()
     slices = [node for node in nodes if node.get_type_name() == "StridedSlice"]
     whole = [
         node.input_value(0).get_node()
@@ -91,16 +101,15 @@ def test_openvino_cannot_bound_what_blocks_are_cut_from(tmp_path):
 
 
 @pytest.mark.backend_independent
-def test_many_keys_of_windows_are_not_stored(tmp_path, monkeypatch):
-    size = 24 * 4
-    model = tiny_model(image_size=size, windows=(5, 3))
-    images = random_images(3, size, size, seed=3)
-    written = []
-    for largest in (2**19, 0):
-        monkeypatch.setattr(windowed_attention, "_LARGEST_STORED", largest)
-        path = tmp_path / f"{largest}.tflite"
-        manifest = model.export(path, format="litert", images=images)
-        written.append(sum(file["bytes"] for file in manifest["files"].values()))
+def test_many_keys_of_windows_are_not_stored(in_blocks, monkeypatch):
+    assert windowed_attention._LARGEST_STORED == 2**19
+    manifests = [in_blocks("litert")[1]]
+    monkeypatch.setattr(windowed_attention, "_LARGEST_STORED", 0)
+    manifests.append(in_blocks("litert", "none_stored")[1])
+    written = [
+        sum(file["bytes"] for file in manifest["files"].values())
+        for manifest in manifests
+    ]
     # Keys and values of 6x6 tiles with 8x8 keys each, in place of 24x24 tokens.
     assert written[0] - written[1] > 2 * (36 * 64 - 24 * 24) * 16 * 4
 
@@ -176,7 +185,9 @@ def test_saved_model_from_any_backend(model, tmp_path):
 @pytest.mark.backend_independent
 def test_an_uncalibrated_model_makes_no_decisions(tmp_path):
     with pytest.warns(UserWarning, match="no threshold, so its export makes no"):
-        manifest = tiny_model().export(tmp_path / "m.tflite", format="litert")
+        manifest = tiny_model(**ONE_LEVEL).export(
+            tmp_path / "m.tflite", format="litert"
+        )
     assert manifest["threshold"] is None
     assert set(manifest["outputs"]) == {"anomaly_map", "anomaly_score"}
 
@@ -244,7 +255,7 @@ def test_an_empty_folder_is_filled(model, tmp_path):
 def test_mixed_precision_is_exported_in_float32(tmp_path):
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:
-        mixed = tiny_model()
+        mixed = tiny_model(**ONE_LEVEL)
     finally:
         keras.config.set_dtype_policy("float32")
     mixed.calibrate(random_images(20, seed=4), false_positive_rate=0.3)

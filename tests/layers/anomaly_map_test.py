@@ -7,6 +7,8 @@ from tests.golden_weights import assert_close
 from tests.layer_test_case import check_layer
 from tests.layers.random_tokens import random_tokens
 
+pytestmark = pytest.mark.optimized
+
 SIDES = (64, 32, 16)
 
 

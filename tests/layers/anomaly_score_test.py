@@ -6,6 +6,8 @@ from keras_rlr.layers import AnomalyScore
 from tests.golden_weights import assert_close
 from tests.layer_test_case import check_layer
 
+pytestmark = pytest.mark.optimized
+
 
 def random_maps(*shape):
     return np.random.default_rng(0).uniform(0, 3, shape).astype("float32")

@@ -149,6 +149,19 @@ def test_scores_of_hundreds_neither_overflow_nor_vanish(visible):
         assert all(np.isfinite(gradient).all() for gradient in gradients)
 
 
+def cuts_off(dtype):
+    """Whether the backend cuts products off instead of rounding them to the nearest.
+
+    TensorFlow does with bfloat16, on processors that have no instructions for it.
+    """
+    unit = 2.0 ** (-7 if dtype == "bfloat16" else -10)
+    terms = np.broadcast_to(np.array([1.0, 0.75 * unit], "float32"), (2, 9, 16, 2))
+    product = ops.matmul(ops.cast(terms, dtype), ops.ones((2, 9, 2, 16), dtype))
+    found = set(ops.convert_to_numpy(ops.cast(product, "float32")).ravel().tolist())
+    assert found <= {1.0, 1.0 + unit}
+    return 1.0 in found
+
+
 @pytest.mark.parametrize(("dtype", "error"), [("bfloat16", 2**-6), ("float16", 2**-9)])
 @pytest.mark.parametrize("visible", ["inside", "outside"])
 def test_small_dtypes_have_a_softmax_and_sums_of_float32(visible, dtype, error):
@@ -168,7 +181,7 @@ def test_small_dtypes_have_a_softmax_and_sums_of_float32(visible, dtype, error):
         arguments = (query, key, value)
         attended, gradients = with_gradients(attend_small, arguments, upstream)
         # Half a unit in the last place of weights, of products and of their sum.
-        assert np.abs(attended - expected).max() < error
+        assert np.abs(attended - expected).max() < error * (2 if cuts_off(dtype) else 1)
         for gradient, gradient_wanted in zip(gradients, wanted, strict=True):
             # They come of twice as many products.
             assert_close(gradient, gradient_wanted, 2 * error)

@@ -9,6 +9,8 @@ from tests.layer_test_case import check_layer
 from tests.layers.counter_hash import naive_perturbation
 from tests.layers.random_tokens import random_tokens
 
+pytestmark = pytest.mark.optimized
+
 KEYS = np.array([[0, 3], [0, 4], [1, 3]], "int32")
 
 

@@ -1,11 +1,14 @@
 import keras
 import numpy as np
+import pytest
 from keras import ops
 
 from keras_rlr.layers import FeatureStandardization
 from tests.golden_weights import assert_close
 from tests.layer_test_case import check_layer
 from tests.layers.random_tokens import random_tokens
+
+pytestmark = pytest.mark.optimized
 
 
 def adapted(features, **arguments):

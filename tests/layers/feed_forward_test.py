@@ -7,6 +7,8 @@ from tests.layer_test_case import check_layer
 from tests.layers.naive_attention import project
 from tests.layers.random_tokens import random_tokens, with_random_weights
 
+pytestmark = pytest.mark.optimized
+
 
 def test_contract():
     check_layer(FeedForward(seed=0), random_tokens(2, 4, 5, 8), weights=4)

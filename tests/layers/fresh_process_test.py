@@ -5,10 +5,13 @@ import sys
 
 import keras
 import numpy as np
+import pytest
 from keras import ops
 
 from keras_rlr import layers
 from tests.layers.random_tokens import random_tokens
+
+pytestmark = pytest.mark.optimized
 
 LOADING = """
 import sys

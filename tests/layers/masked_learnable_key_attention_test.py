@@ -8,6 +8,8 @@ from tests.layer_test_case import check_layer
 from tests.layers.naive_attention import in_window, naive_attention
 from tests.layers.random_tokens import random_tokens, with_random_weights
 
+pytestmark = pytest.mark.optimized
+
 
 def test_contract():
     tokens, reference = random_tokens(2, 4, 5, 8), random_tokens(2, 4, 5, 8, seed=1)

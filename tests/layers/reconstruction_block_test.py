@@ -9,6 +9,8 @@ from tests.layer_test_case import check_layer
 from tests.layers.naive_attention import in_window, naive_attention, project
 from tests.layers.random_tokens import random_tokens, with_random_weights
 
+pytestmark = pytest.mark.optimized
+
 # Table 3 of the paper: what attends, with a residual or not, and each branch's factor.
 ROWS = {
     "cross-attention": (("cross",), False, (3.0,)),

@@ -8,6 +8,8 @@ from tests.golden_weights import assert_close
 from tests.layer_test_case import check_layer
 from tests.layers.random_tokens import random_tokens
 
+pytestmark = pytest.mark.optimized
+
 
 def test_contract():
     check_layer(SinePositionEncoding2D(), random_tokens(2, 3, 5, 8))

@@ -6,7 +6,7 @@ import pytest
 from keras import ops
 
 import keras_rlr
-from tests.tiny_model import IMAGE_SIZE, random_images, tiny_model
+from tests.tiny_model import IMAGE_SIZE, ONE_LEVEL, random_images, tiny_model
 
 IMAGES = random_images(6)
 
@@ -16,7 +16,8 @@ def model(request):
     attentions = (
         ("mlka", "lca") if request.param == "MLKA and LCA" else ("cross", "self")
     )
-    model = tiny_model(standardize_features=True, attentions=attentions, num_blocks=2)
+    options = {"attentions": attentions, "num_blocks": 2, **ONE_LEVEL}
+    model = tiny_model(standardize_features=True, **options)
     model.fit(IMAGES, epochs=1, verbose=0)
     named = {"image": IMAGES, "category": ["a"] * 4 + ["b"] * 2}
     with pytest.warns(UserWarning, match="a threshold of its own"):

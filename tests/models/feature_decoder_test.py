@@ -88,6 +88,7 @@ def test_saves_and_loads(decoder, tmp_path):
     assert again.get_config() == decoder.get_config()
 
 
+@pytest.mark.backend_independent
 @pytest.mark.parametrize(
     ("shapes", "size", "message"),
     [
@@ -108,5 +109,6 @@ def test_features_of_another_model_are_refused(decoder):
         decoder.decode(random_features()[::-1])
 
 
+@pytest.mark.backend_independent
 def test_is_public():
     assert "FeatureDecoder" in keras_rlr.__all__

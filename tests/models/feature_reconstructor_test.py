@@ -9,6 +9,8 @@ from benchmarks.naive import naive
 from keras_rlr import FeatureReconstructor, losses
 from tests.golden_weights import assert_close, load_golden_weights
 
+pytestmark = pytest.mark.optimized
+
 GRIDS = {"reconstructor_16x16": (16, 64, 5), "reconstructor_32x32": (32, 32, 7)}
 
 

@@ -9,6 +9,8 @@ import torch
 import keras_rlr
 from tests.golden_weights import assert_close
 
+pytestmark = pytest.mark.optimized
+
 GOLDEN = pathlib.Path(__file__).parents[1] / "golden" / "authors_checkpoint.pth.xz"
 SIDES = {1: 64, 2: 32, 3: 16}
 
@@ -87,6 +89,7 @@ def test_weights_of_half_precision_and_of_a_tuple_are_accepted(states, save):
     assert_close(kernel, expected.reshape(128, 120).T, tolerance=1e-3)
 
 
+@pytest.mark.backend_independent
 def test_a_backbone_with_other_channels_is_refused_with_those_that_fit(checkpoint):
     message = (
         r"have \[24, 48, 120\] channels, but 'efficientnet_b6' has \[40, 72, 200\] .*"
@@ -96,28 +99,33 @@ def test_a_backbone_with_other_channels_is_refused_with_those_that_fit(checkpoin
         load(checkpoint, backbone="efficientnet_b6")
 
 
+@pytest.mark.backend_independent
 def test_channels_of_no_backbone_are_refused(states, save):
     states[2]["ref_mca"] = states[2]["ref_mca"][..., :7]
     with pytest.raises(ValueError, match=r"\[7\] channels.* No backbone"):
         load(save(states[2:]))
 
 
+@pytest.mark.backend_independent
 def test_a_backbone_whose_channels_are_unknown_is_refused(checkpoint):
     with pytest.raises(ValueError, match="Expected one of efficientnet_b0"):
         load(checkpoint, backbone="resnet_50_imagenet")
 
 
+@pytest.mark.backend_independent
 def test_the_same_level_twice_is_refused(states, save):
     with pytest.raises(ValueError, match="position 1: a second level with 120"):
         load(save([states[2], states[2]]))
 
 
+@pytest.mark.backend_independent
 def test_levels_of_different_image_sizes_are_refused(states, save):
     states[2]["ref_mca"] = states[2]["ref_mca"][:, :64]
     with pytest.raises(ValueError, match="different image sizes"):
         load(save(states))
 
 
+@pytest.mark.backend_independent
 def test_tokens_that_are_no_square_are_refused(states, save):
     states[2]["ref_mca"] = states[2]["ref_mca"][:, :250]
     with pytest.raises(ValueError, match=r"found one of shape \(1, 250, 120\)"):
@@ -150,6 +158,7 @@ def remove_reference(state):
     del state["ref_mca"]
 
 
+@pytest.mark.backend_independent
 @pytest.mark.parametrize(
     "change, message",
     [
@@ -167,6 +176,7 @@ def test_weights_of_another_model_are_refused(states, save, change, message):
         load(save(states[2:]))
 
 
+@pytest.mark.backend_independent
 @pytest.mark.parametrize("kept", [0.0, 0.3, 0.999])
 def test_a_truncated_file_is_refused(checkpoint, tmp_path, kept):
     content = checkpoint.read_bytes()
@@ -176,6 +186,7 @@ def test_a_truncated_file_is_refused(checkpoint, tmp_path, kept):
         load(path)
 
 
+@pytest.mark.backend_independent
 def test_files_of_another_kind_are_refused(tmp_path):
     path = tmp_path / "other.pth"
     path.write_text("no checkpoint\n")
@@ -187,6 +198,7 @@ def test_files_of_another_kind_are_refused(tmp_path):
         load(path)
 
 
+@pytest.mark.backend_independent
 @pytest.mark.parametrize(
     "content, message",
     [
@@ -214,6 +226,7 @@ class Malicious:
         return os.mkdir, (self.folder,)
 
 
+@pytest.mark.backend_independent
 def test_a_file_with_code_in_it_is_refused_and_not_run(states, tmp_path):
     made = tmp_path / "made"
     path = tmp_path / "malicious.pth"
@@ -225,6 +238,7 @@ def test_a_file_with_code_in_it_is_refused_and_not_run(states, tmp_path):
     assert made.exists()
 
 
+@pytest.mark.backend_independent
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match="no checkpoint .*nothing.pth"):
         load(tmp_path / "nothing.pth")

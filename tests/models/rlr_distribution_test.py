@@ -23,10 +23,10 @@ if backend == "tensorflow":
     )
 import keras
 import keras_rlr
-from tests.tiny_model import fit_losses, random_images, tiny_model
+from tests.tiny_model import ONE_LEVEL, fit_losses, random_images, tiny_model
 
 images = random_images(7, 40, 40)
-options = {"standardize_features": True}
+options = {"standardize_features": True, **ONE_LEVEL}
 
 
 def run(model):

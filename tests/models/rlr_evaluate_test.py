@@ -8,7 +8,7 @@ import pytest
 
 from keras_rlr.metrics import functional
 from keras_rlr.models import running_figures
-from tests.tiny_model import IMAGE_SIZE, random_images, tiny_model
+from tests.tiny_model import IMAGE_SIZE, ONE_LEVEL, random_images, tiny_model
 
 KEYS = [
     *("loss", "image_auroc", "image_ap", "image_f1_max"),
@@ -114,7 +114,7 @@ def elements_of(categories):
 
 
 def test_categories_have_thresholds_of_their_own(tmp_path):
-    model = tiny_model()
+    model = tiny_model(**ONE_LEVEL)
     normal = elements_of(["a"] * 12 + ["b"] * 15 + ["c"] * 4)
     with pytest.warns(UserWarning, match="There are fewer of c: the"):
         threshold = model.calibrate(normal, false_positive_rate=0.1)

@@ -7,7 +7,15 @@ from keras import ops
 from scipy.ndimage import gaussian_filter
 
 import keras_rlr
-from tests.tiny_model import IMAGE_SIZE, fit_losses, random_images, tiny_model
+from tests.tiny_model import (
+    IMAGE_SIZE,
+    ONE_LEVEL,
+    fit_losses,
+    random_images,
+    restore,
+    snapshot,
+    tiny_model,
+)
 
 TABLE_3 = {
     "self-attention with residual": {"attentions": ("self",), "residual": True},
@@ -18,6 +26,21 @@ TABLE_3 = {
     "cross-attention and MLKA": {"attentions": ("cross", "mlka")},
     "MLKA and LCA": {"attentions": ("mlka", "lca")},
 }
+
+
+@pytest.fixture(scope="module")
+def only_model():
+    """One model for several tests: a backend traces or compiles it once."""
+    model = tiny_model()
+    return model, snapshot(model)
+
+
+@pytest.fixture
+def model(only_model):
+    """The model, as it was when it was new."""
+    model, state = only_model
+    restore(state)
+    return model
 
 
 def interpolate_aligned(values, size):
@@ -61,8 +84,7 @@ def test_map_and_score_follow_from_features_and_reconstructions(damping):
     np.testing.assert_allclose(outputs["anomaly_score"], scores, rtol=1e-5)
 
 
-def test_loss_is_the_sum_over_levels():
-    model = tiny_model()
+def test_loss_is_the_sum_over_levels(model):
     images = random_images(4)
     features = model.extract_features(images)
     rebuilt = model.reconstruct(features)
@@ -73,9 +95,8 @@ def test_loss_is_the_sum_over_levels():
     assert loss == pytest.approx(expected, rel=1e-5)
 
 
-def test_calling_the_model_is_predicting():
-    model = tiny_model()
-    images = random_images(2, 45, 60)
+def test_calling_the_model_is_predicting(model):
+    images = random_images(9, 45, 60)
     outputs = {
         k: ops.convert_to_numpy(ops.stop_gradient(v)) for k, v in model(images).items()
     }
@@ -93,7 +114,8 @@ def test_config_round_trip_has_the_same_settings():
 
 @pytest.mark.parametrize("row", TABLE_3)
 def test_every_row_of_table_3_trains(row):
-    model = tiny_model(**TABLE_3[row])
+    # All levels have the same blocks.
+    model = tiny_model(**ONE_LEVEL, **TABLE_3[row])
     losses = fit_losses(model, random_images(4), epochs=2, batch_size=2)
     assert losses[1] < losses[0]
 
@@ -128,6 +150,7 @@ def test_parameters_of_the_papers_levels(shape, hidden_dim, window, millions):
     assert model.count_params() / 1e6 == pytest.approx(millions, abs=0.005)
 
 
+@pytest.mark.backend_independent
 def test_presets_are_the_models_they_say():
     model = keras_rlr.RLR.from_preset("rlr_efficientnet_lite2", image_size=96)
     assert model.backbone_name == "efficientnet_lite2"
@@ -151,6 +174,7 @@ def test_presets_are_the_models_they_say():
     assert float(paper.optimizer.learning_rate) == pytest.approx(1e-4)
 
 
+@pytest.mark.backend_independent
 def test_a_preset_without_standardisation_has_the_papers_cosine():
     model = keras_rlr.RLR.from_preset(
         "rlr_efficientnet_lite2", image_size=96, standardize_features=False
@@ -158,8 +182,7 @@ def test_a_preset_without_standardisation_has_the_papers_cosine():
     assert model.cosine_damping == 0
 
 
-def test_threshold_survives_saving(tmp_path):
-    model = tiny_model()
+def test_threshold_survives_saving(model, tmp_path):
     assert model.threshold is None
     images = random_images(9)
     scores = np.sort(model.predict(images, verbose=0)["anomaly_score"])
@@ -176,8 +199,7 @@ def test_threshold_survives_saving(tmp_path):
     np.testing.assert_array_equal(alone, flags)
 
 
-def test_calibration_names_how_many_images_a_rate_needs():
-    model = tiny_model()
+def test_calibration_names_how_many_images_a_rate_needs(model):
     with pytest.raises(ValueError, match="needs at least 99 normal images.*Received 5"):
         model.calibrate(random_images(5), false_positive_rate=0.01)
     assert model.threshold is None

@@ -14,8 +14,8 @@ from keras_rlr.training import TrainingInterrupted, train
 
 SMALL = {
     "backbone": "efficientnet_lite2",
-    "levels": (3,),
-    "image_size": 96,
+    "levels": (1,),
+    "image_size": 48,
     "hidden_dims": (16,),
     "num_blocks": 1,
     "batch_size": 4,
@@ -189,7 +189,7 @@ def test_other_images_are_refused_when_resuming(run, data):
         ({"backbone": "resnet_9000"}, ValueError, "resnet_9000"),
         ({"preset": "rlr"}, ValueError, "Unknown preset 'rlr'"),
         ({"categories": ["screw"]}, ValueError, "has no category 'screw'"),
-        ({"image_size": 64}, ValueError, "window"),
+        ({"image_size": 40}, ValueError, "window"),
         ({"recipe": "quick"}, ValueError, "Unknown recipe 'quick'"),
     ],
 )
@@ -224,7 +224,7 @@ def test_settings_reach_the_model(data, tmp_path):
     }
     run = train(data, tmp_path / "run", epochs=1, calibration_fraction=0, **settings)
     model = run["model"]
-    assert (model.levels, model.hidden_dims, model.seed) == ((3,), (16,), 7)
+    assert (model.levels, model.hidden_dims, model.seed) == ((1,), (16,), 7)
     assert (model.noise_scale, model.standardize_features) == (0.5, False)
     # Damping is for standardised features.
     assert model.cosine_damping == 0

@@ -13,6 +13,7 @@ from keras_rlr.models.backbones import (
 from tests.models.backbones.user_model_test import make_model
 
 
+@pytest.mark.backend_independent
 @pytest.mark.parametrize(
     "name, suggestion",
     [
@@ -26,11 +27,13 @@ def test_an_unknown_name_is_refused_with_the_closest_ones(name, suggestion):
         create_backbone(name, levels=(1,), image_size=64, weights=None)
 
 
+@pytest.mark.backend_independent
 def test_what_is_neither_a_name_nor_a_model_is_refused():
     with pytest.raises(TypeError, match="name of a backbone or a Keras model"):
         create_backbone(6, levels=(1,), image_size=64)
 
 
+@pytest.mark.backend_independent
 @pytest.mark.parametrize("name", ["efficientnet_b0", "efficientnet_lite2"])
 @pytest.mark.parametrize(
     "arguments, message",
@@ -52,6 +55,7 @@ def test_levels_and_image_sizes_that_do_not_fit_are_refused(name, arguments, mes
         create_backbone(name, weights=None, **arguments)
 
 
+@pytest.mark.backend_independent
 def test_a_missing_weight_file_is_named(tmp_path):
     path = tmp_path / "nothing.h5"
     with pytest.raises(FileNotFoundError, match="no weights file .*nothing.h5"):

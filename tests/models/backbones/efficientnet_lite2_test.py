@@ -12,6 +12,8 @@ from tests.models.backbones.frozen import (
 )
 from tests.models.backbones.torch_efficientnet_lite2 import original_features
 
+pytestmark = pytest.mark.optimized
+
 
 @pytest.fixture(scope="module")
 def backbone():
