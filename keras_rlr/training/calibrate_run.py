@@ -4,6 +4,7 @@ from pathlib import Path
 from keras_rlr.datasets import FolderDataset, account_for_images, read_image
 from keras_rlr.datasets.image_files import SUFFIXES_IN_WORDS, check_folder
 from keras_rlr.datasets.layouts import UnknownLayoutError
+from keras_rlr.datasets.reason import Reason
 from keras_rlr.models.save_model import save_checkpoint, save_without_optimizer
 from keras_rlr.training.hold_out import hold_out
 from keras_rlr.training.run_folder import RunFolder
@@ -85,6 +86,11 @@ def _normal_images(data):
         account = account_for_images(data)
         if left_out := account.left_out.summary():
             warnings.warn(left_out, stacklevel=4)
+        if Reason.MASK in account.left_out.by_reason:
+            raise ValueError(
+                f"'{data}' is not a folder of normal images alone: it has masks, "
+                "and so anomalous images too. Name the folder of the normal ones."
+            ) from None
         images = account.images
         for image in images:
             for part in image.relative_to(data).parts[:-1]:
