@@ -71,6 +71,10 @@ def main():
     if not (chosen.model / "saved_model.pb").is_file():
         parser.error(f"{chosen.model} is no folder of a SavedModel")
     paths = find_images(chosen.images)
+    others = [p for p in chosen.images.rglob("*") if p.is_file() and not is_image(p)]
+    if others:
+        names = ", ".join(sorted(path.name for path in others)[:3])
+        print(f"{len(others)} other files are left out: {names} …", file=sys.stderr)
     if not paths:
         parser.error(f"there are no images (.png, .jpg, .bmp) in {chosen.images}")
     failed = 0

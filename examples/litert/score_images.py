@@ -49,6 +49,10 @@ def main():
     if chosen.images.is_dir():
         files = sorted(chosen.images.rglob("*"))
         paths = [path for path in files if path.suffix.lower() in SUFFIXES]
+        others = [path.name for path in files if path.is_file() and path not in paths]
+        if others:
+            names = ", ".join(others[:3])
+            print(f"{len(others)} other files are left out: {names} …", file=sys.stderr)
     rows = csv.writer(sys.stdout, lineterminator="\n")
     rows.writerow(["path", "anomaly_score", "is_anomalous", "milliseconds", "error"])
     for path in paths:

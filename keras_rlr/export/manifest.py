@@ -31,6 +31,11 @@ def describe_export(model, format, quantize, model_version, categories, evaluati
     inputs = {"image": {**image, "resize": "bilinear, antialiased, aspect not kept"}}
     if format == "saved_model":
         inputs = _saved_model_inputs()
+        if model.threshold is not None and model.thresholds.by_category:
+            inputs["decide"] = {
+                "anomaly_score": {"dtype": "float32", "shape": ["batch"]},
+                "category": {"dtype": "string", "shape": ["batch"]},
+            }
     return {
         "manifest_version": VERSION,
         "format": format,

@@ -21,8 +21,8 @@ def write_saved_model(model, path, description):
     # and as TensorFlow's. Untracked, those that the functions use are written.
     archive = keras.export.ExportArchive()
     functions = serving_functions(model, description)
-    for name, (function, signature) in functions.items():
-        archive.add_endpoint(name, function, input_signature=[signature])
+    for name, (function, *signature) in functions.items():
+        archive.add_endpoint(name, function, input_signature=signature)
     archive.write_out(str(path), verbose=False)
 
 

@@ -14,14 +14,15 @@ def serving_functions(model, description):
             names.
 
     Returns:
-        Dict of name to (function, input signature). Outputs are dicts: "anomaly_map"
+        Dict of name to (function, *input signatures). Outputs are dicts: "anomaly_map"
         float32 (batch, S, S), "anomaly_score" float32 (batch,) and, of a calibrated
-        model, "is_anomalous" bool (batch,).
+        model, "is_anomalous" bool (batch,). A model with thresholds of categories has
+        "decide" too, which takes scores and categories.
     """
     threshold = model.threshold
     size = model.image_size
 
-    def decide(score):
+    def decide(score, threshold=threshold):
         # A score that is NaN is never normal. TensorFlow would make "greater or equal"
         # of "not less", which differ in this.
         return (score >= threshold) | tf.math.is_nan(score)
@@ -81,7 +82,13 @@ def serving_functions(model, description):
             ),
         }
 
-    return {
+    def decide_by_category(anomaly_score, category):
+        chosen = tf.fill(tf.shape(anomaly_score), tf.constant(threshold, tf.float32))
+        for name, own in model.thresholds.by_category.items():
+            chosen = tf.where(category == name, tf.constant(own, tf.float32), chosen)
+        return {"is_anomalous": decide(anomaly_score, chosen), "threshold": chosen}
+
+    functions = {
         "serving_default": (infer, tf.TensorSpec(pixels, tf.uint8, "image")),
         "serve_float": (infer, tf.TensorSpec(pixels, tf.float32, "image")),
         "serve_bytes": (
@@ -91,3 +98,10 @@ def serving_functions(model, description):
         "score_only": (score_only, tf.TensorSpec(pixels, tf.uint8, "image")),
         "info": (info, tf.TensorSpec((None,), tf.string, "request")),
     }
+    if threshold is not None and model.thresholds.by_category:
+        functions["decide"] = (
+            decide_by_category,
+            tf.TensorSpec((None,), tf.float32, "anomaly_score"),
+            tf.TensorSpec((None,), tf.string, "category"),
+        )
+    return functions

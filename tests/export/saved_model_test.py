@@ -131,6 +131,33 @@ def test_a_score_that_is_nan_has_a_status_and_is_never_normal():
         assert outputs["is_anomalous"].numpy().tolist() == [True, False, True]
 
 
+def test_categories_are_decided_by_their_own_thresholds(tmp_path):
+    model = tiny_model()
+    images = random_images(6, seed=8)
+    scores = model.predict(images, verbose=0)["anomaly_score"]
+    low, middle, high = np.sort(scores)[[0, 2, 4]] * 1.0001
+    model.thresholds.threshold_weight.assign(middle)
+    model.thresholds._by_category = (("cable", float(high)), ("wood ✓", float(low)))
+    model.export(tmp_path / "1", images=images)
+    decide = tf.saved_model.load(str(tmp_path / "1")).signatures["decide"]
+    for category in ("cable", "wood ✓", "screw", ""):
+        found = decide(
+            anomaly_score=tf.constant(scores), category=tf.constant([category] * 6)
+        )
+        named = [{"image": image, "category": category} for image in images]
+        expected = model.predict(named, verbose=0)["is_anomalous"]
+        np.testing.assert_array_equal(found["is_anomalous"], expected)
+        np.testing.assert_array_equal(
+            found["threshold"], np.float32([model.thresholds.of(category)] * 6)
+        )
+    unknown = decide(
+        anomaly_score=tf.constant([np.nan]), category=tf.constant(["cable"])
+    )
+    assert unknown["is_anomalous"].numpy().all()
+    manifest = json.loads((tmp_path / "1" / "manifest.json").read_text())
+    assert set(manifest["inputs"]["decide"]) == {"anomaly_score", "category"}
+
+
 def test_batches_of_none(signatures):
     for name, inputs in {
         "serving_default": {"image": tf.zeros((0, 30, 40, 3), tf.uint8)},
