@@ -14,6 +14,7 @@ from PIL import Image
 from tensorflow.core.protobuf import saved_model_pb2
 
 from keras_rlr.export.serving_functions import serving_functions
+from keras_rlr.models.decision_thresholds import DecisionThresholds
 from tests.tiny_model import IMAGE_SIZE, random_images, tiny_model
 
 pytestmark = pytest.mark.backend_independent
@@ -102,6 +103,8 @@ class NanOfBlack:
     """Stands in for a model whose score of a black image overflows."""
 
     threshold = 0.5
+    bit_depth = None
+    thresholds = DecisionThresholds()
     image_size = IMAGE_SIZE
 
     def __call__(self, images):
