@@ -17,11 +17,8 @@ def portable_model(model):
     size = model.image_size
     image = keras.Input((size, size, 3), dtype="float32", name="image")
     outputs = dict(model(image))
-    # OpenVINO's maximum leaves NaN out: of a map of NaN it is the least of all numbers.
-    mean = ops.mean(outputs["anomaly_map"], axis=(1, 2))
-    score = ops.where(ops.isnan(mean), mean, outputs["anomaly_score"])
-    outputs["anomaly_score"] = score
     if model.threshold is not None:
+        score = outputs["anomaly_score"]
         # A score that is NaN is never normal. TensorFlow would make "greater or equal"
         # of "not less", which differ in this.
         outputs["is_anomalous"] = ops.logical_or(

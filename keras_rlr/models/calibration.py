@@ -21,9 +21,11 @@ def decide(scores, thresholds):
 
     Returns:
         Boolean array: True where a score reaches its threshold, both as float32, and
-        where a score is NaN. An image that could not be scored is never called normal.
+        where a score is no finite number. An image that could not be scored is never
+        called normal.
     """
-    return ~(np.asarray(scores, "float32") < np.asarray(thresholds, "float32"))
+    scores = np.asarray(scores, "float32")
+    return ~((scores < np.asarray(thresholds, "float32")) & np.isfinite(scores))
 
 
 def refuse_not_finite(scores, purpose):

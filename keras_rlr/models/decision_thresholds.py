@@ -67,14 +67,14 @@ class DecisionThresholds(keras.layers.Layer):
             categories: List of n names; None where unknown.
 
         Returns:
-            Boolean array (n,); True where a score is NaN, with a warning.
+            Boolean array (n,); True where a score is no finite number, with a warning.
         """
-        unknown = int(np.isnan(scores).sum())
+        unknown = int((~np.isfinite(scores)).sum())
         if unknown:
             warnings.warn(
-                f"{unknown} of {len(scores)} anomaly scores are NaN; these images are "
-                "called anomalous, because nothing is known of them. The model's "
-                "training diverged, or its numbers overflow in this precision.",
+                f"{unknown} of {len(scores)} anomaly scores are NaN or infinite; these "
+                "images are called anomalous, because nothing is known of them. The "
+                "model's training diverged, or its numbers overflow in this precision.",
                 stacklevel=3,
             )
         return decide(scores, [self.of(name) for name in categories])

@@ -1,5 +1,7 @@
+import keras
 import numpy as np
 import pytest
+from keras import ops
 from scipy.ndimage import gaussian_filter
 
 from keras_rlr.layers import AnomalyScore
@@ -39,3 +41,15 @@ def test_equals_scipy(size, sigma):
 def test_a_negative_sigma_is_refused(sigma):
     with pytest.raises(ValueError, match="`sigma` must be at least 0"):
         AnomalyScore(sigma)
+
+
+def test_of_a_map_with_nan_it_is_nan():
+    maps = np.ones((3, 16, 16), "float32")
+    maps[0] = np.nan
+    maps[1, 3, 4] = np.nan
+    for sigma in (0.0, 4.0):
+        layer = AnomalyScore(sigma=sigma)
+        model = keras.Sequential([keras.Input((16, 16)), layer])
+        for scores in (layer(maps), model.predict(maps, verbose=0)):
+            scores = ops.convert_to_numpy(scores)
+            assert np.isnan(scores).tolist() == [True, True, False]

@@ -33,8 +33,8 @@ def test_the_score_that_sets_a_threshold_is_below_it_whatever_its_rounding(
 
 
 def test_a_score_that_is_no_number_is_never_normal():
-    scores = np.array([0.1, np.nan, 0.5, 0.7, np.inf], "float32")
-    assert decide(scores, 0.5).tolist() == [False, True, True, True, True]
+    scores = np.array([0.1, np.nan, 0.5, 0.7, np.inf, -np.inf], "float32")
+    assert decide(scores, 0.5).tolist() == [False, True, True, True, True, True]
     assert decide(np.float32("nan"), 0.5)
 
 

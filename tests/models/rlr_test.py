@@ -188,7 +188,8 @@ def test_threshold_survives_saving(model, tmp_path):
     scores = np.sort(model.predict(images, verbose=0)["anomaly_score"])
     # ⌈10 · 0.8⌉ = 8: the eighth smallest, and a ten-thousandth more.
     threshold = model.calibrate(images, false_positive_rate=0.2)
-    assert threshold == pytest.approx(1.0001 * scores[7], rel=1e-6) > scores[7]
+    assert threshold == pytest.approx(1.0001 * scores[7], rel=1e-6)
+    assert threshold > scores[7]
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
     assert loaded.threshold == threshold
