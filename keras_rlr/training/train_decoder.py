@@ -111,6 +111,8 @@ def train_decoder(
         warmup_target=_LEARNING_RATE,
         warmup_steps=warmup,
     )
+    # TensorFlow traces a step twice that makes variables.
+    decoder.optimizer.build(decoder.trainable_variables)
     decoder.fit(pairs, epochs=epochs, verbose=0, callbacks=[StopAtNan(), *callbacks])
     # What is saved is for use: a plain rate, and no schedule.
     decoder.compile(keras.optimizers.Adam(1e-3, name="adam"), error_in_decibels)

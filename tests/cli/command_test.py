@@ -156,6 +156,7 @@ def test_predict_writes_scores_and_overlays(trained, data, tmp_path):
     assert (output / "overlays" / "a.png").exists()
 
 
+@pytest.mark.backend_independent
 def test_predict_decides_as_evaluate_does(trained, data, tmp_path):
     folder = shutil.copytree(trained[-1], tmp_path / "run")
     model = keras.saving.load_model(folder / "model.keras")
@@ -195,6 +196,7 @@ def test_predict_decides_as_evaluate_does(trained, data, tmp_path):
     assert "knows no category 'screw'. It knows: gear, wood." in result.stderr
 
 
+@pytest.mark.backend_independent
 def test_predict_that_is_terminated_keeps_what_was_done(trained, data, tmp_path):
     images = tmp_path / "images"
     images.mkdir()

@@ -29,6 +29,8 @@ def case(request, golden):
 def train(model, optimizer, features, steps):
     """Plain Adam steps through Keras' own trainer; returns the loss before each."""
     model.compile(optimizer=optimizer, loss=losses.ReconstructionLoss())
+    # TensorFlow traces a step twice that makes variables.
+    optimizer.build(model.trainable_variables)
     return [float(model.train_on_batch(features, features)) for _ in range(steps)]
 
 
