@@ -26,7 +26,7 @@ class ValueRanges:
     uint16, if neither one before nor one of their batch exceeds 255: 8-bit images in
     16 bits. Warned of once a pass: uint16 images none of which exceeds 4095 (12 bits),
     8-bit images none of which exceeds 15, and images of the values 0 and 1 alone, as
-    masks are. Images of a single value, black ones say, are never spoken of.
+    masks are. Images of a single whole value, black ones say, are never spoken of.
 
     Args:
         bit_depth: Bits that a value of uint16 images has, or None where it is not
@@ -139,14 +139,15 @@ class ValueRanges:
                 "of 0-255. Scale it, or give images of 16 bits, or of 9 to 15 with "
                 "`bit_depth`, as uint16 (images.astype('uint16'))."
             )
-        if lowest != highest and highest <= 1 + _OVERSHOOT:
+        one_whole_value = lowest == highest == np.floor(lowest)
+        if highest <= 1 + _OVERSHOOT and not one_whole_value:
             self._check_unit_range(image, name, highest)
 
     def _check_unit_range(self, image, name, highest):
         values = np.unique(_colours(image).astype("float32"))
         if np.array_equal(values, [0, 1]):
             self._of_two_values += 1
-        elif len(values) > _FEW_VALUES and np.any(values != np.floor(values)):
+        elif not 1 < len(values) <= _FEW_VALUES and np.any(values != np.floor(values)):
             raise ValueError(
                 f"Received {name} of {image.dtype} with a maximum of {highest:.3g}: it "
                 "seems to be scaled to 0-1. The model normalises by itself: give it "

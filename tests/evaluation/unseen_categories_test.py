@@ -104,7 +104,8 @@ class PassOn(StandInModel):
     """Looks at the images as a model does."""
 
     def predict(self, images, batch_size, verbose):
-        images.value_ranges.check(list(images), ["an image"] * len(images))
+        pixels = [element["image"] for element in images]
+        images.value_ranges.check(pixels, ["an image"] * len(images))
         output = super().predict(images, batch_size, verbose)
         assert not math.isnan(output["anomaly_score"].sum())
         return output
