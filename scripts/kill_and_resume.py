@@ -59,7 +59,8 @@ def weights(run):
 def state(run):
     """What a killed training had come to, in words."""
     if (run / "history.csv").exists():
-        return f"in epoch {len((run / 'history.csv').read_text().splitlines())}"
+        epochs = len((run / "history.csv").read_text().splitlines()) - 1
+        return f"after {epochs} epochs"
     if (run / "checkpoint.keras").exists():
         return "in epoch 1"
     cache = run.with_name(f"{run.name}-cache")

@@ -15,7 +15,7 @@ from tests.tiny_model import ONE_LEVEL, random_images, tiny_model
 
 ROOT = Path(__file__).parents[2]
 
-pytestmark = pytest.mark.backend_independent
+pytestmark = [pytest.mark.backend_independent, pytest.mark.needs_tensorflow]
 
 
 @pytest.fixture(scope="module")

@@ -25,7 +25,7 @@ from tensorflow_serving.config import model_server_config_pb2
 
 from tests.tiny_model import IMAGE_SIZE, ONE_LEVEL, random_images, tiny_model
 
-pytestmark = pytest.mark.backend_independent
+pytestmark = [pytest.mark.backend_independent, pytest.mark.needs_tensorflow]
 EXAMPLES = Path(__file__).parents[2] / "examples"
 IMAGES = 18  # one more than a request takes, with the broken one among them
 

@@ -13,7 +13,7 @@ from keras_rlr.export.decode_images import OK, REFUSED, UNDECODABLE, decode_imag
 from keras_rlr.inputs.images import to_square_rgb
 from tests.tiny_model import random_images
 
-pytestmark = pytest.mark.backend_independent
+pytestmark = [pytest.mark.backend_independent, pytest.mark.needs_tensorflow]
 
 SIZE = 24
 PICTURE = Image.fromarray(random_images(1, 50, 37)[0])

@@ -17,6 +17,8 @@ from keras_rlr.layers import windowed_attention
 from tests.export.run_alone import run_alone
 from tests.tiny_model import IMAGE_SIZE, ONE_LEVEL, random_images, tiny_model
 
+pytestmark = pytest.mark.needs_tensorflow
+
 SUFFIXES = {"litert": ".tflite", "onnx": ".onnx", "openvino": ".xml"}
 
 

@@ -5,7 +5,7 @@ import pytest
 from keras_rlr.export.in_tensorflow import write_in_tensorflow
 from tests.tiny_model import random_images, tiny_model
 
-pytestmark = pytest.mark.backend_independent
+pytestmark = [pytest.mark.backend_independent, pytest.mark.needs_tensorflow]
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from keras_rlr.export.serving_functions import serving_functions
 from keras_rlr.models.decision_thresholds import DecisionThresholds
 from tests.tiny_model import IMAGE_SIZE, random_images, tiny_model
 
-pytestmark = pytest.mark.backend_independent
+pytestmark = [pytest.mark.backend_independent, pytest.mark.needs_tensorflow]
 
 SIGNATURES = {"serving_default", "serve_float", "serve_bytes", "score_only", "info"}
 

@@ -225,6 +225,7 @@ def test_mixed_precision_trains_close_to_float32(model):
 
 
 @pytest.mark.backend_independent
+@pytest.mark.needs_tensorflow
 def test_xla_has_the_losses_and_maps_of_ops_one_by_one(monkeypatch):
     """What Keras picks on TensorFlow with a GPU, where attention takes many blocks."""
     monkeypatch.setattr(blockwise_attention, "_BLOCK_SCORES", 2**16)
