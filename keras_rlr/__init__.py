@@ -7,13 +7,13 @@ from keras_rlr.backend_choice import choose_backend
 choose_backend()
 
 from keras_rlr import layers, losses, metrics  # noqa: E402
-from keras_rlr.models.feature_cache import FeatureCache  # noqa: E402
-from keras_rlr.models.feature_decoder import FeatureDecoder  # noqa: E402
-from keras_rlr.models.feature_reconstructor import FeatureReconstructor  # noqa: E402
-from keras_rlr.models.import_torch_checkpoint import (  # noqa: E402
+from keras_rlr.detectors.feature_cache import FeatureCache  # noqa: E402
+from keras_rlr.detectors.feature_decoder import FeatureDecoder  # noqa: E402
+from keras_rlr.methods.rlr.feature_reconstructor import FeatureReconstructor  # noqa: E402
+from keras_rlr.methods.rlr.import_torch_checkpoint import (  # noqa: E402
     import_torch_checkpoint,
 )
-from keras_rlr.models.rlr import RLR  # noqa: E402
+from keras_rlr.methods.rlr.rlr import RLR  # noqa: E402
 
 __version__ = "0.1.0"
 

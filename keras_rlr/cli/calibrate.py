@@ -34,7 +34,7 @@ def command(model, data, false_positive_rate, bit_depth, as_json):
     images enough. --bit-depth is stored too, because the threshold is for it.
     """
     start_backend()
-    from keras_rlr.models.loading import saved_model_path
+    from keras_rlr.detectors.loading import saved_model_path
     from keras_rlr.training.calibrate_run import calibrate_run
 
     detector = load_run(model, bit_depth)

@@ -127,8 +127,8 @@ def load_decoder(path, place, model, required=False):
     """
     import keras
 
-    from keras_rlr.models.feature_decoder import FeatureDecoder
-    from keras_rlr.models.features_fingerprint import features_fingerprint
+    from keras_rlr.detectors.feature_decoder import FeatureDecoder
+    from keras_rlr.detectors.features_fingerprint import features_fingerprint
 
     file = Path(path) if path else decoder_path(place)
     if not file.is_file():

@@ -145,8 +145,8 @@ def _train(location, output, categories, preset, bit_depth, protocol):
             "it by --train, or name a model with --model."
         )
     from keras_rlr.cli.progress import training_progress
-    from keras_rlr.evaluation.best_on_test_set import BestOnTestSet
     from keras_rlr.training import train
+    from keras_rlr.training.best_on_test_set import BestOnTestSet
 
     click.echo(f"Training first: {words}", err=True)
     progress = training_progress()
@@ -170,7 +170,7 @@ def _train(location, output, categories, preset, bit_depth, protocol):
 def _load(place, protocol, bit_depth, run):
     """Pairs of the models that are measured and the epochs they are of."""
     if protocol == "best-on-test-set":
-        from keras_rlr.evaluation.best_on_test_set import FOLDER, load_best
+        from keras_rlr.training.best_on_test_set import FOLDER, load_best
 
         models = load_best(_beside(place) / FOLDER)
     else:
@@ -186,9 +186,9 @@ def _load(place, protocol, bit_depth, run):
 
 def _measure(models, test, batch_size, map_size):
     from keras_rlr.cli.progress import image_progress
-    from keras_rlr.evaluation.best_on_test_set import merge_best
     from keras_rlr.evaluation.evaluate_model import measure
     from keras_rlr.evaluation.test_predictions import predict_test_set
+    from keras_rlr.training.best_on_test_set import merge_best
 
     options = {"batch_size": batch_size, "original_size": map_size == "original"}
     results = []

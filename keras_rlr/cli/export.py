@@ -89,7 +89,7 @@ def _images(data, config):
 
 def _evaluation(place, detector):
     """The figures of `keras-rlr evaluate`, if they are of this model."""
-    from keras_rlr.models.weights_version import weights_version
+    from keras_rlr.detectors.weights_version import weights_version
 
     folder = place if place.is_dir() else place.parent
     file = folder / "evaluation" / "metrics.json"

@@ -33,7 +33,7 @@ def command(checkpoint, output, backbone, backbone_weights):
         raise FileExistsError(f"'{output}' exists. Choose another --output.")
     start_backend()
     import keras_rlr
-    from keras_rlr.models.save_model import save_without_optimizer
+    from keras_rlr.detectors.save_model import save_without_optimizer
 
     weights = None if backbone_weights == "none" else backbone_weights
     model = keras_rlr.import_torch_checkpoint(checkpoint, backbone, weights)

@@ -22,8 +22,8 @@ def command(model, as_json):
 
 
 def _environment():
-    from keras_rlr.models.environment import describe_environment
-    from keras_rlr.models.presets import PRESETS
+    from keras_rlr.environment import describe_environment
+    from keras_rlr.methods.rlr.presets import PRESETS
 
     facts = describe_environment()
     facts["installed_backends"] = installed_backends()
@@ -38,7 +38,7 @@ def _environment():
 
 
 def _model(model):
-    from keras_rlr.models.describe_model import describe_model
+    from keras_rlr.detectors.describe_model import describe_model
 
     parameters = {"feature_extractor": model.feature_extractor.count_params()}
     for level, reconstructor in zip(model.levels, model.reconstructors, strict=True):

@@ -12,7 +12,7 @@ def load_run(location, bit_depth=None):
         FileNotFoundError: If there is none.
         ValueError: If the file is no model of this package.
     """
-    from keras_rlr.models.loading import load_model, saved_model_path
+    from keras_rlr.detectors.loading import load_model, saved_model_path
 
     if not Path(location).exists():
         raise FileNotFoundError(

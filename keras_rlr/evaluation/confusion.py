@@ -1,4 +1,4 @@
-from keras_rlr.models.calibration import decide
+from keras_rlr.detectors.calibration import decide
 
 COUNTS = ("true_positive", "false_negative", "false_positive", "true_negative")
 

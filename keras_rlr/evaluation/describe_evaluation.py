@@ -1,7 +1,7 @@
+from keras_rlr.detectors.describe_model import describe_model
+from keras_rlr.detectors.weights_version import weights_version
+from keras_rlr.environment import describe_environment
 from keras_rlr.evaluation.confusion import confusion
-from keras_rlr.models.describe_model import describe_model
-from keras_rlr.models.environment import describe_environment
-from keras_rlr.models.weights_version import weights_version
 
 _LAST_EPOCH = (
     "The model is that of the last epoch: nothing was selected on the test set."

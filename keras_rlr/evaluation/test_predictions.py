@@ -3,13 +3,13 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from keras_rlr.datasets.mask_check import MaskCheck
+from keras_rlr.detectors.calibration import refuse_not_finite
 from keras_rlr.evaluation.predict_batch import predict_batch
 from keras_rlr.inputs.image_source import ImageSource
 from keras_rlr.inputs.labels import label_of
 from keras_rlr.inputs.masks import to_square_mask
 from keras_rlr.inputs.prediction_batches import category_name
 from keras_rlr.inputs.value_ranges import ValueRanges
-from keras_rlr.models.calibration import refuse_not_finite
 
 
 @dataclass

@@ -2,8 +2,8 @@
 
 import tensorflow as tf
 
+from keras_rlr.detectors.preprocessor import resize_weights_in_graph
 from keras_rlr.export.exif_orientation import exif_orientation
-from keras_rlr.models.preprocessor import resize_weights_in_graph
 
 # The last is said of the score of an image that was decoded.
 OK, UNDECODABLE, REFUSED, NOT_FINITE = 0, 1, 2, 3

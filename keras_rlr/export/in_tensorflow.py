@@ -34,7 +34,7 @@ def write_in_tensorflow(model, folder, images, request):
         FloatingPointError: If the model's scores are not finite numbers.
         RuntimeError: If the process fails otherwise; its last words are quoted.
     """
-    from keras_rlr.models.save_model import save_without_optimizer
+    from keras_rlr.detectors.save_model import save_without_optimizer
 
     if importlib.util.find_spec("tensorflow") is None:
         raise ImportError(
@@ -75,8 +75,8 @@ def write_in_tensorflow(model, folder, images, request):
 
 def main(work):
     """Reads the request in a folder, and leaves the answer there."""
+    from keras_rlr.detectors.loading import load_model
     from keras_rlr.export.write_export import write_export
-    from keras_rlr.models.loading import load_model
 
     request = json.loads((work / "request.json").read_text(encoding="utf-8"))
     folder = Path(request.pop("folder"))

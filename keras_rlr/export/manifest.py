@@ -3,8 +3,8 @@
 import hashlib
 import json
 
-from keras_rlr.models.describe_model import describe_model
-from keras_rlr.models.environment import describe_environment
+from keras_rlr.detectors.describe_model import describe_model
+from keras_rlr.environment import describe_environment
 
 VERSION = 1
 
@@ -16,7 +16,7 @@ def describe_export(model, format, quantize, model_version, categories, evaluati
         model: An `RLR` model.
         format: Name of the format.
         quantize: Kind of quantisation, or None.
-        model_version: See `keras_rlr.models.weights_version`.
+        model_version: See `keras_rlr.detectors.weights_version`.
         categories: Names of what it was trained on.
         evaluation: Figures of the model, or None if it was not evaluated.
     """

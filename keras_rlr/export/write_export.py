@@ -5,14 +5,14 @@ import importlib
 
 import numpy as np
 
+from keras_rlr.detectors.calibration import refuse_not_finite
+from keras_rlr.detectors.weights_version import weights_version
 from keras_rlr.export.compare import TOLERANCES, compare
 from keras_rlr.export.decode_images import LONGEST_SIDE, MOST_PIXELS
 from keras_rlr.export.manifest import describe_export, describe_files, manifest_text
 from keras_rlr.export.sample_images import sample_images
 from keras_rlr.inputs.images import to_square_rgb
-from keras_rlr.models.calibration import refuse_not_finite
-from keras_rlr.models.compact_copy import compact_copy
-from keras_rlr.models.weights_version import weights_version
+from keras_rlr.methods.rlr.compact_copy import compact_copy
 
 _COMPARED = 8
 # Exports compute in float32, whatever the model was trained in.

@@ -5,7 +5,7 @@ from keras_rlr.datasets import FolderDataset, account_for_images, read_image
 from keras_rlr.datasets.image_files import SUFFIXES_IN_WORDS, check_folder
 from keras_rlr.datasets.layouts import UnknownLayoutError
 from keras_rlr.datasets.reason import Reason
-from keras_rlr.models.save_model import save_checkpoint, save_without_optimizer
+from keras_rlr.detectors.save_model import save_checkpoint, save_without_optimizer
 from keras_rlr.training.hold_out import hold_out
 from keras_rlr.training.run_folder import RunFolder
 from keras_rlr.training.run_images import TRAINING, content_hashes, read_run_images

@@ -2,7 +2,7 @@ import time
 
 import keras
 
-from keras_rlr.models.save_model import save_checkpoint
+from keras_rlr.detectors.save_model import save_checkpoint
 
 
 class Checkpointing(keras.callbacks.Callback):

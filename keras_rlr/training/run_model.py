@@ -1,7 +1,7 @@
 """The model of a run, made from its settings or from its checkpoint."""
 
-from keras_rlr.models.presets import preset_for
-from keras_rlr.models.rlr import RLR
+from keras_rlr.methods.rlr.presets import preset_for
+from keras_rlr.methods.rlr.rlr import RLR
 
 # Settings of the run that are no arguments of the model.
 _OF_THE_RUN = {

@@ -3,10 +3,10 @@ import warnings
 from pathlib import Path
 
 from keras_rlr.datasets import FolderDataset
-from keras_rlr.models.describe_model import describe_model
-from keras_rlr.models.environment import describe_environment
-from keras_rlr.models.feature_cache import FeatureCache
-from keras_rlr.models.save_model import save_without_optimizer
+from keras_rlr.detectors.describe_model import describe_model
+from keras_rlr.detectors.feature_cache import FeatureCache
+from keras_rlr.detectors.save_model import save_without_optimizer
+from keras_rlr.environment import describe_environment
 from keras_rlr.training.checkpointing import Checkpointing
 from keras_rlr.training.default_feature_cache import default_feature_cache
 from keras_rlr.training.hold_out import hold_out

@@ -4,13 +4,13 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_rlr.detectors.feature_cache import FeatureCache
+from keras_rlr.detectors.feature_decoder import FeatureDecoder, error_in_decibels
+from keras_rlr.detectors.features_fingerprint import features_fingerprint
+from keras_rlr.detectors.training_callbacks import StopAtNan
 from keras_rlr.inputs.cached_batches import split_levels
 from keras_rlr.inputs.image_source import ImageSource, shuffled_order
 from keras_rlr.inputs.images import to_square_rgb
-from keras_rlr.models.feature_cache import FeatureCache
-from keras_rlr.models.feature_decoder import FeatureDecoder, error_in_decibels
-from keras_rlr.models.features_fingerprint import features_fingerprint
-from keras_rlr.models.training_callbacks import StopAtNan
 from keras_rlr.training.default_feature_cache import default_feature_cache
 
 _BATCH = 8

@@ -8,7 +8,7 @@ import tarfile
 import pytest
 
 from keras_rlr.datasets import catalogue
-from keras_rlr.models import recipe
+from keras_rlr.methods.rlr import recipe
 from tests.datasets.layouts.write_files import write_image, write_mask, write_visa
 from tests.datasets.local_server import serving
 from tests.run_command import run

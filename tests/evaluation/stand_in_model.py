@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from keras_rlr.models.decision_thresholds import DecisionThresholds
+from keras_rlr.detectors.decision_thresholds import DecisionThresholds
 
 
 class StandInModel:

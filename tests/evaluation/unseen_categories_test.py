@@ -8,9 +8,9 @@ import warnings
 import pytest
 
 from keras_rlr.evaluation import evaluate_model
-from keras_rlr.evaluation.best_on_test_set import merge_best
 from keras_rlr.evaluation.report.tables import results_table, row_titles
 from keras_rlr.evaluation.result_file import evaluation_as_csv
+from keras_rlr.training.best_on_test_set import merge_best
 from tests.evaluation.evaluate_model_test import SIZE, noisy_elements
 from tests.evaluation.stand_in_model import StandInModel
 

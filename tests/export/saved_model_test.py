@@ -13,8 +13,8 @@ import tensorflow as tf
 from PIL import Image
 from tensorflow.core.protobuf import saved_model_pb2
 
+from keras_rlr.detectors.decision_thresholds import DecisionThresholds
 from keras_rlr.export.serving_functions import serving_functions
-from keras_rlr.models.decision_thresholds import DecisionThresholds
 from tests.tiny_model import IMAGE_SIZE, random_images, tiny_model
 
 pytestmark = [pytest.mark.backend_independent, pytest.mark.needs_tensorflow]

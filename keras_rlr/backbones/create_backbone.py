@@ -1,0 +1,140 @@
+"""The one way to a backbone."""
+
+import contextlib
+import difflib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import keras
+
+from keras_rlr.backbones.backbone import Backbone
+from keras_rlr.backbones.catalogue import CHANNELS, STRIDES
+from keras_rlr.backbones.checks import check_image_size, check_levels
+from keras_rlr.backbones.efficientnet_lite2 import create_efficientnet_lite2
+from keras_rlr.backbones.keras_applications import create_keras_applications
+from keras_rlr.backbones.keras_hub import (
+    create_keras_hub,
+    import_keras_hub,
+    is_preset_location,
+)
+from keras_rlr.backbones.user_model import create_user_model
+
+
+def create_backbone(
+    backbone: str | keras.Model,
+    *,
+    levels: Sequence[int],
+    image_size: int,
+    weights: str | Path | None = "imagenet",
+    dtype: str | keras.DTypePolicy | None = None,
+) -> Backbone:
+    """Builds a frozen backbone that computes no more than the given levels.
+
+    Args:
+        backbone: `"efficientnet_b0"` to `"efficientnet_b7"`,
+            `"efficientnet_lite2"`, a keras-hub feature-pyramid preset (name,
+            folder or address), or a Keras model that takes float32 RGB images
+            in 0..255 and returns a list of (B, H, W, C) maps.
+        levels: strictly increasing, 1-based. Level j has stride 2^(j + 1); for
+            a Keras model it is the j-th output.
+        image_size: side of the square image, a multiple of the strides.
+        weights: `"imagenet"`, `None` (random; nothing is downloaded), or the
+            path of a weights file of the complete network. A Keras model has
+            its own weights: give `"imagenet"` or `None`, both leave them alone.
+        dtype: dtype policy of a backbone that is built by its name; `None` for
+            Keras' own. A Keras model keeps its own.
+
+    Returns:
+        The backbone. Its model is not trainable and takes (B, S, S, 3).
+
+    Raises:
+        ConnectionError: if ImageNet weights can't be downloaded.
+        FileNotFoundError: if `weights` is a path and there is no file.
+        ImportError: if a keras-hub preset is wanted without keras-hub.
+        ValueError: for an unknown name, level or image size, or a wrong file.
+        TypeError: if `backbone` is neither a name nor a Keras model.
+
+    Example:
+
+    ```python
+    import numpy as np
+    from keras_rlr.backbones import create_backbone
+
+    backbone = create_backbone("efficientnet_lite2", levels=(2, 3), image_size=64)
+    images = (np.zeros((1, 64, 64, 3), "float32") - backbone.mean) / backbone.std
+    backbone.model(images.astype("float32"), training=False)[1].shape  # 1, 4, 4, 120
+    ```
+    """
+    levels = tuple(levels)
+    if isinstance(backbone, keras.Model):
+        if weights not in ("imagenet", None):
+            raise ValueError(
+                f"backbone_weights={str(weights)!r} was given with a Keras model as "
+                f"backbone ('{backbone.name}'), which has weights of its own. Call "
+                "its load_weights() first and leave backbone_weights out."
+            )
+        result = create_user_model(backbone, levels=levels, image_size=image_size)
+    elif not isinstance(backbone, str | Path):
+        raise TypeError(
+            "backbone must be the name of a backbone or a Keras model that returns "
+            f"a list of feature maps, but it is {backbone!r}."
+        )
+    else:
+        with _default_policy(dtype):
+            result = _create_named(str(backbone), levels, image_size, weights)
+    result.model.trainable = False
+    return result
+
+
+@contextlib.contextmanager
+def _default_policy(dtype: str | keras.DTypePolicy | None) -> Iterator[None]:
+    """Has layers built inside take a policy; not all builders can be told one."""
+    before = keras.config.dtype_policy()
+    if dtype is not None:
+        keras.config.set_dtype_policy(dtype)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def _create_named(
+    name: str, levels: tuple[int, ...], image_size: int, weights: str | Path | None
+) -> Backbone:
+    if name not in CHANNELS:
+        _check_preset(name)
+        return create_keras_hub(
+            name, levels=levels, image_size=image_size, weights=weights
+        )
+    check_levels(levels, name, range(1, len(STRIDES) + 1))
+    check_image_size(image_size, [STRIDES[level - 1] for level in levels], name)
+    if name == "efficientnet_lite2":
+        return create_efficientnet_lite2(
+            levels=levels, image_size=image_size, weights=weights
+        )
+    return create_keras_applications(
+        name, levels=levels, image_size=image_size, weights=weights
+    )
+
+
+def _check_preset(name: str) -> None:
+    """Refuses a name that neither this package nor keras-hub knows."""
+    if is_preset_location(name):
+        return
+    close = difflib.get_close_matches(name, CHANNELS, n=3, cutoff=0.75)
+    presets: list[str] = []
+    # A slip in one of our own names must not cost keras-hub's import.
+    if not close:
+        keras_hub = import_keras_hub(
+            f"The backbone '{name}' is none of {', '.join(CHANNELS)}; a preset"
+        )
+        presets = list(keras_hub.models.Backbone.presets)
+        if name in presets:
+            return
+        close = difflib.get_close_matches(name, presets, n=3, cutoff=0.75)
+    hint = f" Did you mean {' or '.join(map(repr, close))}?" if close else ""
+    raise ValueError(
+        f"Unknown backbone '{name}'.{hint} Expected one of {', '.join(CHANNELS)}, a "
+        "keras-hub feature-pyramid preset such as 'resnet_50_imagenet', a preset's "
+        "folder, or a Keras model."
+    )

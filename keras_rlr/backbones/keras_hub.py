@@ -1,0 +1,136 @@
+"""Feature pyramids of keras-hub."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+
+from keras_rlr.backbones.backbone import IMAGENET_MEAN, IMAGENET_STD, Backbone
+from keras_rlr.backbones.checks import (
+    check_feature_maps,
+    check_image_size,
+    check_levels,
+)
+from keras_rlr.backbones.cut_model import cut_model
+from keras_rlr.backbones.weights_file import load_weights_file
+
+
+def import_keras_hub(purpose: str) -> ModuleType:
+    """Imports keras-hub, which only its own presets need.
+
+    Args:
+        purpose: what needs it, for the message.
+
+    Returns:
+        The module `keras_hub`.
+
+    Raises:
+        ImportError: if keras-hub isn't installed.
+    """
+    try:
+        import keras_hub
+    except ImportError as error:
+        raise ImportError(
+            f"{purpose} needs keras-hub, which could not be imported ({error}). "
+            "Install it with `pip install keras-hub`."
+        ) from error
+    return keras_hub
+
+
+def is_preset_location(name: str) -> bool:
+    """Whether the name is a folder or an address, which only keras-hub can read."""
+    return "://" in name or Path(name).is_dir()
+
+
+def create_keras_hub(
+    preset: str, *, levels: Sequence[int], image_size: int, weights: str | Path | None
+) -> Backbone:
+    """Builds a backbone from the `pyramid_outputs` of a keras-hub preset.
+
+    Args:
+        preset: a preset's name, a folder or an address that keras-hub reads.
+        levels: strictly increasing; level j is the pyramid's `P{j + 1}`, at
+            stride 2^(j + 1).
+        image_size: side of the square image, a multiple of the strides.
+        weights: `"imagenet"` (the preset's own), `None` (random), or the path
+            of a weights file of the complete keras-hub backbone.
+
+    Returns:
+        The backbone, normalised as the preset's image converter says, or as
+        for ImageNet if it has none.
+
+    Raises:
+        ImportError: if keras-hub isn't installed.
+        ValueError: if the preset can't be read, isn't a feature pyramid or
+            doesn't have a level.
+        FileNotFoundError: if `weights` is a path and there is no file.
+
+    Example:
+
+    ```python
+    from keras_rlr.backbones import create_backbone
+
+    create_backbone(
+        "resnet_50_imagenet", levels=(1, 2, 3), image_size=256, weights=None
+    )
+    ```
+    """
+    keras_hub = import_keras_hub(f"The backbone '{preset}'")
+    try:
+        complete = keras_hub.models.Backbone.from_preset(
+            preset, load_weights=weights == "imagenet"
+        )
+    # The kaggle, hf and file readers behind it have no common exception.
+    except Exception as error:
+        raise ValueError(
+            f"keras-hub could not load the backbone preset '{preset}' ({error}). "
+            "Expected an image backbone's preset: a built-in name, a folder or an "
+            "address; a first use of a built-in one needs a network. The backbone "
+            "'efficientnet_lite2' ships with this package and needs none."
+        ) from error
+    pyramid = getattr(complete, "pyramid_outputs", {})
+    available = {
+        level: pyramid[f"P{level + 1}"]
+        for level in range(1, 10)
+        if f"P{level + 1}" in pyramid
+    }
+    if not available:
+        raise ValueError(
+            f"The preset '{preset}' ({type(complete).__name__}) has no feature "
+            "pyramid. Expected one with `pyramid_outputs`, as keras-hub's ResNet, "
+            "EfficientNet or CSPNet backbones have."
+        )
+    check_levels(levels, preset, sorted(available))
+    check_image_size(image_size, [2 ** (level + 1) for level in levels], preset)
+    if weights not in ("imagenet", None):
+        load_weights_file(complete, weights, preset)
+    name = Path(preset).name
+    model = cut_model(
+        complete.input,
+        [available[level] for level in levels],
+        image_size=image_size,
+        name=name,
+    )
+    check_feature_maps(model.outputs, image_size, preset)
+    mean, std = _normalization(keras_hub, preset)
+    return Backbone(name, model, mean, std, origin="keras_hub")
+
+
+def _normalization(
+    keras_hub: ModuleType, preset: str
+) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
+    """The preset's x * scale + offset, written as (x - mean) / std."""
+    try:
+        converter = keras_hub.layers.ImageConverter.from_preset(preset)
+    # keras-hub says "no converter" with a ValueError of its own wording.
+    except (ValueError, FileNotFoundError):
+        return IMAGENET_MEAN, IMAGENET_STD
+    scale = np.ones(3) if converter.scale is None else np.array(converter.scale)
+    offset = np.zeros(3) if converter.offset is None else np.array(converter.offset)
+    return _three(-offset / scale), _three(1.0 / scale)
+
+
+def _three(values: np.ndarray) -> tuple[float, float, float]:
+    red, green, blue = np.broadcast_to(values.ravel(), 3)
+    return float(red), float(green), float(blue)

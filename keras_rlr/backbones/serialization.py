@@ -1,0 +1,88 @@
+"""Backbones as configurations, without weights."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+
+from keras_rlr.backbones.backbone import Backbone
+from keras_rlr.backbones.create_backbone import create_backbone
+from keras_rlr.backbones.keras_hub import import_keras_hub
+
+
+def serialize_backbone(backbone: Backbone) -> dict[str, Any]:
+    """Describes a backbone as JSON can hold it.
+
+    Args:
+        backbone: the backbone.
+
+    Returns:
+        For the names this package knows, the name. For others the model's own
+        Keras configuration, with mean and standard deviation. No weights.
+
+    Example:
+
+    ```python
+    from keras_rlr.backbones import create_backbone, serialize_backbone
+
+    backbone = create_backbone("efficientnet_lite2", levels=(3,), image_size=64)
+    serialize_backbone(backbone)
+    # {'origin': 'catalogue', 'name': 'efficientnet_lite2'}
+    ```
+    """
+    if backbone.origin == "catalogue":
+        return {"origin": backbone.origin, "name": backbone.name}
+    return {
+        "origin": backbone.origin,
+        "name": backbone.name,
+        "mean": list(backbone.mean),
+        "std": list(backbone.std),
+        "model": keras.saving.serialize_keras_object(backbone.model),
+    }
+
+
+def deserialize_backbone(
+    config: dict[str, Any],
+    *,
+    levels: Sequence[int],
+    image_size: int,
+    dtype: str | keras.DTypePolicy | None = None,
+) -> Backbone:
+    """Builds a backbone from its description; its weights are still to be loaded.
+
+    Nothing is downloaded, and code is never executed: a model is read in
+    Keras' safe mode.
+
+    Args:
+        config: what `serialize_backbone` returned.
+        levels: the levels the backbone was created with.
+        image_size: the image size it was created with.
+        dtype: the dtype policy it was created with.
+
+    Returns:
+        The backbone.
+
+    Raises:
+        ImportError: if it came from keras-hub, which isn't installed.
+        ValueError: if the description holds something that safe mode refuses.
+    """
+    if config["origin"] == "catalogue":
+        return create_backbone(
+            config["name"],
+            levels=levels,
+            image_size=image_size,
+            weights=None,
+            dtype=dtype,
+        )
+    if config["origin"] == "keras_hub":
+        # Its layers register themselves when it is imported.
+        import_keras_hub(f"Loading the backbone '{config['name']}'")
+    model = keras.saving.deserialize_keras_object(config["model"], safe_mode=True)
+    model.trainable = False
+    return Backbone(
+        config["name"],
+        model,
+        tuple(config["mean"]),
+        tuple(config["std"]),
+        config["origin"],
+    )

@@ -1,0 +1,1 @@
+"""What any detector is, and what detectors on frozen features share."""

@@ -1,0 +1,1 @@
+"""RLR: reconstruction of features from a learnable reference."""

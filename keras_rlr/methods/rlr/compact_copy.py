@@ -1,0 +1,56 @@
+import json
+import re
+
+import numpy as np
+from keras import ops
+
+from keras_rlr.detectors.distribution import distribution_scope
+
+
+def compact_copy(model, dtype=None):
+    """Returns a copy of an `RLR` model with its references folded.
+
+    Args:
+        model: The model; of a compact one itself is returned.
+        dtype: A dtype policy for the copy, or None for the model's.
+    """
+    if model.is_compact:
+        return model
+    settings = {**model.get_config(), "compact": True}
+    if dtype is not None:
+        # A backbone that was built under a policy of mixed precision holds it.
+        backbone = re.sub(
+            '"mixed_b?float16"', f'"{dtype}"', json.dumps(settings["backbone"])
+        )
+        settings.update(backbone=json.loads(backbone), dtype=dtype)
+    with distribution_scope(model.distribution):
+        copy = type(model).from_config(settings)
+        for name in ("feature_extractor", "standardizations"):
+            # Paths are ambiguous in a backbone that holds models.
+            _copy_values(_variables(model, name), _variables(copy, name))
+        for own, original, shape in zip(
+            copy.reconstructors,
+            model.reconstructors,
+            model.feature_extractor.feature_shapes,
+            strict=True,
+        ):
+            # Of other layers than a compact one; their names are this package's.
+            values = {variable.path: variable for variable in original.variables}
+            kept = [v for v in own.variables if v.path in values]
+            _copy_values([values[v.path] for v in kept], kept)
+            own.fold(original, np.zeros((1, *shape), "float32"))
+    copy.thresholds.take(model.thresholds)
+    return copy
+
+
+def _variables(model, name):
+    layers = getattr(model, name)
+    layers = layers if isinstance(layers, list) else [layers]
+    return [variable for layer in layers for variable in layer.variables]
+
+
+def _copy_values(sources, targets):
+    for source, target in zip(sources, targets, strict=True):
+        # By way of NumPy: variables that share an array on JAX lose it both when a
+        # step gives one's away.
+        target.assign(ops.convert_to_numpy(source))

@@ -1,0 +1,73 @@
+"""Models by name: what `RLR.from_preset` and the command line offer."""
+
+import difflib
+
+from keras_rlr.methods.rlr.level_settings import resolve_levels
+
+PRESETS = {
+    "rlr_efficientnet_b6": {
+        "backbone": "efficientnet_b6",
+        "levels": (1, 2, 3),
+    },
+    "rlr_efficientnet_b6_two_level": {
+        "backbone": "efficientnet_b6",
+        "levels": (2, 3),
+    },
+    "rlr_efficientnet_lite2": {
+        "backbone": "efficientnet_lite2",
+        "levels": (3,),
+        "hidden_dims": (256,),
+        "standardize_features": True,
+        "cosine_damping": 0.3,
+    },
+}
+_DEFAULT = "rlr_efficientnet_b6"
+
+
+def preset_arguments(preset, **overrides):
+    """Returns the arguments of `RLR` that a preset stands for.
+
+    What suits only what it was chosen with goes with it: the widths of other levels
+    than the preset's are `RLR`'s own, and raw features are scored by the paper's
+    cosine, because the damping mends what standardised features do to it.
+
+    Args:
+        preset: A name in `PRESETS`.
+        **overrides: Arguments that replace the preset's.
+
+    Raises:
+        ValueError: If there is no such preset; the message lists them.
+    """
+    if preset not in PRESETS:
+        close = difflib.get_close_matches(str(preset), PRESETS, n=1, cutoff=0.6)
+        hint = f" Did you mean '{close[0]}'?" if close else ""
+        raise ValueError(
+            f"Unknown preset {str(preset)!r}.{hint} Expected one of "
+            f"{', '.join(PRESETS)}, a folder that holds a model.keras, or a .keras "
+            "file."
+        )
+    arguments = dict(PRESETS[preset])
+    if "levels" in overrides and "hidden_dims" in arguments:
+        width = dict(zip(arguments["levels"], arguments["hidden_dims"], strict=True))
+        levels = resolve_levels(overrides["levels"])
+        if set(levels) <= set(width):
+            arguments["hidden_dims"] = tuple(width[level] for level in levels)
+        else:
+            del arguments["hidden_dims"]
+    if overrides.get("standardize_features") is False:
+        arguments.pop("cosine_damping", None)
+    return {**arguments, **overrides}
+
+
+def preset_for(preset=None, backbone=None):
+    """Returns the preset whose settings a user's choice implies.
+
+    Args:
+        preset: The preset the user named, or None.
+        backbone: The backbone the user named, or None.
+    """
+    if preset is not None:
+        return preset
+    if backbone == "efficientnet_lite2":
+        return "rlr_efficientnet_lite2"
+    return _DEFAULT

@@ -1,0 +1,178 @@
+import collections
+import csv
+import io
+import json
+import math
+from pathlib import Path
+
+import keras
+
+from keras_rlr.atomic_file import write_text
+from keras_rlr.datasets import FolderDataset
+from keras_rlr.detectors.loading import load_model
+from keras_rlr.detectors.save_model import save_without_optimizer
+from keras_rlr.evaluation.evaluate_model import measure
+from keras_rlr.evaluation.test_predictions import predict_test_set
+
+FOLDER = "best_on_test_set"
+CHOSEN_BY = ("image_auroc", "pixel_auroc")
+
+
+class BestOnTestSet(keras.callbacks.Callback):
+    """Tests after every epoch and keeps the models that are best on the test set.
+
+    This is how the paper's authors select what they report: one model by the mean
+    image AUROC, another by the mean pixel AUROC. It uses the test set to choose, so
+    new images will not be found as well; results say so.
+
+    Args:
+        dataset: The test set, see `evaluate_model`.
+        folder: The folder for `test_history.csv`, `image_auroc.keras` and
+            `pixel_auroc.keras`.
+    """
+
+    def __init__(self, dataset, folder):
+        super().__init__()
+        self.dataset = dataset
+        self.folder = Path(folder)
+
+    @classmethod
+    def of_run(cls, run, data, categories=None):
+        """The callback of a training run on a data set.
+
+        Args:
+            run: The folder of the run.
+            data: The folder of the data set.
+            categories: Those to test on, or None for those of the run, if it is there
+                already and is resumed, and else for all.
+
+        Raises:
+            ValueError: If the test set has no figures to select by.
+        """
+        config = Path(run, "config.json")
+        if categories is None and config.is_file():
+            settings = json.loads(config.read_text(encoding="utf-8"))["settings"]
+            categories = settings.get("categories")
+        dataset = FolderDataset(data, "test", categories)
+        check_selectable(dataset)
+        return cls(dataset, Path(run, FOLDER))
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Tests, and keeps what is better than before."""
+        # A run that is resumed repeats epochs that were tested but not saved.
+        rows = [row for row in read_history(self.folder) if row["epoch"] <= epoch]
+        mean = measure(predict_test_set(self.model, self.dataset))["mean"]
+        for figure in CHOSEN_BY:
+            if math.isnan(mean[figure]):
+                raise ValueError(
+                    f"The mean {figure} of the test set is not defined, so no epoch "
+                    "can be selected by it: are all masks black, or all white? Train "
+                    "without --test-every-epoch, or mend the test set."
+                )
+        for figure in CHOSEN_BY:
+            if all(mean[figure] > row[figure] for row in rows):
+                save_without_optimizer(self.model, self.folder / f"{figure}.keras")
+        _write_history(self.folder, [*rows, {"epoch": epoch + 1, **mean}])
+
+
+def check_selectable(dataset):
+    """Refuses a test set that defines no image AUROC or no pixel AUROC.
+
+    Args:
+        dataset: `FolderDataset` of the split "test".
+
+    Raises:
+        ValueError: If no category has normal and anomalous images, or none of those
+            has masks.
+    """
+    labels, masked = collections.defaultdict(set), set()
+    for sample in dataset.samples:
+        labels[sample.category].add(sample.label)
+        if sample.mask:
+            masked.add(sample.category)
+    both = {category for category, found in labels.items() if len(found) == 2}
+    if not both & masked:
+        lacks = (
+            "masks of the anomalous images"
+            if both
+            else "a category with both normal and anomalous images"
+        )
+        raise ValueError(
+            f"The test set of '{dataset.path}' lacks {lacks}, so no epoch can be "
+            "selected on it by image AUROC and pixel AUROC. Train without "
+            "--test-every-epoch, or add them."
+        )
+
+
+def load_best(folder):
+    """Loads the models that `BestOnTestSet` kept.
+
+    Args:
+        folder: Its folder.
+
+    Returns:
+        Pairs of (model, epoch it is of), in the order of `CHOSEN_BY`.
+
+    Raises:
+        FileNotFoundError: If there are none.
+    """
+    folder = Path(folder)
+    rows = read_history(folder)
+    if not rows:
+        raise FileNotFoundError(
+            f"There are no models selected on a test set in '{folder}'. Train with "
+            "--test-every-epoch to keep them."
+        )
+    best = []
+    for figure in CHOSEN_BY:
+        epoch = max(rows, key=lambda row: row[figure])["epoch"]
+        best.append((load_model(folder / f"{figure}.keras"), epoch))
+    return best
+
+
+def merge_best(of_image, of_pixel):
+    """The authors' protocol: each figure from the model that was chosen by its kind.
+
+    Args:
+        of_image: Result of `measure` of the model with the best image AUROC.
+        of_pixel: Result of the model with the best pixel AUROC.
+
+    Returns:
+        A result with image figures of the one and pixel figures of the other.
+    """
+
+    def merge(image, pixel):
+        return {
+            name: value if name.startswith("image") else pixel[name]
+            for name, value in image.items()
+        }
+
+    return {
+        "categories": {
+            name: merge(figures, of_pixel["categories"][name])
+            for name, figures in of_image["categories"].items()
+        },
+        **{key: merge(of_image[key], of_pixel[key]) for key in ("mean", "pooled")},
+        **{k: names for k, names in of_image.items() if k == "unseen_categories"},
+    }
+
+
+def read_history(folder):
+    """The rows of `test_history.csv`: dicts of the epoch and the mean figures."""
+    file = Path(folder) / "test_history.csv"
+    if not file.is_file():
+        return []
+    with file.open(encoding="utf-8", newline="") as stream:
+        return [
+            {key: int(v) if key == "epoch" else float(v) for key, v in row.items()}
+            for row in csv.DictReader(stream)
+        ]
+
+
+def _write_history(folder, rows):
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({key: repr(value) for key, value in row.items()} for row in rows)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_text(folder / "test_history.csv", text.getvalue())

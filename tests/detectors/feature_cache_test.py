@@ -1,0 +1,456 @@
+"""Training from a feature cache: the same losses, and the backbone runs once."""
+
+import itertools
+import json
+import os
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import keras_rlr
+from keras_rlr.datasets import FolderDataset, write_procedural_dataset
+from keras_rlr.detectors import feature_cache
+from keras_rlr.detectors.feature_extractor import FeatureExtractor
+from keras_rlr.inputs import feature_store
+from keras_rlr.inputs.feature_store import FeatureStore
+from keras_rlr.inputs.image_keys import image_key
+from keras_rlr.inputs.image_source import ImageSource
+from tests.data_kinds import IMAGES, KINDS
+from tests.tiny_model import (
+    ONE_LEVEL,
+    fit_losses,
+    restore,
+    snapshot,
+    tiny_backbone,
+    tiny_model,
+)
+
+
+@pytest.fixture(scope="module")
+def new_model():
+    model = tiny_model(standardize_features=True)
+    state = snapshot(model)
+
+    def renew():
+        restore(state)
+        return model
+
+    return renew
+
+
+@pytest.fixture
+def no_backbone(monkeypatch):
+    """From `no_backbone()` on, whoever runs a backbone fails."""
+
+    def refuse(*_, **__):
+        raise AssertionError("the backbone ran")
+
+    return lambda: monkeypatch.setattr(FeatureExtractor, "__call__", refuse)
+
+
+def losses(model, data, cache=None, **options):
+    # All batches of six images have one size, so that one step is compiled.
+    options = {"epochs": 2, "batch_size": 3, **options}
+    return fit_losses(model, data, feature_cache=cache, **options)
+
+
+def shards(folder):
+    return sorted(folder.glob("*/*.npy"))
+
+
+@pytest.mark.backend_independent
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_of_data_has_the_losses_it_has_without(kind, new_model, tmp_path):
+    expected = losses(new_model(), KINDS[kind](), batch_size=4)
+    cache = keras_rlr.FeatureCache(tmp_path, dtype="float32")
+    found = losses(new_model(), KINDS[kind](), cache, batch_size=4)
+    np.testing.assert_allclose(found, expected, rtol=2e-6)
+
+
+@pytest.mark.parametrize(("dtype", "error"), [("float16", 1e-3), ("bfloat16", 1e-2)])
+def test_smaller_numbers_cost_little(dtype, error, new_model):
+    expected = losses(new_model(), IMAGES, batch_size=4)
+    cache = keras_rlr.FeatureCache("memory", dtype=dtype)
+    found = losses(new_model(), IMAGES, cache, batch_size=4)
+    assert found != expected
+    np.testing.assert_allclose(found, expected, rtol=error)
+
+
+def test_the_backbone_runs_once_an_image(tmp_path, no_backbone):
+    # New models, because a compiled step would not call the backbone anyhow.
+    options = {"standardize_features": True, **ONE_LEVEL}
+    first = losses(tiny_model(**options), IMAGES, tmp_path)
+    model = tiny_model(**options)
+    no_backbone()
+    assert losses(model, IMAGES, tmp_path) == first
+
+
+def test_only_new_images_are_computed(new_model, tmp_path, no_backbone):
+    losses(new_model(), IMAGES[:5], tmp_path)
+    (first,) = shards(tmp_path)
+    losses(new_model(), IMAGES, tmp_path)
+    assert len(shards(tmp_path)) == 2
+    (new,) = set(shards(tmp_path)) - {first}
+    assert len(np.load(new)) == 1
+    model = tiny_model(standardize_features=True)
+    no_backbone()
+    losses(model, IMAGES[2:], tmp_path)
+
+
+@pytest.mark.backend_independent
+def test_another_backbone_or_size_has_its_own(new_model, tmp_path):
+    losses(new_model(), IMAGES, tmp_path)
+    model = tiny_model(standardize_features=True, backbone=tiny_backbone(seed=1))
+    expected = losses(
+        tiny_model(standardize_features=True, backbone=tiny_backbone(seed=1)), IMAGES
+    )
+    np.testing.assert_allclose(losses(model, IMAGES, tmp_path), expected, rtol=1e-3)
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+@pytest.mark.backend_independent
+def test_what_is_named_like_a_layer_is_no_name_of_a_layer():
+    def fingerprint(name, activation):
+        image = keras.Input((None, None, 3))
+        options = {"kernel_initializer": keras_rlr.layers.SeededNormal(0.1, 0)}
+        x = keras.layers.Conv2D(8, 5, strides=4, padding="same", **options)(image)
+        fine = keras.layers.Activation(activation, name=name)(x)
+        coarse = keras.layers.AveragePooling2D(2)(fine)
+        model = tiny_model(backbone=keras.Model(image, [fine, coarse]))
+        return feature_cache._fingerprint(model)
+
+    assert fingerprint("relu", "relu") != fingerprint("gelu", "gelu")
+    # Built a second time, the other layers have other numbers in their names.
+    assert fingerprint("relu", "relu") == fingerprint("relu", "relu")
+    assert fingerprint("one", "relu") == fingerprint("other", "relu")
+
+
+@pytest.mark.backend_independent
+def test_a_changed_image_is_never_taken_from_it(new_model, tmp_path):
+    losses(new_model(), IMAGES, tmp_path)
+    changed = IMAGES.copy()
+    changed[3, 10, 10, 0] ^= 128
+    expected = losses(new_model(), changed)
+    found = losses(new_model(), changed, keras_rlr.FeatureCache(tmp_path))
+    np.testing.assert_allclose(found, expected, rtol=1e-3)
+    assert sum(len(np.load(shard)) for shard in shards(tmp_path)) == 7
+
+
+@pytest.mark.backend_independent
+def test_what_was_damaged_is_computed_again(new_model, tmp_path):
+    expected = losses(new_model(), IMAGES, tmp_path)
+    (shard,) = shards(tmp_path)
+    content = bytearray(shard.read_bytes())
+    content[-1] ^= 1
+    shard.write_bytes(content)
+    with pytest.warns(UserWarning, match=f"{shard.name}' is damaged"):
+        assert losses(new_model(), IMAGES, tmp_path) == expected
+    shard.write_bytes(content[:-100])
+    with pytest.warns(UserWarning, match=f"{shard.name}' is damaged"):
+        assert losses(new_model(), IMAGES, tmp_path) == expected
+    shard.unlink()
+    with pytest.warns(UserWarning, match=f"{shard.name}' is damaged"):
+        assert losses(new_model(), IMAGES, tmp_path) == expected
+    assert losses(new_model(), IMAGES, tmp_path) == expected
+
+
+class Interrupted(list):
+    def __getitem__(self, index):
+        if index == 18 and self.reads > 18:
+            raise KeyboardInterrupt
+        self.reads += 1
+        return super().__getitem__(index)
+
+
+@pytest.mark.backend_independent
+def test_an_interrupted_build_goes_on(new_model, tmp_path, monkeypatch):
+    monkeypatch.setattr(feature_store, "_SHARD_BYTES", 1)
+    images = many_images(20)
+    data = Interrupted(images)
+    data.reads = 0
+    with pytest.raises(KeyboardInterrupt):
+        losses(new_model(), data, tmp_path, batch_size=2)
+    written = shards(tmp_path)
+    assert sum(len(np.load(shard)) for shard in written) == 16
+    times = [shard.stat().st_mtime_ns for shard in written]
+    found = losses(new_model(), images, tmp_path)
+    assert [shard.stat().st_mtime_ns for shard in written] == times
+    assert len(shards(tmp_path)) == len(written) + 1
+    np.testing.assert_allclose(found, losses(new_model(), images), rtol=1e-3)
+
+
+@pytest.mark.parametrize("known", [[], [3], [0, 15, 16, 17, 38]])
+def test_features_do_not_depend_on_what_was_there_before(new_model, known):
+    """A process that is killed and goes on computes others together."""
+    images = many_images(39)
+    rows = []
+    for first in ([], known):
+        cache = keras_rlr.FeatureCache("memory", dtype="float32")
+        if first:
+            losses(new_model(), [images[i] for i in first], cache, epochs=1)
+        losses(new_model(), images, cache, batch_size=3, epochs=1)
+        (store,) = cache._stores.values()
+        rows.append(store.read([image_key(image) for image in images]))
+    np.testing.assert_array_equal(*rows)
+
+
+@pytest.mark.backend_independent
+def test_an_image_that_is_there_twice_or_known_is_not_computed(new_model, monkeypatch):
+    computed = []
+    make = feature_cache._extraction
+
+    def counted(model):
+        extract = make(model)
+
+        def extract_and_count(images):
+            computed.append(len(images))
+            return extract(images)
+
+        return extract_and_count
+
+    monkeypatch.setattr(feature_cache, "_extraction", counted)
+    images = many_images(12)
+    cache = keras_rlr.FeatureCache("memory", dtype="float32")
+    losses(new_model(), images[:6], cache, batch_size=3)
+    # In each batch one that is new, one that was there and one that comes again.
+    data = [images[i] for i in (6, 0, 7, 8, 7, 1, 9, 2, 6)]
+    found = losses(new_model(), data, cache, batch_size=3)
+    assert computed == [6, 4]
+    expected = losses(new_model(), data, batch_size=3)
+    np.testing.assert_allclose(found, expected, rtol=2e-6)
+
+
+@pytest.mark.backend_independent
+@pytest.mark.parametrize("known", [0, 3])
+def test_a_bad_image_is_named_by_its_place_in_the_data(known, new_model):
+    cache = keras_rlr.FeatureCache("memory")
+    if known:
+        losses(new_model(), IMAGES[:known], cache)
+    data = [*IMAGES, np.zeros((40, 48, 5), "uint8")]
+    with pytest.raises(ValueError, match="image 6 of shape"):
+        losses(new_model(), data, cache)
+
+
+def many_images(count):
+    shape = (count, *IMAGES[0].shape)
+    return list(np.random.default_rng(1).integers(0, 256, shape, "uint8"))
+
+
+@pytest.mark.backend_independent
+def test_data_that_shuffles_itself_is_shuffled_by_the_seed(new_model):
+    cache = keras_rlr.FeatureCache("memory")
+    orders = {}
+    for kind in ("plain", "shuffled"):
+        data = tf.data.Dataset.from_tensor_slices(IMAGES)
+        if kind == "shuffled":
+            # The same in every run, but another order in each pass.
+            data = data.shuffle(6, seed=3, reshuffle_each_iteration=True)
+        source = ImageSource(data.batch(2), 2)
+        cached = cache.batches(new_model(), source, seed=0).source
+        assert cached.num_batches() == 3
+        epochs = [list(cached.batches((0, epoch))) for epoch in range(3)]
+        assert all(
+            sorted(itertools.chain(*epoch)) == sorted(map(image_key, IMAGES))
+            for epoch in epochs
+        )
+        orders[kind] = epochs
+    assert orders["plain"][0] == orders["plain"][1] == orders["plain"][2]
+    assert orders["shuffled"][0] != orders["shuffled"][1] != orders["shuffled"][2]
+
+
+@pytest.mark.backend_independent
+def test_folders_are_known_by_their_files(tmp_path, new_model, monkeypatch):
+    folder = write_procedural_dataset(
+        tmp_path / "data",
+        image_size=96,
+        train_per_category=3,
+        test_normal=1,
+        test_anomalous=1,
+        categories=["gear"],
+    )
+    data = FolderDataset(folder)
+    plain = losses(new_model(), data)
+    cache = keras_rlr.FeatureCache(tmp_path / "cache", dtype="float32")
+    np.testing.assert_allclose(losses(new_model(), data, cache), plain, rtol=2e-6)
+    (description,) = (tmp_path / "cache").glob("*/*.json")
+    assert json.loads(description.read_text())["notes"] == 3 * [
+        {"category": "gear", "label": 0}
+    ]
+    read = []
+    original = FolderDataset.__getitem__
+    monkeypatch.setattr(
+        FolderDataset,
+        "__getitem__",
+        lambda self, index: read.append(index) or original(self, index),
+    )
+    losses(new_model(), data, cache)
+    assert not read
+    image = data.samples[1].image
+    data.samples[2].image.rename(image)
+    data = FolderDataset(folder)
+    found = losses(new_model(), data, cache)
+    assert read == [1]
+    np.testing.assert_allclose(found, losses(new_model(), data), rtol=2e-6)
+    with pytest.raises(ValueError, match="is anomalous"):
+        losses(new_model(), FolderDataset(folder, "test"), cache)
+
+
+@pytest.mark.backend_independent
+def test_data_that_is_used_up_is_refused(new_model):
+    once = iter([IMAGES[:3], IMAGES[3:]])
+    data = tf.data.Dataset.from_generator(
+        lambda: once, output_signature=tf.TensorSpec((None, 40, 48, 3), tf.uint8)
+    )
+    with pytest.raises(ValueError, match="or used up after one pass"):
+        losses(new_model(), data, "memory")
+
+
+@pytest.mark.backend_independent
+def test_rows_that_were_never_written_are_not_taken_for_kept(tmp_path, monkeypatch):
+    store = FeatureStore(tmp_path, 1, "float32")
+    store.add(["a"], np.ones((1, 1), "float32"), [{}])
+
+    def full(*_, **__):
+        raise OSError("No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(np, "save", full)
+        with pytest.raises(OSError, match="No space left"):
+            store.flush()
+    assert "a" not in store
+    assert not list(tmp_path.iterdir())
+    store.add(["a"], np.ones((1, 1), "float32"), [{}])
+    store.flush()
+    np.testing.assert_array_equal(store.read(["a"]), [[1.0]])
+
+
+class Augmented(list):
+    def __getitem__(self, index):
+        return super().__getitem__(index) ^ np.random.randint(1, 255, dtype="uint8")
+
+
+@pytest.mark.backend_independent
+@pytest.mark.parametrize(
+    ("data", "options", "message"),
+    [
+        (Augmented(IMAGES), {}, "Two passes over the data gave different images"),
+        (
+            tf.data.Dataset.from_tensor_slices(IMAGES)
+            .map(lambda x: tf.image.random_brightness(x, 0.5))
+            .batch(2),
+            {},
+            "Two passes over the data gave different images",
+        ),
+        (
+            tf.data.Dataset.from_tensor_slices(IMAGES).batch(2).repeat(),
+            {"steps_per_epoch": 3},
+            "Leave `repeat",
+        ),
+        (IMAGES, {"steps_per_epoch": 1}, "Leave `repeat"),
+        (IMAGES[:0], {}, "The data set has no images"),
+        ({"image": IMAGES, "label": [0, 0, 0, 1, 0, 0]}, {}, "Element 3 .* anomalous"),
+    ],
+)  # fmt: skip
+def test_refuses_before_any_work(data, options, message, new_model, tmp_path):
+    with pytest.raises(ValueError, match=message):
+        losses(new_model(), data, tmp_path, **options)
+    assert not shards(tmp_path)
+
+
+@pytest.mark.backend_independent
+def test_refuses_other_arguments(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(NotADirectoryError, match="needs a folder. Received a file"):
+        keras_rlr.FeatureCache(tmp_path / "file")
+    with pytest.raises(
+        ValueError, match="float16, bfloat16, float32. Received: 'int8'"
+    ):
+        keras_rlr.FeatureCache("memory", dtype="int8")
+
+
+@pytest.mark.backend_independent
+def test_numbers_that_do_not_fit_are_refused():
+    store = FeatureStore(None, 2, "float16")
+    with pytest.raises(ValueError, match=r"up to 1e\+05 are too large for float16"):
+        store.add(["a"], np.array([[1.0, 1e5]], "float32"), [{}])
+    with pytest.raises(ValueError, match="not a finite number"):
+        store.add(["a"], np.array([[1.0, np.nan]], "float32"), [{}])
+    large = FeatureStore(None, 2, "bfloat16")
+    large.add(["a"], np.array([[1.0, 1e5]], "float32"), [{}])
+    large.flush()
+    np.testing.assert_allclose(
+        large.read(["a"]).astype("float32"), [[1.0, 1e5]], rtol=2**-8
+    )
+
+
+WRITE = """
+import contextlib, sys
+import numpy as np
+from keras_rlr.inputs.feature_store import FeatureStore
+
+folder, lock = sys.argv[1:]
+if lock == "none":
+    FeatureStore.locked = contextlib.nullcontext
+store = FeatureStore(folder, 3, "float32")
+print("ready", flush=True)
+sys.stdin.readline()
+computed = 0
+for i in range(40):
+    key = f"{i:064}"
+    with store.locked():
+        store.refresh()
+        if key not in store:
+            computed += 1
+            store.add([key], np.full((1, 3), i, "float32"), [{}])
+            store.flush()
+rows = store.read([f"{i:064}" for i in range(40)])
+np.testing.assert_array_equal(rows[:, 0], range(40))
+print(computed)
+"""
+
+
+@pytest.mark.backend_independent
+@pytest.mark.parametrize("lock", ["held", "none"])
+def test_processes_share_a_folder(lock, tmp_path):
+    command = [sys.executable, "-W", "error", "-c", WRITE, tmp_path, lock]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    # A store computes nothing, so the backend is the one that is imported first.
+    environment = {**os.environ, "KERAS_BACKEND": "jax"}
+    writers = [subprocess.Popen(command, **pipes, env=environment) for _ in range(2)]
+    for writer in writers:
+        assert writer.stdout.readline() == "ready\n"
+    for writer in writers:
+        writer.stdin.write("go\n")
+        writer.stdin.flush()
+    outputs = [writer.communicate(timeout=120)[0] for writer in writers]
+    assert [writer.returncode for writer in writers] == [0, 0]
+    computed = sum(int(output) for output in outputs)
+    # Without a lock, which not every file system has, both may compute a row.
+    assert computed == 40 if lock == "held" else 40 <= computed <= 80
+    store = FeatureStore(tmp_path, 3, "float32")
+    with store.locked():
+        store.refresh()
+    assert all(f"{i:064}" in store for i in range(40))
+
+
+@pytest.mark.backend_independent
+def test_what_a_killed_writer_left_is_removed(tmp_path):
+    (tmp_path / "of-the-user.txt").touch()
+    for name in ("0123.npy", ".0123.abc.npy", ".4567.abc.json"):
+        (tmp_path / name).write_bytes(b"cut short")
+    store = FeatureStore(tmp_path, 1, "float32")
+    store.refresh()  # not locked: another writer may be at work
+    assert len(list(tmp_path.iterdir())) == 4
+    store.add(["a"], np.ones((1, 1), "float32"), [{}])
+    store.flush()
+    kept = {*tmp_path.glob("[!.0]*.npy"), *tmp_path.glob("[!.]*.json")}
+    with store.locked():
+        store.refresh()
+    assert set(tmp_path.iterdir()) == kept | {
+        tmp_path / "of-the-user.txt",
+        tmp_path / "lock",
+    }
