@@ -64,8 +64,8 @@ class AnomalyDetector(keras.Model):
         """Returns the model of a name, or one that was saved.
 
         Args:
-            preset: One of `keras_rlr.methods.rlr.presets.PRESETS`, the path of a `.keras`
-                file, or of a folder with a `model.keras` in it.
+            preset: A name in `keras_rlr.methods.rlr.presets.PRESETS`, the path of a
+                `.keras` file, or of a folder with a `model.keras` in it.
             **overrides: Arguments of `RLR` that replace the preset's. A saved model
                 takes only `distribution`.
 
