@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 
 from keras_rlr.datasets.image_files import decode, image_to_array
-from keras_rlr.detectors.calibration import decide
+from keras_rlr.detectors.decision_thresholds import decide
 from keras_rlr.evaluation.overlay import HeatScale, draw_overlay
 from keras_rlr.inputs.value_ranges import check_bit_depth
 

@@ -1,82 +1,61 @@
-import warnings
+import json
 
-import keras
-from keras import ops
+import numpy as np
 
-from keras_rlr.detectors.distribution import device_count, distribution_scope
+from keras_rlr.detectors.detector_model import DetectorModel
 from keras_rlr.detectors.evaluation_pass import evaluate_source
-from keras_rlr.detectors.feature_cache import FeatureCache
-from keras_rlr.detectors.feature_passes import adapt_to, extract, reconstruct
-from keras_rlr.detectors.jax_values import give_back, hold_values
-from keras_rlr.detectors.loading import load_preset
-from keras_rlr.detectors.training_callbacks import EpochOrder, StopAtNan, Validation
-from keras_rlr.inputs.endless import refuse_endless
+from keras_rlr.detectors.inference import infer_parts
+from keras_rlr.detectors.loading import load_saved
+from keras_rlr.detectors.training_pass import one_training_batch, train
 from keras_rlr.inputs.first_batches import finite_source
 from keras_rlr.inputs.image_source import ImageSource
 from keras_rlr.inputs.images import check_bits
 from keras_rlr.inputs.prediction_batches import PredictionBatches
 from keras_rlr.inputs.resize import resize_maps
 from keras_rlr.inputs.training_batches import TrainingBatches
-from keras_rlr.methods.rlr.compact_copy import compact_copy
 
-_MOST_IMAGES_TO_ADAPT_ON = 512
-_INFERENCE_BATCH = 16
+INFERENCE_BATCH = 16
 
 
-class AnomalyDetector(keras.Model):
-    """What RLR does on the host: any kind of data in, plain arrays out.
+class AnomalyDetector(DetectorModel):
+    """What every detector is: any kind of images in; maps, scores and decisions out.
 
-    The network itself is in the subclass, which gives `feature_extractor`,
-    `standardizations`, `standardize`, `rebuild`, `thresholds` and the
-    constructor's settings.
+    A method is a subclass. Its constructor makes all of its layers in `with
+    self.scope()`, a `Preprocessor` among them (`preprocessor`), and ends with
+    `self.compile()`. Its `call` takes images, or the dicts of batches that
+    `TrainingBatches` and `PredictionBatches` make, and returns a dict of float32
+    tensors: "anomaly_map" (batch, image_size, image_size) and "anomaly_score"
+    (batch,); in training, and where a batch has a "weight", "loss" (batch,).
+
+    Args:
+        **kwargs: See `DetectorModel`.
     """
 
-    # Names of the products that the model saw in training, as far as the data says.
-    trained_categories = ()
+    # Whether it is the copy that `compact()` makes, which can't be trained.
+    is_compact = False
 
     @property
     def bit_depth(self):
         """Bits that a value of uint16 images has; None is 16."""
-        return self.feature_extractor.preprocessor.bit_depth
+        return self.preprocessor.bit_depth
 
     @bit_depth.setter
     def bit_depth(self, bits):
-        self.feature_extractor.preprocessor.bit_depth = check_bits(bits)
-
-    @property
-    def device_count(self):
-        """Number of devices that share a batch."""
-        return device_count(self.distribution)
-
-    @property
-    def needs_adapting(self):
-        """Whether statistics of the features are used but were never taken."""
-        uses = self.standardize_features or self.cosine_damping > 0
-        return uses and not all(layer.is_adapted for layer in self.standardizations)
-
-    @property
-    def threshold(self):
-        """The score from which on an image is anomalous, or None before `calibrate`."""
-        return self.thresholds.threshold
+        self.preprocessor.bit_depth = check_bits(bits)
 
     @classmethod
     def from_preset(cls, preset, **overrides):
-        """Returns the model of a name, or one that was saved.
+        """Returns a model that was saved.
 
         Args:
-            preset: A name in `keras_rlr.methods.rlr.presets.PRESETS`, the path of a
-                `.keras` file, or of a folder with a `model.keras` in it.
-            **overrides: Arguments of `RLR` that replace the preset's. A saved model
-                takes only `distribution`.
+            preset: The path of a `.keras` file, or of a folder with a `model.keras`.
+            **overrides: A saved model takes only `distribution`.
 
         Raises:
-            ValueError: If there is no such preset, or a saved model can't be loaded.
-
-        Example:
-
-        >>> model = keras_rlr.RLR.from_preset("rlr_efficientnet_lite2", seed=0)
+            FileNotFoundError: If there is no such file.
+            ValueError: If the model can't be loaded, or is of another class.
         """
-        return load_preset(cls, preset, **overrides)
+        return load_saved(cls, preset, **overrides)
 
     def fit(
         self,
@@ -86,11 +65,16 @@ class AnomalyDetector(keras.Model):
         epochs=None,
         verbose="auto",
         callbacks=None,
+        validation_split=0.0,
         validation_data=None,
         shuffle=True,
+        class_weight=None,
+        sample_weight=None,
         initial_epoch=0,
         steps_per_epoch=None,
         validation_steps=None,
+        validation_batch_size=None,
+        validation_freq=1,
         feature_cache=None,
     ):
         """Trains on normal images, of one product or of many.
@@ -112,13 +96,20 @@ class AnomalyDetector(keras.Model):
                 epochs, with a warning, where data does not say how long it is.
             verbose: As in Keras.
             callbacks: As in Keras.
+            validation_split: Share of indexed data that is kept apart, its last
+                images, and evaluated after every epoch in place of
+                `validation_data`.
             validation_data: Data for `evaluate` after every epoch, `(images, labels)`
                 too; gives `val_loss`, and `val_image_auroc` and so on where there are
                 labels. Nothing is selected by it unless a callback does.
             shuffle: Whether indexed data is shuffled.
+            class_weight: Refused: there is one class in training.
+            sample_weight: Must be 1 everywhere, or None.
             initial_epoch: As in Keras, to go on with a training.
             steps_per_epoch: As in Keras; needed for endless data.
             validation_steps: The same for `validation_data`.
+            validation_batch_size: As `batch_size`, for validation.
+            validation_freq: As in Keras: every so many epochs, or a list of them.
             feature_cache: `"memory"`, a folder or a `FeatureCache`: the frozen
                 backbone then runs once an image and not once an epoch. For data that
                 is the same in every pass.
@@ -131,52 +122,45 @@ class AnomalyDetector(keras.Model):
                 0-255; if it is endless or random and was to be cached.
             FloatingPointError: If the loss becomes NaN or infinite.
         """
-        if self.is_compact:
-            raise ValueError(
-                "A compact model is for inference: what was folded can't be trained. "
-                "Train the model that `compact()` was called on."
-            )
-        source = ImageSource(x, batch_size or self.recipe.batch_size, y)
-        own_callbacks = []
-        if validation_data is not None:
-            own_callbacks.append(Validation(validation_data, validation_steps))
-        order = {
-            "seed": self.seed,
-            "first_epoch": initial_epoch,
-            "first_step": int(ops.convert_to_numpy(self.optimizer.iterations)),
-            "shuffle": shuffle,
-            "devices": self.device_count,
-        }
-        if feature_cache is None:
-            if steps_per_epoch is None:
-                refuse_endless(source, "an epoch", "steps_per_epoch")
-            batches = TrainingBatches(
-                source, self.image_size, bit_depth=self.bit_depth, **order
-            )
-            if self.needs_adapting:
-                self._adapt_to_images(ImageSource(x, _INFERENCE_BATCH, y))
-        else:
-            cache = FeatureCache.of(feature_cache)
-            batches = cache.batches(self, source, steps_per_epoch, **order)
-            if self.needs_adapting:
-                adapt_to(self, batches.features(_MOST_IMAGES_TO_ADAPT_ON))
-        self.thresholds.forget()
-        with distribution_scope(self.distribution):
-            self.optimizer.build(self.trainable_variables)
-        steps = steps_per_epoch or batches.num_batches
-        own_callbacks[:0] = [StopAtNan(), EpochOrder(batches)]
-        history = self._run(
+        return train(
+            self,
             super().fit,
-            batches,
-            epochs=self.recipe.epochs_for(steps) if epochs is None else epochs,
+            ImageSource(x, batch_size or self.recipe.batch_size, y, sample_weight),
+            epochs=epochs,
             verbose=verbose,
-            callbacks=[*own_callbacks, *keras.tree.flatten(callbacks or [])],
+            callbacks=callbacks,
+            validation_split=validation_split,
+            validation_data=validation_data,
+            shuffle=shuffle,
+            class_weight=class_weight,
             initial_epoch=initial_epoch,
             steps_per_epoch=steps_per_epoch,
+            validation_steps=validation_steps,
+            validation_batch_size=validation_batch_size,
+            validation_freq=validation_freq,
+            feature_cache=feature_cache,
         )
-        seen = {*self.trained_categories, *batches.categories}
-        self.trained_categories = tuple(sorted(seen))
-        return history
+
+    def training_batches(self, source, feature_cache, steps_per_epoch, **order):
+        """Returns what a training reads, after getting ready for it.
+
+        Args:
+            source: An `ImageSource`.
+            feature_cache: What `fit` was given.
+            steps_per_epoch: What `fit` was given.
+            **order: Arguments of `TrainingBatches`.
+
+        Raises:
+            ValueError: If there is to be a cache, and no frozen features.
+        """
+        if feature_cache is not None:
+            raise ValueError(
+                f"{type(self).__name__} has no frozen features that could be kept. "
+                "Train without `feature_cache`."
+            )
+        return TrainingBatches(
+            source, self.image_size, bit_depth=self.bit_depth, **order
+        )
 
     def predict(
         self,
@@ -209,7 +193,7 @@ class AnomalyDetector(keras.Model):
             ValueError: If the data is not readable, or the model was never trained
                 and needs statistics of normal images.
         """
-        batches = self._inference_batches("predict", x, batch_size, steps)
+        batches = self.inference_batches("predict", x, batch_size, steps)
         outputs = self._infer(batches, verbose=verbose, callbacks=callbacks)
         if self.threshold is not None:
             outputs["is_anomalous"] = self.thresholds.decide(
@@ -225,6 +209,7 @@ class AnomalyDetector(keras.Model):
         y=None,
         batch_size=None,
         verbose="auto",
+        sample_weight=None,
         steps=None,
         callbacks=None,
         return_dict=False,
@@ -240,8 +225,9 @@ class AnomalyDetector(keras.Model):
             y: Labels of data with a length and an index, (images,) or (images, 1).
             batch_size: For data that is not batched.
             verbose: Whether to show a progress bar.
+            sample_weight: Must be 1 everywhere, or None.
             steps: Number of batches; needed for endless data.
-            callbacks: As in Keras; they see the batches as those of `predict`.
+            callbacks: As in Keras.
             return_dict: Whether to return a dict instead of a list.
             exact: Whether the figures of pixels are exact, which keeps all maps, or
                 counted in bins of 1/2048 of a value. By default up to 4096 maps are.
@@ -251,12 +237,10 @@ class AnomalyDetector(keras.Model):
             "image_f1_max", "pixel_auroc", "pixel_ap", "pixel_f1_max" and
             "pixel_aupro" (NaN with a warning without masks), in this order.
         """
-        source = self._inference_source("evaluate", x, batch_size, steps, y)
-
-        def infer(batches):
-            return self._infer(batches, verbose=0, callbacks=callbacks)
-
-        results = evaluate_source(self, source, infer, exact, verbose)
+        source = self._inference_source(
+            "evaluate", x, batch_size, steps, y, sample_weight
+        )
+        results = evaluate_source(self, source, exact, verbose, callbacks)
         return results if return_dict else list(results.values())
 
     def calibrate(self, x, false_positive_rate=0.01, batch_size=None, steps=None):
@@ -282,92 +266,117 @@ class AnomalyDetector(keras.Model):
                 If an element is anomalous.
             FloatingPointError: If a score is not a finite number.
         """
-        batches = self._inference_batches(
-            "calibrate", x, batch_size, steps, normal_only=True
-        )
-        scores = self._infer(batches, verbose=0)["anomaly_score"]
+        source = self._inference_source("calibrate", x, batch_size, steps)
+        scores, categories = [], []
+        for batches, outputs in self.infer_parts(
+            source, purpose="calibrate", normal_only=True
+        ):
+            scores.append(outputs["anomaly_score"])
+            categories += batches.categories
         return self.thresholds.calibrate(
-            scores, batches.categories, false_positive_rate, self.compute_dtype
+            np.concatenate(scores), categories, false_positive_rate, self.compute_dtype
         )
 
-    def compact(self):
+    def train_on_batch(
+        self, x, y=None, sample_weight=None, class_weight=None, return_dict=False
+    ):
+        """Takes one step on a batch of normal images, and forgets the thresholds.
+
+        Args:
+            x: Images, as for `fit`; all of them are one batch.
+            y: Labels, which must be 0, or None.
+            sample_weight: Must be 1 everywhere, or None.
+            class_weight: Refused: there is one class in training.
+            return_dict: Whether to return a dict instead of a number.
+
+        Returns:
+            The mean loss since the metrics were reset, as in Keras.
+        """
+        batch = one_training_batch(self, x, y, sample_weight, class_weight)
+        self.thresholds.forget()
+        with self.scope():
+            results = super().train_on_batch(batch, return_dict=True)
+        return results if return_dict else results["loss"]
+
+    def test_on_batch(self, x, y=None, sample_weight=None, return_dict=False):
+        """As `evaluate`, of images that are all one batch.
+
+        Args:
+            x: Images, as for `evaluate`.
+            y: Labels, or None.
+            sample_weight: Must be 1 everywhere, or None.
+            return_dict: Whether to return a dict instead of a list.
+        """
+        return self.evaluate(
+            x, y, verbose=0, sample_weight=sample_weight, return_dict=return_dict
+        )
+
+    def predict_on_batch(self, x):
+        """As `predict`, without a word.
+
+        Args:
+            x: Images, as for `predict`.
+        """
+        return self.predict(x, verbose=0)
+
+    def compact(self, dtype=None):
         """Returns a copy for inference, without what depends on no image.
 
-        The reference, its embedding and the projections that read nothing else are
-        gone; their results are in their place, so they are computed no more. Maps,
-        scores and thresholds are the same. The copy can't be trained.
-
-        Example:
-
-        >>> model = keras_rlr.RLR(backbone="efficientnet_lite2", levels=(3,), seed=0)
-        >>> model.compact().is_compact
-        True
-        """
-        return compact_copy(self)
-
-    def adapt(self, x, batch_size=None, steps=None):
-        """Takes mean and variance of the features from normal images.
-
-        `fit` does it once, the first time a model is trained; a later call replaces
-        the statistics.
-
         Args:
-            x: Normal images, any kind of data that `fit` takes. At most 512 are used:
-                drawn by the seed from data with a length and an index, else the first.
-            batch_size: For data that is not batched.
-            steps: Number of batches; needed for endless data.
-        """
-        batch_size = batch_size or _INFERENCE_BATCH
-        self._adapt_to_images(finite_source("adapt", x, batch_size, steps))
-
-    def _adapt_to_images(self, source):
-        batches = PredictionBatches(
-            source,
-            self.image_size,
-            max_images=_MOST_IMAGES_TO_ADAPT_ON,
-            order_seed=(self.seed, 0),
-            purpose="adapt to",
-            normal_only=True,
-            bit_depth=self.bit_depth,
-        )
-        features = (self.feature_extractor(images) for _, images in batches.images())
-        adapt_to(self, features)
-
-    def extract_features(self, images):
-        """Returns the features that the model rebuilds.
-
-        Args:
-            images: Images, any kind of data that `predict` takes.
+            dtype: A dtype policy for the copy, or None for the model's.
 
         Returns:
-            List of float32 arrays (images, H, W, C), one a level, fine to coarse;
-            averaged over 3x3 tokens and, if the model does so, standardised.
+            The model itself, if it has nothing of the kind and is of that policy.
         """
-        return extract(self, self._inference_batches("extract features", images))
+        if dtype in (None, self.dtype_policy.name):
+            return self
+        copy = type(self).from_config(self.config_in(dtype))
+        copy.set_weights(self.get_weights())
+        copy.thresholds.copy_from(self.thresholds)
+        return copy
 
-    def reconstruct(self, features):
-        """Returns what the model rebuilds of features, without noise.
+    def export(self, filepath, format="saved_model", verbose=False, **options):
+        """Writes the model for use without this package, and compares the two.
 
         Args:
-            features: List of arrays (images, H, W, C), as from `extract_features`.
+            filepath: See `keras_rlr.export.export_model`.
+            format: "saved_model", "litert", "onnx" or "openvino".
+            verbose: Whether to print how far the export agrees.
+            **options: Other arguments of `keras_rlr.export.export_model`: `quantize`,
+                `images`, `categories`, `evaluation`.
 
         Returns:
-            List of float32 arrays of the same shapes.
-
-        Raises:
-            ValueError: If the number of levels or a shape is another.
+            The manifest, a dict.
         """
-        return reconstruct(self, features, _INFERENCE_BATCH)
+        # Upwards, and therefore late: that the model has the method is Keras' way.
+        from keras_rlr.export import export_model
 
-    def _inference_source(self, purpose, x, batch_size=None, steps=None, y=None):
-        if self.needs_adapting:
-            raise ValueError(
-                "This model standardises its features and has not seen normal images "
-                "yet. Call fit(train_ds), or adapt(train_ds), first."
-            )
-        return finite_source(purpose, x, batch_size or _INFERENCE_BATCH, steps, y)
+        manifest = export_model(self, filepath, format, **options)
+        if verbose:
+            print(json.dumps(manifest["comparison"], indent=2))
+        return manifest
 
-    def _inference_batches(self, purpose, x, *args, **options):
+    def check_ready(self):
+        """Refuses to infer before all that it takes is there."""
+
+    def infer_parts(self, source, **options):
+        """Yields (batches, outputs) of parts of a data set, in bounded memory.
+
+        Args:
+            source: An `ImageSource` or `FirstBatches`.
+            **options: See `keras_rlr.detectors.inference.infer_parts`.
+        """
+        return infer_parts(self, self._infer, source, **options)
+
+    def inference_batches(self, purpose, x, *args, **options):
+        """Returns `PredictionBatches` of any kind of data.
+
+        Args:
+            purpose: What they are for: "predict".
+            x: See `predict`.
+            *args: `batch_size` and `steps`, see `predict`.
+            **options: Arguments of `PredictionBatches`.
+        """
         return PredictionBatches(
             self._inference_source(purpose, x, *args),
             self.image_size,
@@ -377,20 +386,10 @@ class AnomalyDetector(keras.Model):
             **options,
         )
 
-    def _infer(self, batches, **kwargs):
-        outputs = self._run(super().predict, batches, **kwargs)
-        return {name: batches.strip(values) for name, values in outputs.items()}
+    def _inference_source(self, purpose, x, batch_size=None, steps=None, *labels):
+        self.check_ready()
+        return finite_source(purpose, x, batch_size or INFERENCE_BATCH, steps, *labels)
 
-    def _run(self, method, batches, **kwargs):
-        with distribution_scope(self.distribution), warnings.catch_warnings():
-            # Keras warns when data of unknown length ends, as it must.
-            warnings.filterwarnings("ignore", "Your input ran out of data")
-            held = hold_values(self)
-            try:
-                return method(batches, **kwargs)
-            except BaseException:
-                give_back(self, held)
-                # TensorFlow wraps what the host's generator raised in its own words.
-                if batches.error is not None:
-                    raise batches.error from None
-                raise
+    def _infer(self, batches, **kwargs):
+        outputs = self.run(super().predict, batches, **kwargs)
+        return {name: batches.strip(values) for name, values in outputs.items()}

@@ -1,4 +1,7 @@
+"""Thresholds from the scores of normal images alone, and decisions by them."""
+
 import json
+import math
 import warnings
 from pathlib import Path
 
@@ -6,15 +9,13 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_rlr.detectors.calibration import (
-    MARGINS,
-    category_thresholds,
-    decide,
-    images_needed,
-    threshold_from_scores,
-)
-
-_FILE = "category_thresholds.json"
+# A threshold lies this share above the score that set it. The score of one image
+# differs in its last bits between a model, its compact copy, its exports and sizes of
+# batches; without a margin the image that set the threshold would be anomalous in some
+# of them. By the dtype that a model computes in; float32's is what exports may differ.
+MARGINS = {"float32": 1e-4, "float16": 2e-3, "bfloat16": 1e-2}
+_SMALLEST_MARGIN = 1e-12  # for scores of 0
+_FILE_OF_0_1 = "category_thresholds.json"
 
 
 @keras.saving.register_keras_serializable(package="keras_rlr")
@@ -112,11 +113,15 @@ class DecisionThresholds(keras.layers.Layer):
                 stacklevel=3,
             )
         self.threshold_weight.assign(threshold)
-        self._by_category = tuple(sorted(own.items()))
+        self._set_categories(sorted(own.items()))
         return self.threshold
 
-    def take(self, other):
-        """Takes the thresholds of another model's."""
+    def copy_from(self, other):
+        """Copies the thresholds of another model's.
+
+        Args:
+            other: Its `DecisionThresholds`.
+        """
         self.threshold_weight.assign(ops.convert_to_numpy(other.threshold_weight))
         self._by_category = other._by_category
 
@@ -125,12 +130,134 @@ class DecisionThresholds(keras.layers.Layer):
         self.threshold_weight.assign(float("nan"))
         self._by_category = ()
 
-    def save_assets(self, dir_path):
-        """Writes the categories' thresholds, for Keras."""
-        text = json.dumps(self.by_category)
-        Path(dir_path, _FILE).write_text(text, encoding="utf-8")
+    def save_own_variables(self, store):
+        """Writes all thresholds, for Keras: files of weights have them too."""
+        store["threshold"] = ops.convert_to_numpy(self.threshold_weight)
+        text = json.dumps(self._by_category)
+        store["by_category"] = np.frombuffer(text.encode(), "uint8")
+
+    def load_own_variables(self, store):
+        """Reads all thresholds, for Keras."""
+        # Version 0.1 wrote the first alone here, and the others as an asset.
+        threshold = store["threshold" if "threshold" in store else "0"]
+        self.threshold_weight.assign(np.asarray(threshold, "float32"))
+        self._by_category = ()
+        if "by_category" in store:
+            self._set_categories(json.loads(bytes(np.asarray(store["by_category"]))))
 
     def load_assets(self, dir_path):
-        """Reads the categories' thresholds, for Keras."""
-        read = json.loads(Path(dir_path, _FILE).read_text(encoding="utf-8"))
-        self._by_category = tuple((name, float(value)) for name, value in read.items())
+        """Reads what version 0.1 wrote of the categories, for Keras."""
+        file = Path(dir_path or "", _FILE_OF_0_1)
+        if dir_path and file.is_file():
+            self._set_categories(json.loads(file.read_text("utf-8")).items())
+
+    def _set_categories(self, pairs):
+        self._by_category = tuple((name, float(value)) for name, value in pairs)
+
+
+def decide(scores, thresholds):
+    """Returns whether images are anomalous: the one rule of every part.
+
+    Args:
+        scores: Array (n,) or number.
+        thresholds: Array (n,) or number.
+
+    Returns:
+        Boolean array: True where a score reaches its threshold, both as float32, and
+        where a score is no finite number. An image that could not be scored is never
+        called normal.
+    """
+    scores = np.asarray(scores, "float32")
+    return ~((scores < np.asarray(thresholds, "float32")) & np.isfinite(scores))
+
+
+def refuse_not_finite(scores, purpose):
+    """Refuses scores that are NaN or infinite.
+
+    Args:
+        scores: Array (n,).
+        purpose: What can't be done with them, for the message.
+
+    Raises:
+        FloatingPointError: Naming how many there are, and the first.
+    """
+    bad = np.flatnonzero(~np.isfinite(scores))
+    if len(bad):
+        raise FloatingPointError(
+            f"{len(bad)} of {len(scores)} anomaly scores are not finite numbers (the "
+            f"first is that of image {bad[0]}), so the model can't {purpose}. Its "
+            "training diverged, or its numbers overflow in this precision: train again "
+            "with a lower learning rate, or build the model in float32."
+        )
+
+
+def threshold_from_scores(scores, false_positive_rate, margin=MARGINS["float32"]):
+    """Returns the score from which on an image is called anomalous.
+
+    The ⌈(n + 1)(1 - rate)⌉-th smallest of n scores of normal images, and a margin: a
+    new normal image exceeds it with a probability of at most `false_positive_rate`,
+    whatever the distribution of the scores (split conformal prediction).
+
+    Args:
+        scores: Array (n,), scores of normal images not trained on.
+        false_positive_rate: Share of normal images that may be called anomalous,
+            above 0 and below 1.
+        margin: Share of the score that the threshold lies above it, see `MARGINS`.
+
+    Returns:
+        Python float.
+
+    Raises:
+        ValueError: If the rate is out of range, or there are too few images for it.
+        FloatingPointError: If a score is NaN or infinite.
+    """
+    if not 0.0 < false_positive_rate < 1.0:
+        raise ValueError(
+            "`false_positive_rate` must be above 0 and below 1. Received: "
+            f"{false_positive_rate!r}."
+        )
+    refuse_not_finite(scores, "be calibrated")
+    count = len(scores)
+    rank = math.ceil(round((count + 1) * (1.0 - false_positive_rate), 9))
+    if rank > count:
+        raise ValueError(
+            f"A false-positive rate of {false_positive_rate:g} needs at least "
+            f"{images_needed(false_positive_rate)} normal images to calibrate on. "
+            f"Received {count}: give more images, or a rate of at least "
+            f"{1.0 / (count + 1):.3g}."
+        )
+    score = float(np.sort(scores)[rank - 1])
+    return score + max(margin * abs(score), _SMALLEST_MARGIN)
+
+
+def category_thresholds(
+    scores, categories, false_positive_rate, margin=MARGINS["float32"]
+):
+    """Returns a threshold for each category that has images enough for one.
+
+    Args:
+        scores: Array (n,), as of `threshold_from_scores`.
+        categories: List of n names; None where unknown.
+        false_positive_rate: Share of normal images that may be called anomalous.
+        margin: As of `threshold_from_scores`.
+
+    Returns:
+        Dict of Python floats by category, and the sorted names of the categories with
+        too few images for the rate.
+    """
+    names = np.array(categories, object)
+    thresholds, too_few = {}, []
+    for name in sorted({name for name in categories if name is not None}):
+        chosen = scores[names == name]
+        if images_needed(false_positive_rate) > len(chosen):
+            too_few.append(name)
+        else:
+            thresholds[name] = threshold_from_scores(
+                chosen, false_positive_rate, margin
+            )
+    return thresholds, too_few
+
+
+def images_needed(false_positive_rate):
+    """Returns how many normal images a false-positive rate needs at least."""
+    return math.ceil(round(1.0 / false_positive_rate, 9)) - 1

@@ -1,26 +1,13 @@
-# Arguments of the model to be found in config.json, chosen or not.
-_DESCRIBED = (
-    "levels",
-    "image_size",
-    "hidden_dims",
-    "windows",
-    "num_heads",
-    "num_blocks",
-    "alpha",
-    "noise_scale",
-    "attentions",
-    "residual",
-    "standardize_features",
-    "cosine_damping",
-    "bit_depth",
-    "seed",
-)
+# What Keras says of every model, and what is no setting.
+_LEFT_OUT = ("name", "dtype", "trainable", "backbone", "compact", "trained_categories")
 
 
 def describe_model(model):
-    """Returns a model's arguments, fit for JSON."""
-    described = {"backbone": model.backbone_name}
-    for name in _DESCRIBED:
-        value = getattr(model, name)
-        described[name] = list(value) if isinstance(value, tuple) else value
+    """Returns a model's arguments, chosen or not, fit for JSON."""
+    described = {"method": type(model).__name__}
+    if hasattr(model, "backbone_name"):
+        described["backbone"] = model.backbone_name
+    for name, value in model.get_config().items():
+        if name not in _LEFT_OUT:
+            described[name] = list(value) if isinstance(value, tuple) else value
     return described

@@ -1,60 +1,49 @@
-"""The loop of `RLR.evaluate` over the parts of a test set."""
+"""What `AnomalyDetector.evaluate` does with the parts of a test set."""
 
 import warnings
 
 import keras
+import numpy as np
 
 from keras_rlr.detectors.running_figures import RunningFigures
-from keras_rlr.inputs.host_batches import no_images
-from keras_rlr.inputs.image_source import in_chunks
-from keras_rlr.inputs.prediction_batches import PredictionBatches
-from keras_rlr.inputs.value_ranges import ValueRanges
-
-_BATCHES_A_CHUNK = 4
 
 
-def evaluate_source(model, source, infer, exact=None, verbose=0):
+def evaluate_source(model, source, exact=None, verbose=0, callbacks=None):
     """Returns the loss and the figures of a test set, a dict.
 
     Args:
         model: The detector.
         source: An `ImageSource` or `FirstBatches`.
-        infer: A function of `PredictionBatches` that runs the model on them.
         exact: See `RunningFigures`.
         verbose: Whether to show a progress bar.
+        callbacks: Keras callbacks; they see every batch as it is done.
 
     Raises:
         ValueError: If there are no images, or labels that can't be read.
     """
     figures = RunningFigures(exact)
-    value_ranges = ValueRanges(model.bit_depth)
-    bar = keras.utils.Progbar(source.num_batches(), verbose=int(bool(verbose)))
-    seen = done = size = labelled = masked = 0
-    for chunk in in_chunks(source, _BATCHES_A_CHUNK):
-        batches = PredictionBatches(
-            chunk,
-            model.image_size,
-            devices=model.device_count,
-            with_weight=True,
-            first_index=seen,
-            padded_to=size,
-            bit_depth=model.bit_depth,
-            value_ranges=value_ranges,
+    if not isinstance(callbacks, keras.callbacks.CallbackList):
+        callbacks = keras.callbacks.CallbackList(
+            callbacks, model=model, steps=source.num_batches(), verbose=0
         )
-        outputs = infer(batches)
+    seen = labelled = masked = step = 0
+    callbacks.on_test_begin()
+    for batches, outputs in model.infer_parts(
+        source, purpose="evaluate", verbose=verbose, with_weight=True
+    ):
         figures.update(outputs, batches.labels, batches.masks)
-        size = size or len(batches.is_real) // chunk.num_batches()
-        seen += int(batches.is_real.sum())
+        ends = np.cumsum(batches.counts)
+        for losses in np.split(outputs["loss"], ends[:-1]):
+            callbacks.on_test_batch_begin(step)
+            callbacks.on_test_batch_end(step, {"loss": float(losses.mean())})
+            step += 1
+        seen += len(outputs["loss"])
         labelled += batches.labelled
         masked += batches.masked
-        done += chunk.num_batches()
-        bar.update(done)
-    if not seen:
-        raise no_images("evaluate")
-    value_ranges.finish()
-    bar.update(done, finalize=True)
     _warn_of_missing(seen, labelled, masked)
-    return figures.result()
+    results = figures.result()
+    callbacks.on_test_end(results)
+    return results
 
 
 def _warn_of_missing(seen, labelled, masked):

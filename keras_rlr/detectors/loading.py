@@ -1,42 +1,60 @@
-"""Models by name or from a file."""
+"""Detectors from files."""
 
 from pathlib import Path
 
 import keras
 
 from keras_rlr.detectors.distribution import distribution_scope, resolve_distribution
-from keras_rlr.methods.rlr.presets import PRESETS, preset_arguments
 
 
-def load_preset(cls, preset, **overrides):
-    """Returns the model of a preset's name, a folder or a `.keras` file.
+def load_saved(cls, location, distribution=None, **overrides):
+    """Returns a model that was saved.
 
     Args:
-        cls: The model class, `RLR`.
-        preset: See `RLR.from_preset`.
-        **overrides: See `RLR.from_preset`.
+        cls: The class that it must be of.
+        location: The path of a `.keras` file, or of a folder with a `model.keras`.
+        distribution: As of the detectors.
+        **overrides: Refused.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If the model can't be loaded, or is of another class.
     """
-    if preset in PRESETS:
-        return cls(**preset_arguments(preset, **overrides))
-    path = saved_model_path(preset)
-    distribution = resolve_distribution(overrides.pop("distribution", None))
+    path = saved_model_path(location)
     if overrides:
         raise ValueError(
             f"A saved model keeps its settings; {', '.join(sorted(overrides))} can't "
             "be changed. Only `distribution` can be given with a file or folder."
         )
+    distribution = resolve_distribution(distribution)
     with distribution_scope(distribution):
         model = load_model(path)
+    if not isinstance(model, cls):
+        raise ValueError(
+            f"'{path}' holds a model of the class {type(model).__name__}, not of "
+            f"{cls.__name__}. Load it by `keras.saving.load_model`."
+        )
     model.distribution = distribution or model.distribution
     return model
+
+
+def names_a_file(location):
+    """Whether it is the path of a folder or of a `.keras` file, be it there or not.
+
+    Args:
+        location: A path, or a name.
+    """
+    return Path(location).is_dir() or Path(location).suffix == ".keras"
 
 
 def saved_model_path(location):
     """Returns the `.keras` file that a path of a file or run folder stands for.
 
+    Args:
+        location: The path.
+
     Raises:
-        FileNotFoundError: If the folder holds no model.
-        ValueError: If it is no path, and no preset either.
+        FileNotFoundError: If there is no such file, or the folder holds no model.
     """
     path = Path(location)
     if path.is_dir():
@@ -46,16 +64,13 @@ def saved_model_path(location):
                 "`keras-rlr train --output` wrote, or the path of a .keras file."
             )
         return path / "model.keras"
-    if path.suffix == ".keras":
-        if not path.is_file():
-            raise FileNotFoundError(f"There is no model file '{path}'.")
-        return path
-    preset_arguments(location)
+    if not path.is_file():
+        raise FileNotFoundError(f"There is no model file '{path}'.")
     return path
 
 
 def load_model(path):
-    """Loads an RLR model in Keras' safe mode.
+    """Loads a detector in Keras' safe mode.
 
     Raises:
         ValueError: If the file is damaged or holds another model.
@@ -69,9 +84,10 @@ def load_model(path):
             "written by `model.save` or `keras-rlr train`; it may be damaged or cut "
             "short."
         ) from error
-    if not hasattr(model, "reconstructors"):
+    if not hasattr(model, "thresholds"):
         raise ValueError(
-            f"'{path}' holds a {type(model).__name__}, not an RLR model. Expected a "
-            ".keras file written by `RLR.save` or `keras-rlr train`."
+            f"'{path}' holds a {type(model).__name__}, which is no detector of this "
+            "package. Expected a .keras file written by `model.save` or `keras-rlr "
+            "train`."
         )
     return model

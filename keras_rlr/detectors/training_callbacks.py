@@ -1,6 +1,7 @@
 """What `fit` adds to the user's callbacks."""
 
 import math
+import numbers
 
 import keras
 
@@ -15,7 +16,8 @@ class StopAtNan(keras.callbacks.Callback):
         FloatingPointError: Naming epoch and step.
     """
 
-    async_safe = True  # it changes nothing
+    # Nothing here waits for a step's result in the thread that starts the next one.
+    async_safe = True
 
     def on_epoch_begin(self, epoch, logs=None):
         """Notes the epoch, for the message."""
@@ -41,6 +43,8 @@ class EpochOrder(keras.callbacks.Callback):
     noise depend.
     """
 
+    async_safe = True
+
     def __init__(self, batches):
         super().__init__()
         self.batches = batches
@@ -54,8 +58,10 @@ class EpochOrder(keras.callbacks.Callback):
             self._first_step = int(keras.ops.convert_to_numpy(iterations))
 
     def on_epoch_begin(self, epoch, logs=None):
-        """Sets the epoch."""
-        self.batches.begin_epoch(epoch)
+        """Sets the epoch, and the step, which a callback may have set back."""
+        iterations = self.model.optimizer.iterations
+        step = int(keras.ops.convert_to_numpy(iterations))
+        self.batches.begin_epoch(epoch, step)
 
     def on_train_batch_end(self, batch, logs=None):
         """Counts a step that had data."""
@@ -80,21 +86,30 @@ class Validation(keras.callbacks.Callback):
     Args:
         data: What `evaluate` takes, also `(images, labels)`.
         steps: Number of batches, or None for all.
+        batch_size: For data that is not batched.
+        frequency: Every so many epochs, or the numbers of those epochs.
 
     Raises:
         ValueError: If the data can't be read, or is endless and `steps` is None.
     """
 
-    def __init__(self, data, steps=None):
+    def __init__(self, data, steps=None, batch_size=None, frequency=1):
         super().__init__()
-        self.data = data
+        self.source = ImageSource.of(data, batch_size or 1)
         self.steps = steps
+        self.frequency = frequency
         if steps is None:
-            refuse_endless(ImageSource(data, 1), "the validation", "validation_steps")
+            refuse_endless(self.source, "the validation", "validation_steps")
 
     def on_epoch_end(self, epoch, logs=None):
         """Evaluates."""
+        if isinstance(self.frequency, numbers.Integral):
+            is_due = (epoch + 1) % self.frequency == 0
+        else:
+            is_due = epoch + 1 in self.frequency
+        if not is_due:
+            return
         results = self.model.evaluate(
-            self.data, verbose=0, steps=self.steps, return_dict=True
+            self.source, verbose=0, steps=self.steps, return_dict=True
         )
         logs.update({f"val_{name}": value for name, value in results.items()})

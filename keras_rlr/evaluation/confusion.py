@@ -1,4 +1,4 @@
-from keras_rlr.detectors.calibration import decide
+from keras_rlr.detectors.decision_thresholds import decide
 
 COUNTS = ("true_positive", "false_negative", "false_positive", "true_negative")
 

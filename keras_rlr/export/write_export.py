@@ -5,14 +5,13 @@ import importlib
 
 import numpy as np
 
-from keras_rlr.detectors.calibration import refuse_not_finite
+from keras_rlr.detectors.decision_thresholds import refuse_not_finite
 from keras_rlr.detectors.weights_version import weights_version
 from keras_rlr.export.compare import TOLERANCES, compare
 from keras_rlr.export.decode_images import LONGEST_SIDE, MOST_PIXELS
 from keras_rlr.export.manifest import describe_export, describe_files, manifest_text
 from keras_rlr.export.sample_images import sample_images
 from keras_rlr.inputs.images import to_square_rgb
-from keras_rlr.methods.rlr.compact_copy import compact_copy
 
 _COMPARED = 8
 # Exports compute in float32, whatever the model was trained in.
@@ -56,7 +55,7 @@ def write_export(model, folder, images, format, name, quantize, categories, eval
         expected = model.predict(takes, verbose=0)
     refuse_not_finite(expected["anomaly_score"], "be exported")
     runners, manifest["operators"] = _write(
-        compact_copy(model, dtype="float32"),
+        model.compact("float32"),
         folder / (name or ""),
         format,
         quantize,

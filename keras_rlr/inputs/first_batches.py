@@ -27,6 +27,10 @@ class FirstBatches:
         self.steps = steps
         self.batch_size = source.batch_size
 
+    def in_batches_of(self, batch_size):
+        """Returns itself: what `steps` counts are batches of the size it was given."""
+        return self
+
     def num_batches(self):
         """Number of batches, or None if only a pass can tell."""
         if self.source.is_endless:
@@ -53,7 +57,9 @@ class FirstBatches:
         )
 
 
-def finite_source(purpose, data, batch_size, steps=None, labels=None):
+def finite_source(
+    purpose, data, batch_size, steps=None, labels=None, sample_weight=None
+):
     """Returns the `ImageSource` of data that ends, or its first batches.
 
     Args:
@@ -62,11 +68,12 @@ def finite_source(purpose, data, batch_size, steps=None, labels=None):
         batch_size: See `ImageSource`.
         steps: Number of batches, or None for all.
         labels: See `ImageSource`.
+        sample_weight: See `ImageSource`.
 
     Raises:
         ValueError: If the data can't be read, or is endless and `steps` is None.
     """
-    source = ImageSource(data, batch_size, labels)
+    source = ImageSource.of(data, batch_size, labels, sample_weight)
     if steps is not None:
         return FirstBatches(source, steps)
     refuse_endless(source, purpose, "steps")

@@ -1,3 +1,4 @@
+import copy
 import itertools
 
 import keras
@@ -34,15 +35,16 @@ class ImageSource:
         data: What the user passed; one of `SUPPORTED`, or `(images, labels)`.
         batch_size: Images a batch, for data that is not batched already.
         labels: A label for each image of data with a length and an index, or None.
+        sample_weight: The same of weights, which must be 1.
 
     Raises:
         ValueError: If the kind of data is not supported, or there are more or fewer
             labels than images.
     """
 
-    def __init__(self, data, batch_size, labels=None):
+    def __init__(self, data, batch_size, labels=None, sample_weight=None):
         self.batch_size = batch_size
-        data, beside = _parts(data, labels)
+        data, beside = _parts(data, labels, sample_weight)
         self.data = _as_indexed(data)
         self.is_indexed = self.data is not None
         if not self.is_indexed:
@@ -58,6 +60,27 @@ class ImageSource:
             key: column_rows(key, value, len(self.data))
             for key, value in beside.items()
         }
+
+    @classmethod
+    def of(cls, data, *args):
+        """Returns the source of data; of a source itself."""
+        return data if isinstance(data, cls) else cls(data, *args)
+
+    def in_batches_of(self, batch_size):
+        """Returns the same source with other batches, where it makes them itself."""
+        other = copy.copy(self)
+        other.batch_size = batch_size
+        return other
+
+    def part(self, start, stop):
+        """Returns the source of the images from `start` to before `stop`.
+
+        Only of indexed data.
+        """
+        part = copy.copy(self)
+        part.data = _Part(self.data, start, stop)
+        part._beside = {key: rows[start:stop] for key, rows in self._beside.items()}
+        return part
 
     @property
     def has_labels_beside(self):
@@ -182,6 +205,22 @@ class _Table:
         return {key: column[index] for key, column in self._columns.items()}
 
 
+class _Part:
+    """Neighbouring elements of a sequence, which still knows what it knew of them."""
+
+    def __init__(self, data, start, stop):
+        self._data, self._start, self._stop = data, start, stop
+        self.reads_files = getattr(data, "reads_files", False)
+        if hasattr(data, "image_keys"):
+            self.image_keys = lambda: list(data.image_keys())[start:stop]
+
+    def __len__(self):
+        return self._stop - self._start
+
+    def __getitem__(self, index):
+        return self._data[self._start + index]
+
+
 def in_chunks(source, batches_each):
     """Yields the batches of one pass as `BatchList`s of so many at most."""
     stream = source.batches()
@@ -195,9 +234,10 @@ def _is_dataset(data):
     return is_tf or is_loader
 
 
-def _parts(data, labels):
+def _parts(data, labels, sample_weight):
     """The images, and a dict of what was given beside them."""
-    beside = {} if labels is None else {"label": labels}
+    beside = {"label": labels, "sample_weight": sample_weight}
+    beside = {key: value for key, value in beside.items() if value is not None}
     if isinstance(data, tuple) and not holds_elements(data):
         if not 1 <= len(data) <= 3:
             raise ValueError(_no_pair(data))
@@ -206,7 +246,8 @@ def _parts(data, labels):
             raise ValueError(_no_pair((data, *others)))
         for key, value in zip(("label", "sample_weight"), others, strict=False):
             if value is not None and key in beside:
-                raise ValueError("Received labels twice: in the tuple, and as `y`.")
+                what = "labels" if key == "label" else "sample weights"
+                raise ValueError(f"Received {what} twice: in the tuple, and apart.")
             if value is not None:
                 beside[key] = value
     return data, beside

@@ -12,9 +12,10 @@ class PredictionBatches(HostBatches):
 
     Every batch is padded to the size of the first one and to a multiple of the
     devices, so that backends that compile for a shape compile once. After a pass,
-    `is_real` says which rows were images, `sizes` what their sizes were, `categories`
-    what products they show (None where unknown), and `labels` and `masks` what came
-    with them (None if any had none); `labelled` and `masked` count those that had.
+    `is_real` says which rows were images, `counts` how many of each batch, `sizes`
+    what their sizes were, `categories` what products they show (None where unknown),
+    and `labels` and `masks` what came with them (None if any had none); `labelled` and
+    `masked` count those that had.
 
     Args:
         source: An `ImageSource`.
@@ -55,6 +56,7 @@ class PredictionBatches(HostBatches):
         self.padded_to = padded_to
         self.normal_only = normal_only
         self.is_real = []
+        self.counts = []
         self.sizes = []
         self.categories = []
         self.labels = None
@@ -91,7 +93,7 @@ class PredictionBatches(HostBatches):
         # Kept apart until the pass is complete, because a backend may begin another
         # ahead of time; and published before the last batch is handed out, because a
         # backend that knows how many there are never asks for the end.
-        is_real, sizes, categories, labels, masks = [], [], [], [], []
+        is_real, counts, sizes, categories, labels, masks = [], [], [], [], [], []
         first_size = self.padded_to
         pending = None
         for elements, images in self.images():
@@ -101,6 +103,7 @@ class PredictionBatches(HostBatches):
             padded = max(first_size, -(-count // self.devices) * self.devices)
             first_size = first_size or padded
             is_real.extend([True] * count + [False] * (padded - count))
+            counts.append(count)
             sizes.extend(np.shape(element["image"])[:2] for element in elements)
             categories.extend(map(category_name, elements))
             if self.with_weight:
@@ -112,6 +115,7 @@ class PredictionBatches(HostBatches):
                 )
             pending = self._batch(images, count)
         self.is_real = np.array(is_real)
+        self.counts = counts
         self.sizes = sizes
         self.categories = categories
         self.labelled = sum(label is not None for label in labels)

@@ -47,9 +47,11 @@ class TrainingBatches(HostBatches):
         self._first_step = {first_epoch: first_step}
         self.categories = set()
 
-    def begin_epoch(self, epoch):
-        """Sets the epoch whose order and steps the next pass has."""
+    def begin_epoch(self, epoch, step=None):
+        """Sets the epoch whose order the next pass has, and its first step if given."""
         self.epoch = epoch
+        if step is not None:
+            self._first_step[epoch] = step
 
     def generate(self):
         """Yields the batches of the current epoch."""

@@ -1,10 +1,5 @@
-import json
-import re
-
 import numpy as np
 from keras import ops
-
-from keras_rlr.detectors.distribution import distribution_scope
 
 
 def compact_copy(model, dtype=None):
@@ -16,14 +11,8 @@ def compact_copy(model, dtype=None):
     """
     if model.is_compact:
         return model
-    settings = {**model.get_config(), "compact": True}
-    if dtype is not None:
-        # A backbone that was built under a policy of mixed precision holds it.
-        backbone = re.sub(
-            '"mixed_b?float16"', f'"{dtype}"', json.dumps(settings["backbone"])
-        )
-        settings.update(backbone=json.loads(backbone), dtype=dtype)
-    with distribution_scope(model.distribution):
+    settings = {**model.config_in(dtype), "compact": True}
+    with model.scope():
         copy = type(model).from_config(settings)
         for name in ("feature_extractor", "standardizations"):
             # Paths are ambiguous in a backbone that holds models.
@@ -31,7 +20,7 @@ def compact_copy(model, dtype=None):
         for own, original, shape in zip(
             copy.reconstructors,
             model.reconstructors,
-            model.feature_extractor.feature_shapes,
+            model.feature_shapes,
             strict=True,
         ):
             # Of other layers than a compact one; their names are this package's.
@@ -39,7 +28,7 @@ def compact_copy(model, dtype=None):
             kept = [v for v in own.variables if v.path in values]
             _copy_values([values[v.path] for v in kept], kept)
             own.fold(original, np.zeros((1, *shape), "float32"))
-    copy.thresholds.take(model.thresholds)
+    copy.thresholds.copy_from(model.thresholds)
     return copy
 
 

@@ -7,17 +7,6 @@ _HIDDEN_DIMS = {1: 128, 2: 256, 3: 512}
 _WINDOWS = {1: 11, 2: 7, 3: 5}
 
 
-def resolve_levels(levels):
-    """Returns the levels as a tuple; the backbone says later which it has."""
-    levels = (levels,) if isinstance(levels, int) else tuple(levels)
-    if not levels:
-        raise ValueError(
-            "`levels` must be one or more integers. Received none; the paper's model "
-            "has levels=(1, 2, 3)."
-        )
-    return levels
-
-
 def resolve_hidden_dims(hidden_dims, levels):
     """Returns one width a level; the paper's for those left out."""
     if hidden_dims is None:

@@ -2,7 +2,7 @@
 
 import difflib
 
-from keras_rlr.methods.rlr.level_settings import resolve_levels
+from keras_rlr.detectors.feature_detector import resolve_levels
 
 PRESETS = {
     "rlr_efficientnet_b6": {

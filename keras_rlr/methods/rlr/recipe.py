@@ -1,49 +1,6 @@
-"""How long and how fast a model is trained unless the user says otherwise."""
+"""How RLR is trained: as in the paper, or sooner."""
 
-import math
-import warnings
-from dataclasses import dataclass
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """The settings of a training run.
-
-    Args:
-        name: "default" or "paper".
-        epochs: Passes over the training images, at least.
-        batch_size: Images a step.
-        learning_rate: Of Adam, constant.
-        beta_2: Of Adam: how slowly it forgets the size of past gradients.
-        steps: Steps, at least: few images are passed over more often.
-    """
-
-    name: str
-    epochs: int
-    batch_size: int
-    learning_rate: float
-    beta_2: float = 0.999
-    steps: int = 1
-
-    def epochs_for(self, steps_per_epoch):
-        """Returns the passes over data after which both minima are reached.
-
-        Args:
-            steps_per_epoch: Steps of a pass, or None if that is not known; then
-                `epochs`, with a warning where they may be fewer than `steps`.
-        """
-        if not steps_per_epoch:
-            if self.steps > 1:
-                warnings.warn(
-                    f"The data does not say how many images it has: {self.epochs} "
-                    f"epochs are trained, which may be fewer than the {self.steps} "
-                    "steps that a model takes to learn. Give `epochs`, or say the "
-                    "number: `ds.apply(tf.data.experimental.assert_cardinality(n))`.",
-                    stacklevel=3,
-                )
-            return self.epochs
-        return max(self.epochs, math.ceil(self.steps / steps_per_epoch))
-
+from keras_rlr.detectors.recipe import Recipe
 
 PAPER = Recipe("paper", epochs=200, batch_size=4, learning_rate=1e-4)
 # The gradients of the first steps are many times those of later ones; to forget them in

@@ -11,7 +11,7 @@ from tests.golden_weights import assert_close
 
 pytestmark = pytest.mark.optimized
 
-GOLDEN = pathlib.Path(__file__).parents[1] / "golden" / "authors_checkpoint.pth.xz"
+GOLDEN = pathlib.Path(__file__).parents[2] / "golden" / "authors_checkpoint.pth.xz"
 SIDES = {1: 64, 2: 32, 3: 16}
 
 

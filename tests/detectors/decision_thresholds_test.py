@@ -7,7 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keras_rlr.detectors.calibration import MARGINS, decide, threshold_from_scores
+from keras_rlr.detectors.decision_thresholds import (
+    MARGINS,
+    decide,
+    threshold_from_scores,
+)
 
 pytestmark = pytest.mark.backend_independent
 

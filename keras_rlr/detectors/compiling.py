@@ -1,0 +1,99 @@
+"""What a saved detector says of its optimizer, and what is made of it on loading."""
+
+import warnings
+
+import keras
+
+from keras_rlr.detectors.distribution import distribution_scope
+
+
+def optimizer_in_scope(optimizer, distribution):
+    """Returns an optimizer whose variables live where the model's do.
+
+    A `tf.distribute.Strategy` takes no optimizer that was made outside of it. One that
+    has no state yet is made anew inside.
+
+    Args:
+        optimizer: A Keras optimizer, a name or None.
+        distribution: What `resolve_distribution` returned.
+
+    Raises:
+        ValueError: If the optimizer has state, and was made outside.
+    """
+    is_strategy = hasattr(distribution, "num_replicas_in_sync")
+    if not (is_strategy and isinstance(optimizer, keras.optimizers.Optimizer)):
+        return optimizer
+    if optimizer.built:
+        raise ValueError(
+            "The optimizer was used before it was given to this model, and its state "
+            "is not spread over the devices of the model. Give `compile` a new one."
+        )
+    with distribution_scope(distribution):
+        return type(optimizer).from_config(optimizer.get_config())
+
+
+def saved_compile_config(model, config):
+    """Returns what is to be saved of `compile`; nothing where the recipe will do.
+
+    Loading builds the optimizer of a configuration, and then misses the moments of one
+    that was saved without them.
+
+    Args:
+        model: The detector.
+        config: What Keras would save.
+    """
+    saved = config.get("optimizer")
+    optimizer = model.optimizer
+    wrapped = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
+    if wrapped and _class_name(saved) != "LossScaleOptimizer":
+        # Under mixed_float16 Keras wraps what it is given, and will again.
+        optimizer = optimizer.inner_optimizer
+    own = model.recipe.optimizer().get_config()
+    used = dict(optimizer.get_config(), learning_rate=own["learning_rate"])
+    if not model.optimizer.built and used == own:
+        return {}
+    is_keras = type(optimizer).__module__.partition(".")[0] == "keras"
+    if isinstance(saved, dict) and is_keras:
+        # On PyTorch the class is one that no other backend has.
+        public = next(
+            base.__name__
+            for base in type(optimizer).__mro__
+            if getattr(keras.optimizers, base.__name__, None) is base
+        )
+        saved.update(module="keras.optimizers", class_name=public, registered_name=None)
+    # What was resolved for this backend would be slow or impossible on another.
+    return {**config, "jit_compile": "auto"}
+
+
+def compile_as_saved(model, config):
+    """Compiles a model as it was when it was saved.
+
+    An optimizer that is not known here is replaced by the recipe's, with a warning: the
+    model can still be used.
+
+    Args:
+        model: The detector.
+        config: What `saved_compile_config` returned.
+    """
+    try:
+        arguments = keras.saving.deserialize_keras_object(config)
+    except (TypeError, ValueError) as error:
+        name = _class_name(config.get("optimizer"))
+        warnings.warn(
+            f"The model was saved with an optimizer that can't be made here, {name} "
+            f"({str(error).partition('. ')[0]}). It is loaded for use; trained on, it "
+            "would begin with the optimizer of its recipe. To go on as before, import "
+            "the optimizer's class and register it with "
+            "`keras.saving.register_keras_serializable` before loading.",
+            stacklevel=2,
+        )
+        model.compile()
+        return
+    model.compile(**arguments)
+    with distribution_scope(model.distribution):
+        model.optimizer.build(model.trainable_variables)
+
+
+def _class_name(optimizer):
+    """The name of an optimizer's class in a configuration, or of what it is."""
+    return optimizer.get("class_name") if isinstance(optimizer, dict) else optimizer

@@ -1,0 +1,182 @@
+import warnings
+
+import keras
+from keras import ops
+
+from keras_rlr.detectors.compiling import (
+    compile_as_saved,
+    optimizer_in_scope,
+    saved_compile_config,
+)
+from keras_rlr.detectors.decision_thresholds import DecisionThresholds
+from keras_rlr.detectors.distribution import (
+    current_distribution,
+    device_count,
+    distribution_scope,
+    resolve_distribution,
+    spread_variables,
+)
+from keras_rlr.detectors.jax_values import give_back, hold_values
+from keras_rlr.layers.initializers import resolve_seed
+from keras_rlr.losses import MeanOfErrors
+
+
+class DetectorModel(keras.Model):
+    """What Keras asks of every detector: devices, compiling, weights, configuration.
+
+    Args:
+        image_size: Side of the square that images are resized to.
+        recipe: The `Recipe` it is trained by.
+        distribution: None, a number of devices, an object of `keras.distribution`
+            (JAX) or a `tf.distribute.Strategy` (TensorFlow).
+        seed: Seed of all that is random; None draws one.
+        trained_categories: Names of the products that it was trained on.
+        **kwargs: `name`, `dtype` and `trainable`, as in Keras.
+    """
+
+    def __init__(
+        self,
+        image_size,
+        recipe,
+        distribution=None,
+        seed=None,
+        trained_categories=(),
+        **kwargs,
+    ):
+        distribution = resolve_distribution(distribution)
+        with distribution_scope(distribution):
+            # Images keep their dtype: the preprocessor casts them itself.
+            super().__init__(autocast=False, **kwargs)
+            self.distribution = distribution or current_distribution()
+            self.image_size = int(image_size)
+            self.recipe = recipe
+            self.seed = resolve_seed(seed)
+            self.trained_categories = tuple(trained_categories)
+            self.thresholds = DecisionThresholds(name="thresholds")
+            self.mean_of_errors = MeanOfErrors()
+            self.loss_metric = keras.metrics.Mean(name="loss")
+            self.built = True
+
+    def scope(self):
+        """The context in which a detector's variables are made and its steps run."""
+        return distribution_scope(self.distribution)
+
+    def build(self, input_shape=None):
+        """Everything is built on construction."""
+        self.built = True
+
+    @property
+    def device_count(self):
+        """Number of devices that share a batch."""
+        return device_count(self.distribution)
+
+    @property
+    def threshold(self):
+        """The score from which on an image is anomalous, or None before `calibrate`."""
+        return self.thresholds.threshold
+
+    def set_weights(self, weights):
+        """As Keras' method; thresholds of categories, which are no weights, are lost.
+
+        Args:
+            weights: What `get_weights` of a model like this one returned.
+        """
+        self.thresholds.forget()
+        super().set_weights(weights)
+
+    def load_weights(self, filepath, skip_mismatch=False, **kwargs):
+        """As Keras' method; a file holds the thresholds of its weights too.
+
+        Args:
+            filepath: Of a `.weights.h5` or `.keras` file.
+            skip_mismatch: Whether to leave weights alone that do not fit. The
+                thresholds are then forgotten.
+            **kwargs: As in Keras.
+        """
+        self.thresholds.forget()
+        super().load_weights(filepath, skip_mismatch=skip_mismatch, **kwargs)
+        if skip_mismatch:
+            self.thresholds.forget()
+
+    def compute_loss(
+        self, x=None, y=None, y_pred=None, sample_weight=None, training=True
+    ):
+        """Returns the mean loss of the images of a batch; padding does not count."""
+        errors = y_pred["loss"]
+        weight = x.get("weight") if isinstance(x, dict) else None
+        is_real = None if weight is None else ops.cast(weight > 0, "float32")
+        self.loss_metric.update_state(errors, sample_weight=is_real)
+        return self.mean_of_errors(errors, errors, sample_weight=weight)
+
+    @property
+    def metrics(self):
+        """The loss over real images, in place of Keras' mean over padded batches."""
+        return [m for m in super().metrics if m is not self._loss_tracker]
+
+    def compile(self, optimizer=None, *args, **kwargs):
+        """As Keras' method, but that without an optimizer it is the recipe's."""
+        with self.scope():
+            if optimizer is None:
+                optimizer = self.recipe.optimizer()
+            optimizer = optimizer_in_scope(optimizer, self.distribution)
+            super().compile(optimizer, *args, **kwargs)
+
+    def compile_from_config(self, config):
+        """Compiles as a saved model was; Keras leaves it to classes with a `compile`.
+
+        Args:
+            config: What `get_compile_config` returned.
+        """
+        compile_as_saved(self, config)
+
+    def get_compile_config(self):
+        """Returns Keras' compile configuration, or none where the recipe's will do."""
+        return saved_compile_config(self, super().get_compile_config())
+
+    def get_config(self):
+        """Returns the constructor's arguments, but for the distribution."""
+        return {
+            **super().get_config(),
+            "image_size": self.image_size,
+            "seed": self.seed,
+            "bit_depth": self.bit_depth,
+            "trained_categories": self.trained_categories,
+        }
+
+    def config_in(self, dtype):
+        """Returns the configuration of the same model of another dtype policy.
+
+        Args:
+            dtype: The policy's name, or None for the model's own.
+        """
+        config = self.get_config()
+        return config if dtype is None else {**config, "dtype": dtype}
+
+    def follow_distribution(self):
+        """Moves to the devices of a `keras.distribution` set after construction."""
+        surrounding = current_distribution()
+        if self.distribution is None and hasattr(surrounding, "get_variable_layout"):
+            self.distribution = surrounding
+            spread_variables(self, surrounding)
+
+    def run(self, method, batches, **kwargs):
+        """Calls a method of Keras on batches; the model stays whole if they fail.
+
+        Args:
+            method: Keras' `fit` or `predict` of this model.
+            batches: `HostBatches`.
+            **kwargs: Its other arguments.
+        """
+        self.follow_distribution()
+        with self.scope(), warnings.catch_warnings():
+            # Keras warns when data of unknown length ends, as it must.
+            warnings.filterwarnings("ignore", "Your input ran out of data")
+            held = hold_values(self)
+            try:
+                return method(batches, **kwargs)
+            except BaseException:
+                give_back(self, held)
+                # TensorFlow wraps what the host's generator raised in its own words.
+                if batches.error is not None:
+                    raise batches.error from None
+                raise

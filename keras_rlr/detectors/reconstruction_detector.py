@@ -1,0 +1,138 @@
+import numpy as np
+from keras import ops
+
+from keras_rlr.detectors.anomaly_detector import INFERENCE_BATCH
+from keras_rlr.detectors.feature_detector import FeatureDetector
+from keras_rlr.layers.anomaly_map import AnomalyMap
+from keras_rlr.layers.anomaly_score import AnomalyScore
+from keras_rlr.layers.feature_perturbation import FeaturePerturbation
+from keras_rlr.layers.initializers import derive_seed
+from keras_rlr.losses import ReconstructionLoss
+
+
+class ReconstructionDetector(FeatureDetector):
+    """A detector that reconstructs features: what it can't is anomalous.
+
+    A subclass defines `reconstruct_levels`.
+
+    Args:
+        noise_scale: Scale of the noise added to the features in training.
+        cosine_damping: λ of the damped cosine of the score; 0 does not damp.
+        **kwargs: See `FeatureDetector`.
+    """
+
+    def __init__(self, noise_scale=0.0, cosine_damping=0.0, **kwargs):
+        super().__init__(**kwargs)
+        self.noise_scale = float(noise_scale)
+        self.cosine_damping = float(cosine_damping)
+        if not self.cosine_damping >= 0:
+            raise ValueError(
+                f"`cosine_damping` must be at least 0. Received: {cosine_damping!r}."
+            )
+        shapes = [(None, *shape) for shape in self.feature_shapes]
+        with self.scope():
+            self.perturbations = []
+            for level, shape in zip(self.levels, shapes, strict=True):
+                layer = FeaturePerturbation(
+                    scale=self.noise_scale,
+                    seed=derive_seed(self.seed, f"noise_{level}"),
+                    name=f"perturbation_{level}",
+                    dtype="float32",
+                )
+                layer.build(shape)
+                self.perturbations.append(layer)
+            self.anomaly_map = AnomalyMap((self.image_size,) * 2, name="anomaly_map")
+            self.anomaly_map.build(shapes)
+            self.anomaly_score = AnomalyScore(name="anomaly_score")
+            self.anomaly_score.build((None, self.image_size, self.image_size))
+            self.reconstruction_loss = ReconstructionLoss(reduction=None)
+
+    @property
+    def uses_statistics(self):
+        """Whether anything depends on mean and variance of the features."""
+        return self.standardize_features or self.cosine_damping > 0
+
+    def reconstruct_levels(self, features):
+        """Returns the reconstructions of the levels.
+
+        Args:
+            features: List of float32 tensors (batch, H, W, C), one a level.
+
+        Returns:
+            List of tensors of the same shapes.
+        """
+        raise NotImplementedError(
+            f"{type(self).__name__} must define `reconstruct_levels`."
+        )
+
+    def call(self, inputs, training=False):
+        """Returns map and score; in training the loss of each image."""
+        batch = inputs if isinstance(inputs, dict) else {"image": inputs}
+        features = self.features_of(batch)
+        visible = [
+            perturb(f, noise_key=batch.get("noise_key"), training=training)
+            for perturb, f in zip(self.perturbations, features, strict=True)
+        ]
+        reconstructions = self.reconstruct_levels(visible)
+        outputs = {}
+        if training or "weight" in batch:
+            outputs["loss"] = sum(
+                self.reconstruction_loss(original, reconstruction)
+                for original, reconstruction in zip(
+                    features, reconstructions, strict=True
+                )
+            )
+        if not training:
+            outputs["anomaly_map"] = self.anomaly_map(
+                features, reconstructions, damping=self._damping()
+            )
+            outputs["anomaly_score"] = self.anomaly_score(outputs["anomaly_map"])
+        return outputs
+
+    def _damping(self):
+        if not self.cosine_damping:
+            return None
+        return [
+            self.cosine_damping * layer.mean_squared_norm(self.standardize_features)
+            for layer in self.standardizations
+        ]
+
+    def reconstruct(self, features):
+        """Returns what the model reconstructs of features, without noise.
+
+        Args:
+            features: List of arrays (images, H, W, C), as from `extract_features`.
+
+        Returns:
+            List of float32 arrays of the same shapes.
+
+        Raises:
+            ValueError: If the number of levels or a shape is another.
+        """
+        received = [tuple(np.shape(f))[1:] for f in features]
+        counts = {len(f) for f in features}
+        if received != self.feature_shapes or len(counts) != 1:
+            raise ValueError(
+                "`reconstruct` takes one array (images, height, width, channels) a "
+                f"level, for the levels {self.levels} of the shapes "
+                f"{self.feature_shapes} after the first axis. Received: "
+                f"{[tuple(np.shape(f)) for f in features]}."
+            )
+        parts = []
+        for start in range(0, counts.pop(), INFERENCE_BATCH):
+            rows = slice(start, start + INFERENCE_BATCH)
+            levels = self.reconstruct_levels(
+                [ops.convert_to_tensor(f[rows], "float32") for f in features]
+            )
+            parts.append(
+                [ops.convert_to_numpy(ops.cast(level, "float32")) for level in levels]
+            )
+        return [np.concatenate(level) for level in zip(*parts, strict=True)]
+
+    def get_config(self):
+        """Returns the constructor's arguments."""
+        return {
+            **super().get_config(),
+            "noise_scale": self.noise_scale,
+            "cosine_damping": self.cosine_damping,
+        }

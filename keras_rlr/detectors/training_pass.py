@@ -1,0 +1,165 @@
+"""What `AnomalyDetector.fit` does before and after Keras' own `fit`."""
+
+import keras
+from keras import ops
+
+from keras_rlr.detectors.training_callbacks import EpochOrder, StopAtNan, Validation
+from keras_rlr.inputs.endless import refuse_endless
+from keras_rlr.inputs.image_source import BatchList, ImageSource
+from keras_rlr.inputs.training_batches import TrainingBatches
+
+
+def train(
+    model,
+    keras_fit,
+    source,
+    epochs,
+    callbacks,
+    validation_split,
+    validation_data,
+    shuffle,
+    class_weight,
+    initial_epoch,
+    steps_per_epoch,
+    validation_steps,
+    validation_batch_size,
+    validation_freq,
+    feature_cache,
+    verbose,
+):
+    """Trains a detector; arguments and result as of `AnomalyDetector.fit`.
+
+    Args:
+        model: The detector.
+        keras_fit: Keras' own `fit` of the model.
+        source: The `ImageSource`.
+        epochs: See `fit`, as are all that follow.
+        callbacks: See `fit`.
+        validation_split: See `fit`.
+        validation_data: See `fit`.
+        shuffle: See `fit`.
+        class_weight: See `fit`.
+        initial_epoch: See `fit`.
+        steps_per_epoch: See `fit`.
+        validation_steps: See `fit`.
+        validation_batch_size: See `fit`.
+        validation_freq: See `fit`.
+        feature_cache: See `fit`.
+        verbose: See `fit`.
+    """
+    _refuse_compact(model)
+    _refuse_class_weight(class_weight)
+    if validation_split:
+        source, validation_data = _split(source, validation_split, validation_data)
+    model.follow_distribution()
+    batches = model.training_batches(
+        source,
+        feature_cache,
+        steps_per_epoch,
+        seed=model.seed,
+        first_epoch=initial_epoch,
+        first_step=steps_taken(model),
+        shuffle=shuffle,
+        devices=model.device_count,
+    )
+    if feature_cache is None and steps_per_epoch is None:
+        refuse_endless(source, "an epoch", "steps_per_epoch")
+    model.thresholds.forget()
+    with model.scope():
+        # Else TensorFlow traces the first step twice.
+        model.optimizer.build(model.trainable_variables)
+    own_callbacks = [StopAtNan(), EpochOrder(batches)]
+    if validation_data is not None:
+        own_callbacks.append(
+            Validation(
+                validation_data,
+                validation_steps,
+                validation_batch_size or source.batch_size,
+                validation_freq,
+            )
+        )
+    steps = steps_per_epoch or batches.num_batches
+    history = model.run(
+        keras_fit,
+        batches,
+        epochs=model.recipe.epochs_for(steps) if epochs is None else epochs,
+        verbose=verbose,
+        callbacks=[*own_callbacks, *keras.tree.flatten(callbacks or [])],
+        initial_epoch=initial_epoch,
+        steps_per_epoch=steps_per_epoch,
+    )
+    seen = {*model.trained_categories, *batches.categories}
+    model.trained_categories = tuple(sorted(seen))
+    return history
+
+
+def one_training_batch(model, x, y, sample_weight, class_weight):
+    """Returns the batch of `AnomalyDetector.train_on_batch`, a dict of arrays.
+
+    Args:
+        model: The detector.
+        x: See `train_on_batch`, as are all that follow.
+        y: See `train_on_batch`.
+        sample_weight: See `train_on_batch`.
+        class_weight: See `train_on_batch`.
+    """
+    _refuse_compact(model)
+    _refuse_class_weight(class_weight)
+    model.check_ready()
+    source = ImageSource(x, 1, y, sample_weight)
+    refuse_endless(source, "one batch", "fit(steps_per_epoch)")
+    elements = [element for batch in source.batches() for element in batch]
+    batches = TrainingBatches(
+        BatchList([elements], len(elements)),
+        model.image_size,
+        bit_depth=model.bit_depth,
+        seed=model.seed,
+        first_step=steps_taken(model),
+        shuffle=False,
+        devices=model.device_count,
+    )
+    ((batch,),) = batches.generate()
+    return batch
+
+
+def steps_taken(model):
+    """How many steps a model's optimizer has taken."""
+    return int(ops.convert_to_numpy(model.optimizer.iterations))
+
+
+def _refuse_compact(model):
+    if model.is_compact:
+        raise ValueError(
+            "A compact model is for inference: what was folded can't be trained. "
+            "Train the model that `compact()` was called on."
+        )
+
+
+def _refuse_class_weight(class_weight):
+    if class_weight is not None:
+        raise ValueError(
+            "`class_weight` has no meaning here: in training all images are normal, "
+            "one class, and all count alike. Leave it out."
+        )
+
+
+def _split(source, share, validation_data):
+    """The first images for training, the last ones for validation."""
+    if validation_data is not None:
+        raise ValueError(
+            "Give `validation_split` or `validation_data`, not both: either says what "
+            "is evaluated after every epoch."
+        )
+    if not source.is_indexed:
+        raise ValueError(
+            "`validation_split` needs data with a length and an index, and "
+            f"{type(source.data).__name__} has none. Give `validation_data`."
+        )
+    count = len(source.data)
+    first = count - round(count * share) if 0 < share < 1 else 0
+    if not 0 < first < count:
+        raise ValueError(
+            "`validation_split` must leave images on both sides: it is a share between "
+            f"0 and 1. Received {share!r} of {count} images."
+        )
+    return source.part(0, first), source.part(first, count)
