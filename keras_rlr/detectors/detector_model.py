@@ -94,7 +94,10 @@ class DetectorModel(keras.Model):
             **kwargs: As in Keras.
         """
         self.thresholds.forget()
-        super().load_weights(filepath, skip_mismatch=skip_mismatch, **kwargs)
+        with warnings.catch_warnings():
+            # A file may be of a model that was saved without its optimizer's state.
+            warnings.filterwarnings("ignore", "Skipping variable loading for optimizer")
+            super().load_weights(filepath, skip_mismatch=skip_mismatch, **kwargs)
         if skip_mismatch:
             self.thresholds.forget()
 

@@ -1,3 +1,4 @@
+import copy
 import json
 import re
 
@@ -69,7 +70,7 @@ class FeatureDetector(AnomalyDetector):
             return backbone
         if isinstance(backbone, dict):
             return deserialize_backbone(
-                backbone,
+                copy.deepcopy(backbone),  # Keras empties what it deserialises
                 levels=self.levels,
                 image_size=self.image_size,
                 dtype=self.dtype_policy,

@@ -11,6 +11,8 @@ The rule that tells a batch from an image with its label:
 - A dict or an array is a batch if its images have rank 4, are ragged or a list.
 """
 
+import os
+
 import numpy as np
 
 from keras_rlr.inputs.images import to_array
@@ -69,6 +71,7 @@ def element(item, beside=None):
     for key, value in (beside or {}).items():
         _refuse_two(key, entry)
         entry[key] = value
+    _refuse_path(entry["image"])
     entry["image"] = to_array(entry["image"])
     return _without_twin(entry)
 
@@ -82,6 +85,8 @@ def split(item):
     if holds_elements(item):
         return [element(part) for part in item]
     columns = _columns(item)
+    for image in columns["image"] if isinstance(columns["image"], list) else ():
+        _refuse_path(image)
     images = rows(columns.pop("image"))
     if isinstance(images, np.ndarray):
         if images.ndim == 3 and not _has_channels(images):
@@ -200,6 +205,16 @@ def _columns(item):
         _refuse_two(key, columns)
         columns[key] = value
     return columns
+
+
+def _refuse_path(image):
+    if isinstance(image, str | bytes | os.PathLike):
+        raise ValueError(
+            f"Received the path of a file, {image!r:.80}, where an image belongs. Read "
+            "it: `[keras_rlr.datasets.read_image(path) for path in paths]`; a whole "
+            "folder is read by `keras_rlr.datasets.FolderDataset` or `keras-rlr "
+            "predict`."
+        )
 
 
 def _refuse_two(key, columns):

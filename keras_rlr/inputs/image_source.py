@@ -125,10 +125,8 @@ class ImageSource:
         elif isinstance(self.data, keras.utils.PyDataset):
             count = length_of(self.data)
             endless = count is None
-            for index in (
-                itertools.count() if endless else shuffled_order(count, order_seed)
-            ):
-                yield split(self.data[int(index)])
+            order = itertools.count() if endless else shuffled_order(count, order_seed)
+            yield from map(split, _read_batches(self.data, map(int, order)))
             self.data.on_epoch_end()
         else:
             yield from self._stream()
@@ -219,6 +217,16 @@ class _Part:
 
     def __getitem__(self, index):
         return self._data[self._start + index]
+
+
+def _read_batches(dataset, order):
+    """The batches of a PyDataset, by as many workers as it asks for."""
+    if dataset.workers <= 1:
+        return map(dataset.__getitem__, order)
+    # Threads in place of processes give the same batches; what they read and compute
+    # in NumPy runs side by side.
+    ahead = max(dataset.max_queue_size, dataset.workers)
+    return read_ahead(dataset.__getitem__, order, ahead, dataset.workers)
 
 
 def in_chunks(source, batches_each):

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 _MOST_THREADS = 8
 
 
-def read_ahead(read, items, ahead=16):
+def read_ahead(read, items, ahead=16, threads=None):
     """Yields `read(item)` of each item in their order, begun before it is asked for.
 
     Args:
@@ -16,9 +16,11 @@ def read_ahead(read, items, ahead=16):
             raised when the item's turn comes.
         items: The items, an iterable.
         ahead: Number of results that may wait to be asked for.
+        threads: Number of threads; by default one a core, 8 at most.
     """
     items = iter(items)
-    with ThreadPoolExecutor(min(_MOST_THREADS, os.cpu_count() or 1)) as pool:
+    threads = threads or min(_MOST_THREADS, os.cpu_count() or 1)
+    with ThreadPoolExecutor(threads) as pool:
         waiting = collections.deque(
             pool.submit(read, item) for item in itertools.islice(items, ahead)
         )

@@ -1,5 +1,7 @@
 """What each level of a model looks like, from what the user gave or left out."""
 
+import numpy as np
+
 from keras_rlr.layers.neighborhood import validate_window, window_hides_grid
 
 # By level, as the authors' implementation has them for strides 4, 8 and 16.
@@ -22,7 +24,7 @@ def resolve_windows(windows, levels):
 
 
 def _one_each(name, values, levels):
-    values = (values,) if isinstance(values, int) else tuple(values)
+    values = tuple(np.atleast_1d(values).tolist())
     if len(values) != len(levels):
         raise ValueError(
             f"`{name}` needs one value for each of the levels {tuple(levels)}. "

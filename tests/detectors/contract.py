@@ -1,0 +1,221 @@
+"""What any detector must do, whatever its method; see `check_detector`.
+
+A check takes a function that makes a small, untrained detector of `IMAGE_SIZE` pixels
+on `tiny_backbone`, or a trained and calibrated one. It asserts, and returns nothing.
+"""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from tests.tiny_model import IMAGE_SIZE, random_images
+
+NORMAL = random_images(8)
+HELD = random_images(12, seed=1)
+TESTED = random_images(5, seed=2)
+
+
+def trained(make):
+    """A detector of two categories, trained for a step or two and calibrated."""
+    detector = make()
+    detector.fit(_elements(NORMAL), batch_size=4, epochs=1, verbose=0)
+    detector.calibrate(_elements(HELD), false_positive_rate=0.2)
+    return detector
+
+
+def _elements(images):
+    names = ("bolt", "nut")
+    return [{"image": x, "category": names[i % 2]} for i, x in enumerate(images)]
+
+
+def _scores(detector, data=TESTED, **options):
+    return detector.predict(data, verbose=0, **options)["anomaly_score"]
+
+
+def _as_json(config):
+    return json.dumps(keras.saving.serialize_keras_object(config))
+
+
+def _agree(first, second, tolerance=1e-4):
+    np.testing.assert_allclose(first, second, rtol=tolerance, atol=tolerance)
+
+
+def check_outputs(make, detector):
+    """Maps and scores, float32, whatever the number of images."""
+    for count in (1, 3):
+        outputs = detector(TESTED[:count])
+        shapes = {name: tuple(value.shape) for name, value in outputs.items()}
+        assert shapes == {
+            "anomaly_map": (count, IMAGE_SIZE, IMAGE_SIZE),
+            "anomaly_score": (count,),
+        }
+        kinds = {keras.backend.standardize_dtype(v.dtype) for v in outputs.values()}
+        assert kinds == {"float32"}
+    outputs = detector.predict(TESTED, verbose=0)
+    assert set(outputs) == {"anomaly_map", "anomaly_score", "is_anomalous"}
+    assert np.isfinite(outputs["anomaly_map"]).all()
+    assert outputs["is_anomalous"].dtype == bool
+
+
+def check_config(make, detector):
+    """Both ways to build it anew give an equal configuration, and JSON holds it."""
+    config = detector.get_config()
+    text = _as_json(config)
+    for other in (type(detector).from_config(config), type(detector)(**config)):
+        assert _as_json(other.get_config()) == text
+        assert other.threshold is None
+
+
+def check_files(make, detector, folder):
+    """A saved model says the same, its thresholds too; so does a file of weights."""
+    expected = detector.predict(TESTED, verbose=0)
+    detector.save(folder / "model.keras")
+    loaded = keras.saving.load_model(folder / "model.keras")
+    assert type(loaded) is type(detector)
+    found = loaded.predict(TESTED, verbose=0)
+    for name, values in expected.items():
+        _agree(found[name], values, 1e-5)
+    assert loaded.thresholds.by_category == detector.thresholds.by_category != {}
+    assert loaded.trained_categories == ("bolt", "nut")
+    detector.save_weights(folder / "model.weights.h5")
+    fresh = type(detector).from_config(detector.get_config())
+    fresh.load_weights(folder / "model.weights.h5")
+    _agree(_scores(fresh), expected["anomaly_score"], 1e-5)
+    assert fresh.thresholds.by_category == detector.thresholds.by_category
+    assert fresh.threshold == detector.threshold
+
+
+def check_thresholds_belong_to_weights(make, detector):
+    """What changes the weights takes the thresholds away, or brings its own."""
+    clone = type(detector).from_config(detector.get_config())
+    assert clone.threshold is None
+    other = [np.array(weight) for weight in clone.get_weights()]
+    clone.set_weights(detector.get_weights())
+    assert clone.threshold == detector.threshold
+    assert clone.thresholds.by_category == {}
+    _agree(_scores(clone), _scores(detector), 1e-5)
+    clone.thresholds.copy_from(detector.thresholds)
+    clone.set_weights(other)
+    assert clone.threshold is None
+    assert clone.thresholds.by_category == {}
+    clone.set_weights(detector.get_weights())
+    clone.train_on_batch(NORMAL[:4])
+    assert clone.threshold is None
+
+
+def check_loaders(make, detector):
+    """Every kind of data gives what an array of the same images gives."""
+    expected = _scores(detector)
+
+    class Batches(keras.utils.PyDataset):
+        def __len__(self):
+            return 3
+
+        def __getitem__(self, index):
+            return TESTED[2 * index : 2 * index + 2]
+
+    tf = pytest.importorskip("tensorflow")
+    torch = pytest.importorskip("torch")
+    dataset = tf.data.Dataset.from_tensor_slices(TESTED)
+    for data in (
+        list(TESTED),
+        {"image": list(TESTED)},
+        [{"image": image} for image in TESTED],
+        dataset,
+        dataset.batch(2),
+        Batches(),
+        torch.utils.data.DataLoader(torch.from_numpy(TESTED), batch_size=2),
+    ):
+        _agree(_scores(detector, data), expected)
+    sizes = [random_images(1, 40, 50)[0], *TESTED]
+    maps = detector.predict(sizes, verbose=0, original_size=True)["anomaly_map"]
+    assert [m.shape for m in maps] == [(40, 50)] + [(IMAGE_SIZE, IMAGE_SIZE)] * 5
+    _agree(_scores(detector, sizes)[1:], expected)
+
+
+def check_batches(make, detector):
+    """What Keras does with one batch, it does."""
+    outputs = detector.predict_on_batch(TESTED)
+    _agree(outputs["anomaly_score"], _scores(detector))
+    assert outputs["is_anomalous"].shape == (5,)
+    results = detector.test_on_batch(TESTED, [0, 1, 0, 1, 1], return_dict=True)
+    assert "loss" in results
+    assert "image_auroc" in results
+    fresh = make()
+    fresh.fit(NORMAL, batch_size=4, epochs=1, verbose=0)
+    before = [np.array(v) for v in fresh.get_weights()]
+    assert np.isfinite(fresh.train_on_batch(NORMAL[:4]))
+    after = fresh.get_weights()
+    assert any(not np.array_equal(b, a) for b, a in zip(before, after, strict=True))
+
+
+def check_evaluate(make, detector):
+    """The figures are those of scikit-learn for the scores that it predicts."""
+    labels = np.array([0, 1, 0, 1, 1])
+    masks = np.zeros((5, IMAGE_SIZE, IMAGE_SIZE), bool)
+    masks[labels > 0, 4:12, 4:12] = True
+    data = {"image": TESTED, "label": labels, "mask": masks}
+    results = detector.evaluate(data, verbose=0, return_dict=True)
+    outputs = detector.predict(TESTED, verbose=0)
+    _agree(results["image_auroc"], roc_auc_score(labels, outputs["anomaly_score"]))
+    pixels = roc_auc_score(masks.reshape(-1), outputs["anomaly_map"].reshape(-1))
+    _agree(results["pixel_auroc"], pixels)
+
+
+def check_seed(make, detector):
+    """One seed gives the same detector, trained on the same images."""
+    twin = trained(make)
+    np.testing.assert_array_equal(_scores(twin), _scores(detector))
+    assert twin.threshold == detector.threshold
+
+
+def check_mixed_precision(make, detector):
+    """In 16 bits it says about the same, in float32, and is saved and loaded."""
+    policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        mixed = make()
+        mixed.set_weights(detector.get_weights())
+    finally:
+        keras.config.set_dtype_policy(policy)
+    found = mixed.predict(TESTED, verbose=0)
+    assert found["anomaly_score"].dtype == np.float32
+    _agree(found["anomaly_score"], _scores(detector), 0.1)
+
+
+def check_refusals(make, detector):
+    """What can't be meant is refused before any work, in words."""
+    for data, message in (
+        ((NORMAL, [0] * 7 + [1]), "anomal"),
+        (NORMAL / 255.0, "0-1|0–1|scaled"),
+        (NORMAL[0], "batch axis"),
+        ([], "no images"),
+        (["image.png"], "read_image"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            make().fit(data, epochs=1, verbose=0)
+    with pytest.raises(ValueError, match="class_weight"):
+        make().fit(NORMAL, epochs=1, verbose=0, class_weight={0: 2.0})
+
+
+CHECKS = (
+    check_outputs,
+    check_config,
+    check_files,
+    check_thresholds_belong_to_weights,
+    check_loaders,
+    check_batches,
+    check_evaluate,
+    check_seed,
+    check_mixed_precision,
+    check_refusals,
+)
+
+
+def check_export(make, detector, folder):
+    """A file for small machines says what the model says; on TensorFlow."""
+    manifest = detector.export(folder / "model.tflite", format="litert")
+    assert all(result["passed"] for result in manifest["comparison"].values())

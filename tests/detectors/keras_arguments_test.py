@@ -1,0 +1,241 @@
+"""Keras' own arguments, callbacks and habits, each supported or refused in words."""
+
+import inspect
+
+import keras
+import numpy as np
+import pytest
+
+import keras_rlr
+from tests.tiny_model import IMAGE_SIZE, ONE_LEVEL, random_images, tiny_model
+
+pytestmark = pytest.mark.backend_independent
+
+IMAGES = random_images(8)
+QUIET = {"batch_size": 4, "verbose": 0}
+
+
+@pytest.fixture(scope="module")
+def model():
+    model = tiny_model(**ONE_LEVEL)
+    model.fit(IMAGES, epochs=1, **QUIET)
+    return model
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["fit", "evaluate", "predict", "train_on_batch", "test_on_batch"]
+    + ["predict_on_batch", "compile", "set_weights"],
+)
+def test_arguments_stand_where_keras_has_them(name):
+    def arguments(cls):
+        parameters = inspect.signature(getattr(cls, name)).parameters.values()
+        kinds = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
+        return [p.name for p in parameters if p.kind not in kinds]
+
+    expected, ours = arguments(keras.Model), arguments(keras_rlr.RLR)
+    if name == "compile":
+        expected = expected[:2]
+    assert ours[: len(expected)] == expected
+
+
+def test_validation_split_keeps_the_last_images_apart(model):
+    fresh = tiny_model(**ONE_LEVEL)
+    history = fresh.fit(IMAGES, epochs=2, validation_split=0.25, **QUIET).history
+    expected = fresh.evaluate(IMAGES[6:], verbose=0, return_dict=True)["loss"]
+    assert history["val_loss"][-1] == pytest.approx(expected, rel=1e-5)
+    only_six = tiny_model(**ONE_LEVEL).fit(IMAGES[:6], epochs=2, **QUIET).history
+    assert history["loss"] == only_six["loss"]
+
+
+def test_validation_split_keeps_labels_with_their_images():
+    labels = [0] * 6 + [0, 1]
+    history = tiny_model(**ONE_LEVEL).fit(
+        IMAGES, labels, epochs=1, validation_split=0.25, **QUIET
+    )
+    assert "val_image_auroc" in history.history
+    with pytest.raises(ValueError, match="anomal"):
+        tiny_model(**ONE_LEVEL).fit(
+            IMAGES, labels[::-1], epochs=1, validation_split=0.25, **QUIET
+        )
+
+
+@pytest.mark.parametrize("share", [-0.1, 0.01, 0.99, 1.0, 2])
+def test_a_share_that_leaves_nothing_is_refused(model, share):
+    with pytest.raises(ValueError, match="both sides"):
+        model.fit(IMAGES, epochs=1, validation_split=share, **QUIET)
+
+
+def test_validation_is_asked_for_once(model):
+    with pytest.raises(ValueError, match="not both"):
+        model.fit(
+            IMAGES, validation_split=0.5, validation_data=IMAGES, epochs=1, **QUIET
+        )
+
+
+def test_validation_steps_batch_size_and_frequency():
+    model = tiny_model(**ONE_LEVEL)
+    seen = []
+    evaluate = model.evaluate
+    model.evaluate = lambda x, **kwargs: seen.append(kwargs) or evaluate(x, **kwargs)
+    history = model.fit(
+        IMAGES,
+        epochs=4,
+        validation_data=IMAGES,
+        validation_steps=2,
+        validation_batch_size=3,
+        validation_freq=2,
+        **QUIET,
+    )
+    assert len(history.history["val_loss"]) == len(seen) == 2
+    first_six = evaluate(IMAGES[:6], verbose=0)[0]
+    assert history.history["val_loss"][-1] == pytest.approx(first_six, rel=1e-5)
+
+
+def test_weights_of_classes_and_of_samples(model):
+    with pytest.raises(ValueError, match="`class_weight` has no meaning"):
+        model.fit(IMAGES, epochs=1, class_weight={0: 1.0}, **QUIET)
+    with pytest.raises(ValueError, match="`class_weight` has no meaning"):
+        model.train_on_batch(IMAGES, class_weight={0: 1.0})
+    model.fit(IMAGES, epochs=1, sample_weight=np.ones(8), **QUIET)
+    labels = [0, 1] * 4
+    model.evaluate(IMAGES, labels, sample_weight=np.ones(8), verbose=0)
+    halves = np.full(8, 0.5)
+    for call in (
+        lambda: model.fit(IMAGES, epochs=1, sample_weight=halves, **QUIET),
+        lambda: model.evaluate(IMAGES, labels, sample_weight=halves, verbose=0),
+        lambda: model.train_on_batch(IMAGES, sample_weight=halves),
+        lambda: model.test_on_batch(IMAGES, labels, sample_weight=halves),
+    ):
+        with pytest.raises(ValueError, match="sample\nweight|sample weight"):
+            call()
+
+
+def test_positional_arguments_mean_what_they_mean_in_keras(model):
+    labels = [0, 1] * 4
+    by_place = model.evaluate(IMAGES, labels, 4, 0, None, 1)
+    by_name = model.evaluate(IMAGES, labels, batch_size=4, verbose=0, steps=1)
+    np.testing.assert_allclose(by_place, by_name)
+    assert model.predict(IMAGES, 4, 0, 1)["anomaly_score"].shape == (4,)
+
+
+@pytest.mark.parametrize("call", ["fit", "predict", "evaluate", "calibrate"])
+def test_paths_of_files_are_refused_with_a_way_out(model, call, tmp_path):
+    for paths in (["a.png", "b.png"], [tmp_path / "a.png"], {"image": ["a.png"]}):
+        with pytest.raises(ValueError, match="read_image"):
+            getattr(model, call)(paths)
+
+
+def test_a_dict_of_images_of_different_sizes(model):
+    images = [random_images(1, 20 + i, 30)[0] for i in range(4)]
+    scores = model.predict({"image": images}, verbose=0)["anomaly_score"]
+    np.testing.assert_allclose(
+        scores, model.predict(images, verbose=0)["anomaly_score"]
+    )
+
+
+def test_evaluate_calls_the_callbacks_of_a_test(model):
+    class Record(keras.callbacks.Callback):
+        def __init__(self):
+            super().__init__()
+            self.calls = []
+
+        def on_test_begin(self, logs=None):
+            self.calls.append("begin")
+
+        def on_test_batch_end(self, batch, logs=None):
+            self.calls.append((batch, logs["loss"]))
+
+        def on_test_end(self, logs=None):
+            self.calls.append(logs)
+
+        def on_predict_begin(self, logs=None):
+            raise AssertionError("evaluate is no prediction")
+
+    record = Record()
+    results = model.evaluate(
+        IMAGES[:7], batch_size=3, verbose=0, callbacks=[record], return_dict=True
+    )
+    begin, *batches, end = record.calls
+    assert begin == "begin"
+    assert [number for number, _ in batches] == [0, 1, 2]
+    assert end == results
+    mean = np.average([loss for _, loss in batches], weights=[3, 3, 1])
+    assert mean == pytest.approx(results["loss"], rel=1e-5)
+
+
+@pytest.mark.parametrize("options", [{"workers": 3}, {"use_multiprocessing": True}])
+def test_workers_of_a_pydataset_give_the_same_in_order(model, options):
+    class Batches(keras.utils.PyDataset):
+        def __len__(self):
+            return 4
+
+        def __getitem__(self, index):
+            return IMAGES[2 * index : 2 * index + 2]
+
+    found = model.predict(Batches(**options), verbose=0)["anomaly_score"]
+    expected = model.predict(IMAGES, verbose=0)["anomaly_score"]
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+def test_numpy_integers_are_integers(tmp_path):
+    model = tiny_model(
+        levels=np.int64(1),
+        image_size=np.int32(IMAGE_SIZE),
+        hidden_dims=np.array([16]),
+        windows=np.int64(3),
+        num_heads=np.int64(4),
+        seed=np.int64(3),
+    )
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    assert (loaded.levels, loaded.seed) == ((1,), 3)
+    assert loaded.predict(IMAGES[:2], batch_size=np.int64(1), verbose=0)
+
+
+class _Stop(Exception):
+    pass
+
+
+class _Interruption(keras.callbacks.Callback):
+    def on_epoch_begin(self, epoch, logs=None):
+        if epoch == 2:
+            raise _Stop
+
+
+def test_backup_and_restore_is_exact(tmp_path):
+    undisturbed = tiny_model(**ONE_LEVEL)
+    undisturbed.fit(IMAGES, epochs=4, **QUIET)
+    stopped = tiny_model(**ONE_LEVEL)
+    with pytest.raises(_Stop):
+        stopped.fit(
+            IMAGES,
+            epochs=4,
+            callbacks=[keras.callbacks.BackupAndRestore(tmp_path), _Interruption()],
+            **QUIET,
+        )
+    resumed = tiny_model(**ONE_LEVEL)
+    history = resumed.fit(
+        IMAGES, epochs=4, callbacks=keras.callbacks.BackupAndRestore(tmp_path), **QUIET
+    )
+    assert len(history.history["loss"]) == 2
+    for weight, expected in zip(
+        resumed.get_weights(), undisturbed.get_weights(), strict=True
+    ):
+        np.testing.assert_array_equal(weight, expected)
+
+
+def test_partly_loaded_weights_have_no_threshold(tmp_path):
+    model = tiny_model(**ONE_LEVEL)
+    model.calibrate(IMAGES, false_positive_rate=0.2)
+    model.save_weights(tmp_path / "model.weights.h5")
+    wider = tiny_model(**{**ONE_LEVEL, "hidden_dims": (20,)})
+    wider.calibrate(IMAGES, false_positive_rate=0.2)
+    with pytest.warns(UserWarning, match="could not be loaded|Skipping|mismatch"):
+        wider.load_weights(tmp_path / "model.weights.h5", skip_mismatch=True)
+    assert wider.threshold is None
+
+
+def test_a_cloned_model_has_no_threshold(model):
+    model.calibrate(IMAGES, false_positive_rate=0.2)
+    assert keras.models.clone_model(model).threshold is None

@@ -1,0 +1,36 @@
+"""Every method keeps the contract of detectors, on every backend."""
+
+import inspect
+
+import keras
+import pytest
+
+from tests.detectors import contract
+from tests.tiny_model import ONE_LEVEL, tiny_model
+
+METHODS = {
+    "RLR": lambda: tiny_model(**ONE_LEVEL),
+    "RLR, standardised": lambda: tiny_model(
+        **ONE_LEVEL, standardize_features=True, cosine_damping=0.3
+    ),
+}
+
+
+@pytest.fixture(scope="module", params=METHODS)
+def method(request):
+    make = METHODS[request.param]
+    return make, contract.trained(make)
+
+
+@pytest.mark.parametrize("check", contract.CHECKS, ids=lambda check: check.__name__)
+def test_a_detector(method, check, tmp_path):
+    wants_folder = "folder" in inspect.signature(check).parameters
+    check(*method, **({"folder": tmp_path} if wants_folder else {}))
+
+
+@pytest.mark.skipif(
+    keras.backend.backend() != "tensorflow",
+    reason="other backends export in a process on TensorFlow, tested in tests/export",
+)
+def test_it_is_exported(method, tmp_path):
+    contract.check_export(*method, tmp_path)
