@@ -59,6 +59,8 @@ class BarProgress(keras.callbacks.Callback):
         console: Rich's console.
     """
 
+    async_safe = True  # rich may be called by any thread
+
     def __init__(self, console):
         super().__init__()
         self._console = console

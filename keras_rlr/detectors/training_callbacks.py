@@ -2,6 +2,7 @@
 
 import math
 import numbers
+import threading
 
 import keras
 
@@ -49,6 +50,7 @@ class EpochOrder(keras.callbacks.Callback):
         super().__init__()
         self.batches = batches
         self._steps = 0
+        self._lock = threading.Lock()
 
     def on_train_begin(self, logs=None):
         """Notes where the optimizer stands."""
@@ -65,7 +67,8 @@ class EpochOrder(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch, logs=None):
         """Counts a step that had data."""
-        self._steps += 1
+        with self._lock:
+            self._steps += 1
 
     def on_epoch_end(self, epoch, logs=None):
         """Takes back what the step without data counted."""

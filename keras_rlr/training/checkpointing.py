@@ -31,8 +31,9 @@ class Checkpointing(keras.callbacks.Callback):
         """Starts the clock."""
         self._began = time.monotonic()
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_begin(self, batch, logs=None):
         """Stops between two steps if a signal came."""
+        # Not at the end of a step: its loss would be waited for.
         self.guard.check()
 
     def on_epoch_end(self, epoch, logs=None):

@@ -190,7 +190,7 @@ def check_refusals(make, detector):
     """What can't be meant is refused before any work, in words."""
     for data, message in (
         ((NORMAL, [0] * 7 + [1]), "anomal"),
-        (NORMAL / 255.0, "0-1|0–1|scaled"),
+        (NORMAL / 255.0, "0-1|scaled"),
         (NORMAL[0], "batch axis"),
         ([], "no images"),
         (["image.png"], "read_image"),

@@ -24,8 +24,8 @@ def model():
 
 @pytest.mark.parametrize(
     "name",
-    ["fit", "evaluate", "predict", "train_on_batch", "test_on_batch"]
-    + ["predict_on_batch", "compile", "set_weights"],
+    "fit evaluate predict train_on_batch test_on_batch predict_on_batch compile "
+    "set_weights".split(),
 )
 def test_arguments_stand_where_keras_has_them(name):
     def arguments(cls):
@@ -107,7 +107,7 @@ def test_weights_of_classes_and_of_samples(model):
         lambda: model.train_on_batch(IMAGES, sample_weight=halves),
         lambda: model.test_on_batch(IMAGES, labels, sample_weight=halves),
     ):
-        with pytest.raises(ValueError, match="sample\nweight|sample weight"):
+        with pytest.raises(ValueError, match="sample weight"):
             call()
 
 
