@@ -7,6 +7,7 @@ from keras_rlr.backbones import (
     Backbone,
     create_backbone,
     deserialize_backbone,
+    refuse_outside_config,
     serialize_backbone,
 )
 from keras_rlr.detectors.anomaly_detector import AnomalyDetector
@@ -19,6 +20,7 @@ from keras_rlr.detectors.distribution import (
 )
 from keras_rlr.detectors.feature_extractor import FeatureExtractor
 from keras_rlr.inputs.cached_batches import feature_name
+from keras_rlr.keras_private import without_loss_tracker
 from keras_rlr.layers.anomaly_map import AnomalyMap
 from keras_rlr.layers.anomaly_score import AnomalyScore
 from keras_rlr.layers.feature_perturbation import FeaturePerturbation
@@ -276,7 +278,7 @@ class RLR(AnomalyDetector):
     @property
     def metrics(self):
         """The loss over real images, in place of Keras' mean over padded batches."""
-        return [m for m in super().metrics if m is not self._loss_tracker]
+        return without_loss_tracker(self, super().metrics)
 
     def export(self, filepath, format="saved_model", verbose=False, **options):
         """Writes the model for use without this package, and compares the two.
@@ -319,6 +321,7 @@ class RLR(AnomalyDetector):
         Args:
             config: What `get_compile_config` returned.
         """
+        refuse_outside_config(config)
         self.compile(**keras.saving.deserialize_keras_object(config))
         self.optimizer.build(self.trainable_variables)
 
@@ -373,6 +376,7 @@ class RLR(AnomalyDetector):
     @classmethod
     def from_config(cls, config):
         """Builds the model without downloading anything."""
+        refuse_outside_config(config)
         config = dict(config)
         trained_categories = config.pop("trained_categories", ())
         backbone = config["backbone"]
