@@ -15,3 +15,6 @@ CHANNELS: dict[str, tuple[int, int, int]] = {
     "efficientnet_b7": (48, 80, 224),
     "efficientnet_lite2": (24, 48, 120),
 }
+
+# Those whose ImageNet weights ship with this package; the others' are downloaded.
+PACKAGED = ("efficientnet_lite2",)

@@ -17,6 +17,7 @@ from keras_rlr.backbones.keras_hub import (
     import_keras_hub,
     is_preset_location,
 )
+from keras_rlr.backbones.safe_loading import refuse_outside_backbone_while_loading
 from keras_rlr.backbones.user_model import create_user_model
 
 
@@ -51,7 +52,9 @@ def create_backbone(
         ConnectionError: if ImageNet weights can't be downloaded.
         FileNotFoundError: if `weights` is a path and there is no file.
         ImportError: if a keras-hub preset is wanted without keras-hub.
-        ValueError: for an unknown name, level or image size, or a wrong file.
+        ValueError: for an unknown name, level or image size, or a wrong file;
+            while a model file is loaded in safe mode, for all that would have to be
+            downloaded or read from another file.
         TypeError: if `backbone` is neither a name nor a Keras model.
 
     Example:
@@ -80,6 +83,7 @@ def create_backbone(
             f"a list of feature maps, but it is {backbone!r}."
         )
     else:
+        refuse_outside_backbone_while_loading(str(backbone), weights)
         with _default_policy(dtype):
             result = _create_named(str(backbone), levels, image_size, weights)
     result.model.trainable = False

@@ -8,6 +8,10 @@ import keras
 from keras_rlr.backbones.backbone import Backbone
 from keras_rlr.backbones.create_backbone import create_backbone
 from keras_rlr.backbones.keras_hub import import_keras_hub
+from keras_rlr.backbones.safe_loading import (
+    refuse_outside_backbone,
+    refuse_outside_names,
+)
 
 
 def serialize_backbone(backbone: Backbone) -> dict[str, Any]:
@@ -50,8 +54,9 @@ def deserialize_backbone(
 ) -> Backbone:
     """Builds a backbone from its description; its weights are still to be loaded.
 
-    Nothing is downloaded, and code is never executed: a model is read in
-    Keras' safe mode.
+    Nothing is downloaded, no other file is read and no code of the description's
+    is executed: a model is read in Keras' safe mode, and must not name an address
+    or anything of Keras that is no part of a network.
 
     Args:
         config: what `serialize_backbone` returned.
@@ -64,9 +69,11 @@ def deserialize_backbone(
 
     Raises:
         ImportError: if it came from keras-hub, which isn't installed.
-        ValueError: if the description holds something that safe mode refuses.
+        ValueError: if the description holds something that safe mode refuses, or
+            reaches out.
     """
     if config["origin"] == "catalogue":
+        refuse_outside_backbone(config["name"], weights=None)
         return create_backbone(
             config["name"],
             levels=levels,
@@ -74,6 +81,7 @@ def deserialize_backbone(
             weights=None,
             dtype=dtype,
         )
+    refuse_outside_names(config["model"])
     if config["origin"] == "keras_hub":
         # Its layers register themselves when it is imported.
         import_keras_hub(f"Loading the backbone '{config['name']}'")

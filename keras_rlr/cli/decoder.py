@@ -125,10 +125,9 @@ def load_decoder(path, place, model, required=False):
         FileNotFoundError: If it is required, or named, and not there.
         ValueError: If the file is no decoder, or one of other features.
     """
-    import keras
-
     from keras_rlr.detectors.feature_decoder import FeatureDecoder
     from keras_rlr.detectors.features_fingerprint import features_fingerprint
+    from keras_rlr.detectors.loading import load_file
 
     file = Path(path) if path else decoder_path(place)
     if not file.is_file():
@@ -138,16 +137,12 @@ def load_decoder(path, place, model, required=False):
             f"There is no decoder '{file}'. Train one with `keras-rlr decoder train "
             f"--model {place} --data DIR`."
         )
-    try:
-        decoder = keras.saving.load_model(file)
-    # Keras raises half a dozen types for the ways to be damaged.
-    except Exception as error:
-        raise ValueError(f"'{file}' can't be loaded as a decoder ({error}).") from error
-    if not isinstance(decoder, FeatureDecoder):
-        raise ValueError(
-            f"'{file}' holds a {type(decoder).__name__}, not a decoder. Train one with "
-            f"`keras-rlr decoder train --model {place} --data DIR`."
-        )
+    decoder = load_file(
+        file,
+        "a decoder",
+        f"one that `keras-rlr decoder train --model {place} --data DIR` wrote",
+        lambda loaded: isinstance(loaded, FeatureDecoder),
+    )
     if decoder.model != features_fingerprint(model):
         raise ValueError(
             f"The decoder '{file}' was trained on the features of another model than "

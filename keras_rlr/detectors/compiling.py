@@ -4,6 +4,7 @@ import warnings
 
 import keras
 
+from keras_rlr.backbones import refuse_outside_config
 from keras_rlr.detectors.distribution import distribution_scope
 
 
@@ -75,6 +76,7 @@ def compile_as_saved(model, config):
         model: The detector.
         config: What `saved_compile_config` returned.
     """
+    refuse_outside_config(config)
     try:
         arguments = keras.saving.deserialize_keras_object(config)
     except (TypeError, ValueError) as error:

@@ -3,6 +3,7 @@ import warnings
 import keras
 from keras import ops
 
+from keras_rlr.backbones import refuse_outside_config
 from keras_rlr.detectors.compiling import (
     compile_as_saved,
     optimizer_in_scope,
@@ -17,6 +18,7 @@ from keras_rlr.detectors.distribution import (
     spread_variables,
 )
 from keras_rlr.detectors.jax_values import give_back, hold_values
+from keras_rlr.keras_private import without_loss_tracker
 from keras_rlr.layers.initializers import resolve_seed
 from keras_rlr.losses import MeanOfErrors
 
@@ -114,7 +116,7 @@ class DetectorModel(keras.Model):
     @property
     def metrics(self):
         """The loss over real images, in place of Keras' mean over padded batches."""
-        return [m for m in super().metrics if m is not self._loss_tracker]
+        return without_loss_tracker(self, super().metrics)
 
     def compile(self, optimizer=None, *args, **kwargs):
         """As Keras' method, but that without an optimizer it is the recipe's."""
@@ -145,6 +147,12 @@ class DetectorModel(keras.Model):
             "bit_depth": self.bit_depth,
             "trained_categories": self.trained_categories,
         }
+
+    @classmethod
+    def from_config(cls, config):
+        """Builds the model; nothing is downloaded, and no other file is read."""
+        refuse_outside_config(config)
+        return cls(**config)
 
     def config_in(self, dtype):
         """Returns the configuration of the same model of another dtype policy.

@@ -15,6 +15,7 @@ from keras_rlr.inputs.image_keys import batches_of_keys, image_key, names_images
 from keras_rlr.inputs.normal_images import refuse_anomalous
 from keras_rlr.inputs.prediction_batches import category_name
 from keras_rlr.inputs.value_ranges import ValueRanges
+from keras_rlr.keras_private import flat_layers
 
 _VERSION = 3
 _READ_AT_A_TIME = 16
@@ -123,7 +124,7 @@ def _fingerprint(model):
         # Only then, so that caches of before are still good.
         settings["bit_depth"] = model.bit_depth
     # Keras numbers the layers of a process; built a second time, a model has others.
-    layers = model.feature_extractor.backbone._flatten_layers()
+    layers = flat_layers(model.feature_extractor.backbone)
     numbers = {layer.name: number for number, layer in enumerate(layers)}
     settings["backbone"] = _numbered(settings["backbone"], numbers)
     digest.update(json.dumps(settings, sort_keys=True).encode())

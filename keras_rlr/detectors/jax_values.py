@@ -2,6 +2,8 @@
 
 import keras
 
+from keras_rlr.keras_private import drop_jax_state, has_lost_value
+
 
 def hold_values(model):
     """Returns what `give_back` needs; empty on other backends.
@@ -24,7 +26,7 @@ def give_back(model, held):
     if held:
         # Steps that were taken have given away the values that were held.
         model.jax_state_sync()
-        model._jax_state = None
+        drop_jax_state(model)
     for variable, value in held:
-        if variable._value is None:
+        if has_lost_value(variable):
             variable.assign(value)

@@ -1,9 +1,12 @@
 """Detectors from files."""
 
+import json
+import zipfile
 from pathlib import Path
 
 import keras
 
+from keras_rlr.backbones.safe_loading import PACKAGES, RefusedModelError
 from keras_rlr.detectors.distribution import distribution_scope, resolve_distribution
 
 
@@ -70,24 +73,52 @@ def saved_model_path(location):
 
 
 def load_model(path):
-    """Loads a detector in Keras' safe mode.
+    """Loads a detector in Keras' safe mode; nothing outside of the file is read.
 
     Raises:
-        ValueError: If the file is damaged or holds another model.
+        ValueError: If the file is damaged, holds another model or reaches out.
+    """
+    return load_file(
+        path,
+        "a detector of this package",
+        "a .keras file written by `model.save` or `keras-rlr train`",
+        lambda model: hasattr(model, "thresholds"),
+    )
+
+
+def load_file(path, kind, expected, is_kind):
+    """Loads a `.keras` file that is to hold a kind of model, in Keras' safe mode.
+
+    Args:
+        path: The file.
+        kind: What it should hold, for messages.
+        expected: The file it should be, for messages.
+        is_kind: Takes the loaded model; whether it is of that kind.
+
+    Raises:
+        ValueError: If the file is damaged, holds something else or reaches out.
     """
     try:
-        model = keras.saving.load_model(path)
+        found, is_ours = _class_in_file(path)
+        # What Keras' own classes would do while they are built is never tried.
+        model = keras.saving.load_model(path) if is_ours else None
+    except RefusedModelError as error:
+        raise RefusedModelError(f"'{path}' is refused. {error}") from None
     # zipfile, h5py and Keras raise half a dozen types for the ways to be damaged.
     except Exception as error:
         raise ValueError(
-            f"'{path}' can't be loaded as a model ({error}). Expected a .keras file "
-            "written by `model.save` or `keras-rlr train`; it may be damaged or cut "
-            "short."
+            f"'{path}' can't be loaded as a model ({error}). Expected {expected}; it "
+            "may be damaged or cut short."
         ) from error
-    if not hasattr(model, "thresholds"):
-        raise ValueError(
-            f"'{path}' holds a {type(model).__name__}, which is no detector of this "
-            "package. Expected a .keras file written by `model.save` or `keras-rlr "
-            "train`."
-        )
+    if model is None or not is_kind(model):
+        raise ValueError(f"'{path}' holds a {found}, not {kind}. Expected {expected}.")
     return model
+
+
+def _class_in_file(path):
+    """Name of the class that a file is of, and whether it is no class of Keras'."""
+    with zipfile.ZipFile(path) as archive:
+        config = json.loads(archive.read("config.json"))
+    known = keras.saving.get_registered_object(config.get("registered_name"))
+    is_ours = known is not None and known.__module__.split(".")[0] not in PACKAGES
+    return config["class_name"], is_ours

@@ -1,10 +1,8 @@
 import numpy as np
 
-# Keras takes any adapter of this class but exports no public name for it.
-from keras.src.trainers.data_adapters.data_adapter import DataAdapter
-
 from keras_rlr.inputs.images import to_array, to_square_rgb
 from keras_rlr.inputs.value_ranges import ValueRanges
+from keras_rlr.keras_private import DataAdapter
 
 
 class HostBatches(DataAdapter):

@@ -24,8 +24,16 @@ def model():
 
 @pytest.mark.parametrize(
     "name",
-    "fit evaluate predict train_on_batch test_on_batch predict_on_batch compile "
-    "set_weights".split(),
+    [
+        "fit",
+        "evaluate",
+        "predict",
+        "train_on_batch",
+        "test_on_batch",
+        "predict_on_batch",
+        "compile",
+        "set_weights",
+    ],
 )
 def test_arguments_stand_where_keras_has_them(name):
     def arguments(cls):

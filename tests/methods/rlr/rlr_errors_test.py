@@ -200,7 +200,7 @@ def test_unknown_presets_and_files_are_refused(tmp_path):
         keras_rlr.RLR.from_preset(tmp_path / "broken.keras")
     other = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
     other.save(tmp_path / "other.keras")
-    with pytest.raises(ValueError, match="holds a Sequential, which is no detector"):
+    with pytest.raises(ValueError, match="holds a Sequential, not a detector"):
         keras_rlr.RLR.from_preset(tmp_path / "other.keras")
 
 

@@ -1,0 +1,80 @@
+"""All of Keras that this package uses and Keras has no public name for.
+
+Nothing else in the package may touch a private name of Keras, so that a new version
+of Keras breaks this file alone. `tests/keras_private_test.py` checks every function
+here and that no other file has a private name; `TESTED_VERSIONS` says which
+versions of Keras it passed on. pyproject.toml has the first of them as the floor and
+ends below the first version that was not tried.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+
+# Whether an object is being read from a file, and in safe mode.
+from keras.src.saving.serialization_lib import in_safe_mode
+
+# The trainer takes any adapter of this class for data.
+from keras.src.trainers.data_adapters.data_adapter import DataAdapter
+
+TESTED_VERSIONS = ("3.15.0", "3.15.1")
+
+__all__ = [
+    "TESTED_VERSIONS",
+    "DataAdapter",
+    "drop_jax_state",
+    "flat_layers",
+    "has_lost_value",
+    "is_loading_safely",
+    "is_loading_unsafely",
+    "without_loss_tracker",
+]
+
+
+def is_loading_safely() -> bool:
+    """Whether the caller runs inside of a safe `keras.saving.load_model`.
+
+    Keras enters safe mode while it calls an object's `from_config`,
+    `build_from_config` and `compile_from_config`.
+    """
+    return in_safe_mode() is True
+
+
+def is_loading_unsafely() -> bool:
+    """Whether the user has switched safe mode off, for one file or for all."""
+    return in_safe_mode() is False
+
+
+def without_loss_tracker(
+    model: keras.Model, metrics: Sequence[keras.Metric]
+) -> list[keras.Metric]:
+    """Metrics less the mean of the loss that Keras adds to every compiled model.
+
+    Args:
+        model: The model.
+        metrics: What `keras.Model.metrics` gave.
+    """
+    tracker = getattr(model, "_loss_tracker", None)
+    return [metric for metric in metrics if metric is not tracker]
+
+
+def flat_layers(model: keras.Model) -> list[keras.Layer]:
+    """All layers of a model in Keras' order, those inside of others too."""
+    return list(model._flatten_layers())
+
+
+def drop_jax_state(model: keras.Model) -> None:
+    """Has the JAX trainer forget the values it carries from step to step.
+
+    Call `model.jax_state_sync()` first; it writes them back to the variables.
+    """
+    model._jax_state = None
+
+
+def has_lost_value(variable: Any) -> bool:
+    """Whether the JAX trainer took a variable's value away and never gave it back.
+
+    `variable.value` would raise, or make a new initial value, instead of saying so.
+    """
+    return variable._value is None
