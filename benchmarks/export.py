@@ -7,9 +7,9 @@ are what int8 measures activations on, and whose test images are scored. Prints,
 format, size, operators, milliseconds for one image (the median of some, in turns with
 the Keras model's `predict_on_batch`), how many times as fast that is, images a second
 and the same ratio with a batch, image AUROC, the largest difference of a map as a share
-of the largest value, and decisions that changed. Of the SavedModel also the processor's time of
-`serve_bytes`, as a ratio to decoding alone and `serving_default` together:
-for one file and for eight, JPEG files of 512x512 and junk.
+of the largest value, and decisions that changed. Of the SavedModel also the processor's
+time of `serve_bytes`, as a ratio to decoding alone and `serving_default` together: for
+one file and for eight, JPEG files of 512x512 and junk.
 """
 
 import argparse
