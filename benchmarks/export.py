@@ -7,10 +7,13 @@ are what int8 measures activations on, and whose test images are scored. Prints,
 format, size, operators, milliseconds for one image (the median of some, in turns with
 the Keras model's `predict_on_batch`), how many times as fast that is, images a second
 and the same ratio with a batch, image AUROC, the largest difference of a map as a share
-of the largest value, and decisions that changed.
+of the largest value, and decisions that changed. Of the SavedModel also the processor's
+time of `serve_bytes`, as a ratio to decoding alone and `serving_default` together: for
+one file and for eight, JPEG files of 512x512 and junk.
 """
 
 import argparse
+import io
 import os
 import statistics
 import tempfile
@@ -52,6 +55,71 @@ def milliseconds(functions, images, repeat):
             if turn > 1:
                 seconds.append(time.perf_counter() - began)
     return [1000 * statistics.median(seconds) for seconds in spent]
+
+
+def serving_costs(path, image, repeat):
+    """Yields a line for each kind of request: what `serve_bytes` costs.
+
+    Args:
+        path: A SavedModel.
+        image: uint8 array (height, width, 3).
+        repeat: Number of calls that a figure is the median of.
+    """
+    import tensorflow as tf
+    from PIL import Image
+
+    signatures = tf.saved_model.load(str(path)).signatures
+    pixels = Image.fromarray(image).resize((512, 512))
+    file = io.BytesIO()
+    pixels.save(file, "JPEG", quality=90)
+    pixels = np.asarray(pixels)
+
+    @tf.function(input_signature=[tf.TensorSpec((None,), tf.string)])
+    def decode(files):
+        method = "INTEGER_ACCURATE"
+        return tf.map_fn(
+            lambda file: tf.io.decode_jpeg(file, 3, dct_method=method),
+            files,
+            fn_output_signature=tf.TensorSpec((None, None, 3), tf.uint8),
+        )
+
+    for count in (1, 8):
+        images = tf.constant(np.repeat(pixels[None], count, axis=0))
+        good, junk, cut = (
+            tf.constant([content] * count)
+            for content in (file.getvalue(), b"no image", file.getvalue()[:5000])
+        )
+        functions = {
+            "decoding": lambda good=good: decode(good),
+            "serving_default": lambda images=images: signatures["serving_default"](
+                image=images
+            ),
+            "serve_float": lambda images=images: signatures["serve_float"](
+                image=tf.cast(images, tf.float32)
+            ),
+            "good": lambda good=good: signatures["serve_bytes"](image_bytes=good),
+            "junk": lambda junk=junk: signatures["serve_bytes"](image_bytes=junk),
+            "cut short": lambda cut=cut: signatures["serve_bytes"](image_bytes=cut),
+        }
+        spent = {name: [] for name in functions}
+        for turn in range(repeat + 2):
+            for name, function in functions.items():
+                began = time.process_time()
+                function()
+                if turn > 1:
+                    spent[name].append(1000 * (time.process_time() - began))
+        cost = {name: statistics.median(values) for name, values in spent.items()}
+        aim = cost["decoding"] + cost["serving_default"]
+        yield (
+            f"{count} of 512x512, ms of the processor: decoding {cost['decoding']:.1f},"
+            f" serving_default {cost['serving_default']:.1f}, serve_float "
+            f"{cost['serve_float']:.1f}; serve_bytes, and times of decoding and "
+            "serving_default: "
+            + ", ".join(
+                f"{name} {cost[name]:.1f} ({cost[name] / aim:.2f})"
+                for name in ("good", "junk", "cut short")
+            )
+        )
 
 
 def main():
@@ -98,6 +166,10 @@ def main():
             times = milliseconds(runners, images[0], chosen.repeat)
             batch = np.concatenate(images[: chosen.batch])
             of_batch = milliseconds(runners, batch, chosen.repeat)
+            costs = []
+            if format == "saved_model":
+                image = images[0][0].round().astype("uint8")
+                costs = list(serving_costs(path, image, chosen.repeat))
         maps = np.concatenate([o["anomaly_map"] for o in outputs])
         scores = np.concatenate([o["anomaly_score"] for o in outputs])
         changed = "no threshold"
@@ -117,6 +189,8 @@ def main():
             f"{np.abs(maps - expected['anomaly_map']).max() / scale:.1e}, {changed}",
             flush=True,
         )
+        for line in costs:
+            print(f"  {line}", flush=True)
 
 
 if __name__ == "__main__":

@@ -25,7 +25,8 @@ import numpy as np
 from keras_rlr.datasets import FolderDataset
 from keras_rlr.detectors.loading import load_model, saved_model_path
 from keras_rlr.export.compare import TOLERANCES, compare
-from keras_rlr.inputs.images import to_rgb, to_square_rgb
+from keras_rlr.export.square_image import square_image
+from keras_rlr.inputs.images import to_rgb
 from keras_rlr.metrics.functional import auroc
 from tests.export.run_alone import run_alone
 
@@ -73,7 +74,9 @@ def inputs_of(name, format, images, size):
         return [encoded(image) for image in images]
     if format == "saved_model":
         return [image[None].astype("float32") for image in images]
-    return [to_square_rgb(image, size, "it")[None] for image in images]
+    from PIL import Image
+
+    return [square_image(Image.fromarray(image), size) for image in images]
 
 
 def export(chosen, format, quantize, folder):

@@ -23,16 +23,22 @@ FORMATS = ("PNG", "JPEG", "BMP")
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp"}
 
 
+def square_image(image, size):
+    """float32 RGB in 0-255, (1, size, size, 3), of an upright image of Pillow."""
+    if image.mode.startswith("I"):
+        # 16 bits; Pillow's conversion to RGB would make most of them white.
+        channels = [Image.fromarray(np.asarray(image, "float32") / 257)] * 3
+    else:
+        channels = [channel.convert("F") for channel in image.convert("RGB").split()]
+    # In 8 bits Pillow rounds every pixel twice.
+    resized = [c.resize((size, size), Image.Resampling.BILINEAR) for c in channels]
+    return np.stack([np.asarray(channel) for channel in resized], -1)[None]
+
+
 def read_square(path, size):
-    """float32 RGB in 0-255, (1, size, size, 3), turned upright and resized."""
+    """The pixels of a file, turned upright and resized."""
     with Image.open(path, formats=FORMATS) as image:
-        upright = ImageOps.exif_transpose(image)
-        if upright.mode.startswith("I"):
-            # 16 bits; Pillow's conversion to RGB would make most of them white.
-            grey = np.asarray(upright, "float32") / 257
-            upright = Image.fromarray(grey.round().astype("uint8"))
-        square = upright.convert("RGB").resize((size, size), Image.Resampling.BILINEAR)
-    return np.asarray(square, "float32")[None]
+        return square_image(ImageOps.exif_transpose(image), size)
 
 
 def main():

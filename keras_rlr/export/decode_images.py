@@ -2,15 +2,17 @@
 
 import tensorflow as tf
 
-from keras_rlr.detectors.preprocessor import resize_weights_in_graph
 from keras_rlr.export.exif_orientation import exif_orientation
 
 # The last is said of the score of an image that was decoded.
 OK, UNDECODABLE, REFUSED, NOT_FINITE = 0, 1, 2, 3
-# 400 MB as float32: larger ones would let one request take a server's memory.
+# 100 MB of pixels: larger ones would let one request take a server's memory.
 MOST_PIXELS = 2**25
-# A line of more makes the weights of the resize as large.
 LONGEST_SIDE = 2**16
+# Each takes the memory of its pixels.
+_DECODED_AT_A_TIME = 4
+
+_JPEG, _PNG, _DEEP_GREY_PNG, _BMP, _OTHER = range(5)
 
 
 def decode_images(encoded, size, bit_depth=None):
@@ -30,151 +32,173 @@ def decode_images(encoded, size, bit_depth=None):
         than 2^16 or a value of more bits than `bit_depth`. What was not decoded is
         black.
     """
+    kinds, shapes = _read_headers(encoded)
+    refused = _are_too_large(shapes)
+    # A JPEG file states its size anywhere in it: its decoder finds it.
+    has_pixels = (kinds == _JPEG) | tf.reduce_all(shapes > 0, -1)
+    status = tf.where(refused & has_pixels, REFUSED, UNDECODABLE)
+    tried = tf.where((kinds != _OTHER) & has_pixels & ~refused)[:, 0]
+    count = tf.size(encoded)
 
-    def decode(file):
-        # A data set can leave out what fails; nothing else in a graph can.
-        shape = _attempt(file, _declared_shape, tf.zeros((2,), tf.int64))
-        pixels = tf.reduce_prod(shape)
-        refused = (pixels > MOST_PIXELS) | (tf.reduce_max(shape) > LONGEST_SIDE)
-        image, decoded, too_bright = _attempt(
-            file,
-            lambda file: _decoded(file, size, bit_depth),
-            (tf.zeros((size, size, 3)), False, False),
-            when=(pixels > 0) & ~refused,
+    def decode():
+        positions, squares, found = _decode_all(
+            tf.gather(encoded, tried), tf.gather(kinds, tried), tried, size, bit_depth
         )
-        refused |= too_bright
-        status = tf.where(decoded, OK, tf.where(refused, REFUSED, UNDECODABLE))
-        return image, status
+        squares = tf.scatter_nd(positions, squares, (count, size, size, 3))
+        found = tf.tensor_scatter_nd_update(status, positions, found)
+        return _turn(squares, exif_orientation(encoded)), found
 
-    return tf.map_fn(
-        decode,
-        encoded,
-        fn_output_signature=(
-            tf.TensorSpec((size, size, 3), tf.float32),
-            tf.TensorSpec((), tf.int32),
-        ),
-        # Ten at a time would take ten times the memory.
-        parallel_iterations=1,
+    return tf.cond(
+        tf.size(tried) > 0, decode, lambda: (tf.zeros((count, size, size, 3)), status)
     )
 
 
-def _decoded(file, size, bit_depth):
-    """The square, whether it is one, and whether it was refused for its values."""
-    image = _upright(file, bit_depth)
-    if bit_depth is None:
-        return _square(image, size), True, False
-    too_bright = tf.reduce_max(image) > 255.0
-    square = tf.where(too_bright, 0.0, _square(image, size))
-    return square, ~too_bright, too_bright
+def resize_to_squares(images, size):
+    """Resizes a batch as `keras_rlr.inputs.resize_images` does, to 1e-4 of the range.
+
+    Args:
+        images: Tensor (batch, height, width, channels) of a number of any type.
+        size: Side of the squares.
+
+    Returns:
+        float32 tensor (batch, size, size, channels).
+    """
+    # This reads each pixel twice, where a product with all weights multiplies it by
+    # `size` numbers most of which are 0.
+    return tf.image.resize(images, (size, size), antialias=True)
 
 
-def _attempt(file, function, otherwise, when=True):
-    """`function(file)`, or `otherwise` if it fails or is not to be tried."""
-    data = tf.data.Dataset.from_tensors(file).filter(lambda _: when).map(function)
-    data = data.ignore_errors(log_warning=False)
-    if isinstance(otherwise, tuple):
-        return data.reduce(otherwise, lambda _, *found: found)
-    return data.reduce(otherwise, lambda _, found: found)
+def _read_headers(encoded):
+    """What each file of a batch is, and the height and width that it states."""
+    beginning = tf.strings.substr(encoded, 0, 36)
+    header = tf.io.decode_raw(beginning, tf.uint8, fixed_length=36)
+    header = tf.cast(header, tf.int64)
+
+    def begin_with(magic):
+        same = header[:, : len(magic)] == tf.constant([*magic], tf.int64)
+        return tf.reduce_all(same, -1)
+
+    def number(start, count, little):
+        powers = range(count) if little else reversed(range(count))
+        weights = tf.constant([256**power for power in powers], tf.int64)
+        value = tf.reduce_sum(header[:, start : start + count] * weights, -1)
+        # Of four bytes a signed one.
+        return tf.where(value >= 2**31, value - 2**32, value)
+
+    deep_grey = (header[:, 24] == 16) & (header[:, 25] == 0)
+    # Those of OS/2 have a shorter header.
+    is_bmp = begin_with(b"BM") & (number(14, 4, little=True) >= 40)
+    kinds = tf.where(is_bmp, _BMP, _OTHER)
+    is_png = begin_with(b"\x89PNG\r\n\x1a\n")
+    kinds = tf.where(is_png, tf.where(deep_grey, _DEEP_GREY_PNG, _PNG), kinds)
+    kinds = tf.where(begin_with(b"\xff\xd8\xff"), _JPEG, kinds)
+    of_png = [number(20, 4, little=False), number(16, 4, little=False)]
+    # Those of BMP are negative if its lines go upwards.
+    of_bmp = [tf.abs(number(22, 4, little=True)), tf.abs(number(18, 4, little=True))]
+    shapes = tf.where(is_png[:, None], tf.stack(of_png, -1), 0)
+    return kinds, tf.where(is_bmp[:, None], tf.stack(of_bmp, -1), shapes)
 
 
-def _is(file, magic):
-    return tf.equal(tf.strings.substr(file, 0, len(magic)), magic)
+def _are_too_large(shapes):
+    too_many = tf.reduce_prod(shapes, -1) > MOST_PIXELS
+    return too_many | (tf.reduce_max(shapes, -1) > LONGEST_SIDE)
 
 
-def _by_format(file, jpeg, png, bmp):
-    return tf.case(
-        [
-            (_is(file, b"\xff\xd8\xff"), lambda: jpeg(file)),
-            (_is(file, b"\x89PNG\r\n\x1a\n"), lambda: png(file)),
-        ],
-        # Whatever else it is fails there, or has no size.
-        default=lambda: bmp(file),
-    )
+def _decode_all(files, kinds, positions, size, bit_depth):
+    """Positions, squares and status of the files that can be decoded."""
+    black = tf.zeros((size, size, 3))
 
-
-def _numbers(file, position, count, kind, **options):
-    part = tf.strings.substr(file, position, count * kind.size)
-    return tf.cast(tf.io.decode_raw(part, kind, **options), tf.int64)
-
-
-def _declared_shape(file):
-    """Height and width that the header of a file states."""
-
-    def png(file):
-        return _numbers(file, 16, 2, tf.int32, little_endian=False)[::-1]
-
-    def bmp(file):
-        shape = tf.abs(_numbers(file, 18, 2, tf.int32)[::-1])
-        is_known = _is(file, b"BM") & (_numbers(file, 14, 1, tf.int32)[0] >= 40)
-        return tf.where(is_known, shape, 0)
+    def square(image):
+        # Not more than once in the memory: it is resized from the bytes it has.
+        return resize_to_squares(image, size)
 
     def jpeg(file):
-        return tf.cast(tf.io.extract_jpeg_shape(file)[:2], tf.int64)
+        def decode():
+            # The other method of TensorFlow is up to 11 grey levels off.
+            method = "INTEGER_ACCURATE"
+            return square(tf.io.decode_jpeg(file, 3, dct_method=method)), OK
 
-    return _by_format(file, jpeg, png, bmp)
+        shape = tf.cast(tf.io.extract_jpeg_shape(file)[:2], tf.int64)
+        return tf.cond(_are_too_large(shape), lambda: (black, REFUSED), decode)
+
+    def png(file):
+        # Of 16 bits a channel, this takes the upper eight, as Pillow does.
+        return square(tf.io.decode_png(file, 3)), OK
+
+    def deep_grey_png(file):
+        # Pillow keeps all bits of these.
+        image = tf.io.decode_png(file, 1, tf.uint16)
+        grey = tf.repeat(square(image), 3, -1)
+        if bit_depth is None:
+            return grey / 257.0, OK
+        brightest = 2**bit_depth - 1
+        too_bright = tf.reduce_max(tf.cast(image, tf.int32)) > brightest
+        grey = tf.where(too_bright, 0.0, grey * (255.0 / brightest))
+        return grey, tf.where(too_bright, REFUSED, OK)
+
+    def bmp(file):
+        return square(_bmp(file)), OK
+
+    def decode(position, file, kind):
+        branches = [lambda f=f: f(file) for f in (jpeg, png, deep_grey_png, bmp)]
+        image, status = tf.switch_case(kind, branches)
+        return position, tf.ensure_shape(image, black.shape), status
+
+    # A data set can leave out what fails; nothing else in a graph can. One for all
+    # files: making it takes as long as decoding an image.
+    data = tf.data.Dataset.from_tensor_slices((positions, files, kinds))
+    data = data.map(decode, _DECODED_AT_A_TIME, deterministic=False)
+    data = data.ignore_errors(log_warning=False)
+    # It must not be empty for what follows.
+    last = tf.data.Dataset.from_tensors((tf.constant(0, tf.int64), black, OK))
+    data = data.concatenate(last).batch(tf.size(files, tf.int64) + 1)
+    # Nothing that could be tuned lives so long, and looking for it takes time.
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    options.experimental_optimization.apply_default_optimizations = False
+    found = data.with_options(options).get_single_element()
+    positions, squares, status = (part[:-1] for part in found)
+    return positions[:, None], squares, status
 
 
-def _upright(file, bit_depth):
-    """float32 pixels (height, width, 3), turned as the EXIF data says."""
-    image = _by_format(file, _jpeg, lambda file: _png(file, bit_depth), _bmp)
-    orientation = exif_orientation(file)
-    image = tf.cond(
-        orientation >= 5, lambda: tf.transpose(image, (1, 0, 2)), lambda: image
-    )
+def _turn(squares, orientation):
+    """Turns each square as its EXIF orientation says."""
 
-    def reversed_for(orientations, axis, image):
-        applies = tf.reduce_any(orientation == tf.constant(orientations))
-        return tf.cond(applies, lambda: tf.reverse(image, [axis]), lambda: image)
+    def turn():
+        sideways = (orientation >= 5)[:, None, None, None]
+        turned = tf.where(sideways, tf.transpose(squares, (0, 2, 1, 3)), squares)
 
-    image = reversed_for((2, 3, 6, 7), 1, image)
-    return reversed_for((3, 4, 7, 8), 0, image)
+        def reversed_for(orientations, axis, images):
+            applies = orientation[:, None] == tf.constant(orientations)
+            applies = tf.reduce_any(applies, -1)[:, None, None, None]
+            return tf.where(applies, tf.reverse(images, [axis]), images)
 
+        turned = reversed_for((2, 3, 6, 7), 2, turned)
+        return reversed_for((3, 4, 7, 8), 1, turned)
 
-def _jpeg(file):
-    # The other method of TensorFlow is up to 11 grey levels off.
-    image = tf.io.decode_jpeg(file, channels=3, dct_method="INTEGER_ACCURATE")
-    return tf.cast(image, tf.float32)
-
-
-def _png(file, bit_depth):
-    image = tf.cast(tf.io.decode_png(file, 3, tf.uint16), tf.float32)
-    depth, color = tf.unstack(_numbers(file, 24, 2, tf.uint8), num=2)
-    # Pillow keeps all bits of 16-bit grey and the upper eight of 16-bit colour.
-    drops_bits = (depth == 16) & (color != 0)
-    grey = image / 257.0
-    if bit_depth is not None:
-        scaled = image * 255.0 / (2.0**bit_depth - 1.0)
-        grey = tf.where((depth == 16) & (color == 0), scaled, grey)
-    return tf.where(drops_bits, tf.floor(image / 256.0), grey)
+    return tf.cond(tf.reduce_any(orientation > 1), turn, lambda: squares)
 
 
 def _bmp(file):
-    header = _numbers(file, 14, 1, tf.int32)[0]
-    bits = _numbers(file, 28, 1, tf.int16)[0]
-    compression = _numbers(file, 30, 1, tf.int32)[0]
+    def number(position, kind):
+        part = tf.strings.substr(file, position, kind.size)
+        return tf.io.decode_raw(part, kind)[0]
+
+    header, bits = number(14, tf.int32), number(28, tf.int16)
+    compression = number(30, tf.int32)
     # Zeros at the end, so that there are always as many.
     padded = tf.strings.join([file, b"\0" * 2048])
     masks = tf.strings.substr(padded, 54, 12)
     usual = tf.equal(masks, b"\0\0\xff\0\0\xff\0\0\xff\0\0\0")
     # Of 8 bits they are grey if their palette is; TensorFlow does not look at it.
     start = tf.clip_by_value(14 + header, 0, 256)
-    palette = tf.reshape(_numbers(padded, start, 1024, tf.uint8), (256, 4))[:, :3]
-    is_grey = tf.reduce_all(palette == tf.range(256, dtype=tf.int64)[:, None])
+    palette = tf.io.decode_raw(tf.strings.substr(padded, start, 1024), tf.uint8)
+    palette = tf.cast(tf.reshape(palette, (256, 4))[:, :3], tf.int32)
+    is_grey = tf.reduce_all(palette == tf.range(256)[:, None])
     plain = (compression == 0) & ((bits == 24) | (bits == 32) | ((bits == 8) & is_grey))
     known = plain | ((compression == 3) & (bits == 32) & usual)
     with tf.control_dependencies([tf.debugging.Assert(known, ["kind"])]):
         image = tf.io.decode_bmp(file)
-    image = tf.cond(
+    return tf.cond(
         bits == 8, lambda: tf.repeat(image[..., :1], 3, -1), lambda: image[..., :3]
     )
-    return tf.cast(image, tf.float32)
-
-
-def _square(image, size):
-    """What `Preprocessor` makes of the size of an image."""
-    height, width = tf.shape(image)[0], tf.shape(image)[1]
-    rows = resize_weights_in_graph(height, size)
-    columns = resize_weights_in_graph(width, size)
-    flat = tf.matmul(rows, tf.reshape(image, (height, -1)))
-    image = tf.reshape(flat, (size, width, 3))
-    return tf.ensure_shape(tf.matmul(columns, image), (size, size, 3))

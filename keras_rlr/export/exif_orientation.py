@@ -1,4 +1,4 @@
-"""The orientation in an image file's EXIF data, read inside a TensorFlow graph."""
+"""The orientation in EXIF data of image files, read inside a TensorFlow graph."""
 
 import tensorflow as tf
 
@@ -9,95 +9,109 @@ _MOST_PARTS = 4096
 
 
 def exif_orientation(encoded):
-    """How the pixels of a JPEG or PNG file have to be turned.
+    """How the pixels of JPEG and PNG files have to be turned.
 
     Args:
-        encoded: Scalar string tensor, the file.
+        encoded: String tensor (batch,), one file each.
 
     Returns:
-        Scalar int32 tensor, 1 to 8 as EXIF defines them; 1, which is upright, where
+        int32 tensor (batch,), 1 to 8 as EXIF defines them; 1, which is upright, where
         there is none or what there is makes no sense.
     """
-    file = _File(encoded)
-    is_png = tf.equal(tf.strings.substr(encoded, 0, 4), b"\x89PNG")
-    start = tf.cond(is_png, lambda: _in_png(file), lambda: _in_jpeg(file))
-    return tf.cond(start > 0, lambda: _in_tiff(file, start), lambda: tf.constant(1))
+    files = _Files(encoded)
+    start = _find_tiff(files, encoded)
+    upright = tf.ones_like(start, tf.int32)
+    return tf.cond(
+        tf.reduce_any(start > 0),
+        lambda: tf.where(start > 0, _in_tiff(files, start), upright),
+        lambda: upright,
+    )
 
 
-class _File:
-    """Numbers at positions of a file; beyond its end, zeros."""
+class _Files:
+    """Numbers at a position of each file of a batch; beyond the end, zeros."""
 
     def __init__(self, encoded):
-        self.bytes = tf.io.decode_raw(encoded, tf.uint8)
-        self.size = tf.size(self.bytes, tf.int64)
+        self.encoded = encoded
+        self.sizes = tf.strings.length(encoded)
+
+    def bytes(self, position, count):
+        """`count` bytes from a position on, int64 (batch, count)."""
+        # No file is larger than 2 GiB.
+        inside = tf.cast(tf.clip_by_value(position, 0, 2**31 - 1), tf.int32)
+        inside = tf.minimum(inside, self.sizes)
+        part = tf.strings.substr(self.encoded, inside, tf.fill(tf.shape(inside), count))
+        part = tf.io.decode_raw(part, tf.uint8, fixed_length=count)
+        return tf.cast(part, tf.int64)
 
     def number(self, position, count, little=None):
-        """The number in `count` bytes; of many positions, one each."""
-        position = tf.convert_to_tensor(position, tf.int64)
-        places = position[..., None] + tf.range(count, dtype=tf.int64)
-        inside = (places >= 0) & (places < self.size)
-        values = tf.gather(self.bytes, tf.where(inside, places, 0))
-        values = tf.where(inside, tf.cast(values, tf.int64), 0)
-        weights = [256**power for power in reversed(range(count))]
-        big = tf.reduce_sum(values * tf.constant(weights, tf.int64), -1)
-        if little is None:
-            return big
-        weights = tf.constant(weights[::-1], tf.int64)
-        return tf.where(little, tf.reduce_sum(values * weights, -1), big)
+        """The number in `count` bytes, (batch,)."""
+        return as_number(self.bytes(position, count), little)
 
 
-def _in_jpeg(file):
-    """Where the TIFF header of a JPEG's EXIF segment is, or 0."""
+def as_number(values, little=None):
+    """The numbers that bytes on the last axis make."""
+    powers = [256**power for power in reversed(range(values.shape[-1]))]
+    big = tf.reduce_sum(values * tf.constant(powers, tf.int64), -1)
+    if little is None:
+        return big
+    small = tf.reduce_sum(values * tf.constant(powers[::-1], tf.int64), -1)
+    return tf.where(little, small, big)
 
-    def goes_on(position, found):
-        marker = file.number(position, 2)
+
+def _find_tiff(files, encoded):
+    """Where the TIFF header of each file's EXIF data is, or 0."""
+    is_jpeg = files.number(tf.zeros_like(files.sizes), 3) == 0xFFD8FF
+    is_png = files.number(tf.zeros_like(files.sizes), 4) == 0x89504E47
+    # A PNG has a part for every few kB of pixels, and hardly one has EXIF data.
+    is_png &= tf.strings.regex_full_match(
+        tf.where(is_png, encoded, b""), r"(?s)\C*eXIf\C*"
+    )
+    zeros = tf.zeros_like(files.sizes, tf.int64)
+
+    def goes_on(position, found, searched):
+        return tf.reduce_any(searched)
+
+    def go_on(position, found, searched):
+        # Of a PNG: length and name of a chunk. Of a JPEG: marker and length of a
+        # segment, and the beginning of what it holds.
+        part = files.bytes(position, 10)
+        marker = as_number(part[:, :2])
+        is_exif = tf.where(
+            is_png,
+            as_number(part[:, 4:8]) == int.from_bytes(b"eXIf", "big"),
+            (marker == 0xFFE1)
+            & (as_number(part[:, 4:]) == int.from_bytes(b"Exif\0\0", "big")),
+        )
         # Segments end where the scan or the file does.
         is_segment = (marker >= 0xFF01) & (marker != 0xFFDA) & (marker != 0xFFD9)
-        return (found == 0) & is_segment
-
-    def go_on(position, found):
-        is_exif = (file.number(position, 2) == 0xFFE1) & (
-            file.number(position + 4, 6) == int.from_bytes(b"Exif\0\0", "big")
-        )
-        length = tf.maximum(file.number(position + 2, 2), 2)
+        searched &= is_png | is_segment
+        start = position + tf.where(is_png, zeros + 8, 10)
+        found = tf.where(searched & is_exif, start, found)
         # A marker may have any number of these bytes before it.
-        is_filling = file.number(position, 2) == 0xFFFF
-        following = tf.where(is_filling, position + 1, position + 2 + length)
-        return following, tf.where(is_exif, position + 10, found)
+        length = tf.maximum(as_number(part[:, 2:4]), 2)
+        length = tf.where(marker == 0xFFFF, zeros + 1, 2 + length)
+        position += tf.where(is_png, 12 + as_number(part[:, :4]), length)
+        searched &= ~is_exif & (position < tf.cast(files.sizes, tf.int64))
+        return position, found, searched
 
-    return _search(goes_on, go_on, start=2)
-
-
-def _in_png(file):
-    """Where the TIFF header of a PNG's eXIf chunk is, or 0."""
-
-    def goes_on(position, found):
-        return (found == 0) & (position < file.size)
-
-    def go_on(position, found):
-        kind = file.number(position + 4, 4)
-        is_exif = kind == int.from_bytes(b"eXIf", "big")
-        following = position + 12 + file.number(position, 4)
-        return following, tf.where(is_exif, position + 8, found)
-
-    return _search(goes_on, go_on, start=8)
-
-
-def _search(goes_on, go_on, start):
-    begin = (_int64(start), _int64(0))
+    begin = (tf.where(is_png, zeros + 8, 2), zeros, is_jpeg | is_png)
     return tf.while_loop(goes_on, go_on, begin, maximum_iterations=_MOST_PARTS)[1]
 
 
-def _in_tiff(file, start):
-    little = file.number(start, 2) == int.from_bytes(b"II", "big")
-    directory = start + file.number(start + 4, 4, little)
-    count = tf.minimum(file.number(directory, 2, little), _MOST_ENTRIES)
-    entries = directory + 2 + 12 * tf.range(count)
-    is_orientation = file.number(entries, 2, little) == _TAG
-    values = tf.boolean_mask(file.number(entries + 8, 2, little), is_orientation)
-    value = tf.concat([values, [1]], 0)[0]
-    return tf.cast(tf.where((value >= 1) & (value <= 8), value, 1), tf.int32)
-
-
-def _int64(value):
-    return tf.constant(value, tf.int64)
+def _in_tiff(files, start):
+    """The orientation that the EXIF data at a position tells."""
+    little = files.number(start, 2) == int.from_bytes(b"II", "big")
+    directory = start + files.number(start + 4, 4, little)
+    count = tf.minimum(files.number(directory, 2, little), _MOST_ENTRIES)
+    entries = tf.reshape(
+        files.bytes(directory + 2, 12 * _MOST_ENTRIES), (-1, _MOST_ENTRIES, 12)
+    )
+    little = little[:, None]
+    is_orientation = as_number(entries[..., :2], little) == _TAG
+    is_orientation &= tf.range(_MOST_ENTRIES, dtype=tf.int64) < count[:, None]
+    first = tf.argmax(tf.cast(is_orientation, tf.int32), -1)
+    values = as_number(entries[..., 8:10], little)
+    value = tf.gather(values, first, batch_dims=1)
+    known = tf.reduce_any(is_orientation, -1) & (value >= 1) & (value <= 8)
+    return tf.cast(tf.where(known, value, tf.ones_like(value)), tf.int32)

@@ -2,7 +2,12 @@
 
 import tensorflow as tf
 
-from keras_rlr.export.decode_images import NOT_FINITE, OK, decode_images
+from keras_rlr.export.decode_images import (
+    NOT_FINITE,
+    OK,
+    decode_images,
+    resize_to_squares,
+)
 
 
 def serving_functions(model, description):
@@ -27,25 +32,25 @@ def serving_functions(model, description):
         # of "not less", which differ in this.
         return (score >= threshold) | tf.math.is_nan(score)
 
-    pixels = (None, None, None, 3)
-
     # One graph for all signatures, instead of a copy in each.
-    @tf.function(input_signature=[tf.TensorSpec(pixels, tf.float32)], autograph=False)
-    def infer_float(images):
-        shape = tf.shape(images)
+    @tf.function(
+        input_signature=[tf.TensorSpec((None, size, size, 3), tf.float32)],
+        autograph=False,
+    )
+    def infer_squares(images):
+        count = tf.shape(images)[0]
         # Convolutions of TensorFlow fail on no image at all.
-        one = tf.concat([[1], tf.maximum(shape[1:], 1)], 0)
         images = tf.cond(
-            shape[0] == 0, lambda: tf.zeros(one, images.dtype), lambda: images
+            count == 0, lambda: tf.zeros((1, size, size, 3)), lambda: images
         )
-        images = tf.ensure_shape(images, pixels)
-        outputs = {name: value[: shape[0]] for name, value in model(images).items()}
+        images = tf.ensure_shape(images, (None, size, size, 3))
+        outputs = {name: value[:count] for name, value in model(images).items()}
         if threshold is not None:
             outputs["is_anomalous"] = decide(outputs["anomaly_score"])
         return outputs
 
     def infer(image):
-        return infer_float(tf.cast(image, tf.float32))
+        return infer_squares(_to_squares(image, size))
 
     def score_only(image):
         outputs = infer(image)
@@ -54,7 +59,7 @@ def serving_functions(model, description):
 
     def serve_bytes(image_bytes):
         images, status = decode_images(image_bytes, size, model.bit_depth)
-        outputs = infer(images)
+        outputs = infer_squares(images)
         good = status == OK
         outputs["anomaly_map"] = tf.where(
             good[:, None, None], outputs["anomaly_map"], 0.0
@@ -88,6 +93,7 @@ def serving_functions(model, description):
             chosen = tf.where(category == name, tf.constant(own, tf.float32), chosen)
         return {"is_anomalous": decide(anomaly_score, chosen), "threshold": chosen}
 
+    pixels = (None, None, None, 3)
     functions = {
         "serving_default": (infer, tf.TensorSpec(pixels, tf.uint8, "image")),
         "serve_float": (infer, tf.TensorSpec(pixels, tf.float32, "image")),
@@ -105,3 +111,18 @@ def serving_functions(model, description):
             tf.TensorSpec((None,), tf.string, "category"),
         )
     return functions
+
+
+def _to_squares(images, size):
+    """float32 images (batch, size, size, 3) of a batch of any size, 0 too."""
+    count, height, width, _ = tf.unstack(tf.shape(images))
+    is_square = (height == size) & (width == size)
+    squares = tf.switch_case(
+        tf.where(count == 0, 0, tf.where(is_square, 1, 2)),
+        [
+            lambda: tf.zeros((0, size, size, 3)),
+            lambda: tf.cast(images, tf.float32),
+            lambda: resize_to_squares(images, size),
+        ],
+    )
+    return tf.ensure_shape(squares, (None, size, size, 3))

@@ -4,6 +4,7 @@ import contextlib
 import importlib
 
 import numpy as np
+from PIL import Image
 
 from keras_rlr.detectors.decision_thresholds import refuse_not_finite
 from keras_rlr.detectors.weights_version import weights_version
@@ -11,7 +12,7 @@ from keras_rlr.export.compare import TOLERANCES, compare
 from keras_rlr.export.decode_images import LONGEST_SIDE, MOST_PIXELS
 from keras_rlr.export.manifest import describe_export, describe_files, manifest_text
 from keras_rlr.export.sample_images import sample_images
-from keras_rlr.inputs.images import to_square_rgb
+from keras_rlr.export.square_image import square_image
 
 _COMPARED = 8
 # Exports compute in float32, whatever the model was trained in.
@@ -63,7 +64,7 @@ def write_export(model, folder, images, format, name, quantize, categories, eval
         manifest,
     )
     if format != "saved_model":
-        takes = [to_square_rgb(x, model.image_size, "an image")[None] for x in takes]
+        takes = [square_image(Image.fromarray(x), model.image_size) for x in takes]
     tolerance = max(TOLERANCES[quantize], _TOLERANCES_OF_DTYPES[model.compute_dtype])
     manifest["comparison"] = {}
     for runner, run in runners.items():

@@ -1,6 +1,7 @@
 import numpy as np
 
 from keras_rlr.inputs.images import to_array, to_square_rgb
+from keras_rlr.inputs.read_ahead import read_ahead
 from keras_rlr.inputs.value_ranges import ValueRanges
 from keras_rlr.keras_private import DataAdapter
 
@@ -153,16 +154,18 @@ def stack_images(elements, image_size, positions, value_ranges):
     depth = value_ranges.bit_depth
     if ranks == {2}:
         images = [image[..., None] for image in images]
-    if len({(image.shape, image.dtype) for image in images}) == 1:
-        first, last = positions[0], positions[-1]
-        where = f"images {first} to {last}" if last > first else f"image {first}"
-        return to_square_rgb(np.stack(images), image_size, where, depth)
-    return np.stack(
-        [
-            to_square_rgb(image, image_size, name, depth)
-            for name, image in zip(names, images, strict=True)
-        ]
-    )
+
+    def to_square(image_and_name):
+        return to_square_rgb(image_and_name[0], image_size, image_and_name[1], depth)
+
+    stacked = np.empty((len(images), image_size, image_size, 3), "float32")
+    named = zip(images, names, strict=True)
+    # Those that are not resized are done before a thread is started.
+    resized = any(image.shape[:2] != stacked.shape[1:3] for image in images)
+    squares = read_ahead(to_square, named) if resized else map(to_square, named)
+    for i, square in enumerate(squares):
+        stacked[i] = square
+    return stacked
 
 
 def _name(element, position):

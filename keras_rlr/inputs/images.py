@@ -49,6 +49,20 @@ def to_rgb(images, where, bit_depth=None):
         ValueError: If the channels or dtype are none of these, an axis is empty, or
             a pixel is not finite.
     """
+    check_pixels(images, where)
+    colours = images[..., :3] if images.shape[-1] > 2 else images[..., :1]
+    return _in_8_bits(colours.astype("float32"), images.dtype, bit_depth)
+
+
+def to_square_rgb(images, size, where, bit_depth=None):
+    """`to_rgb`, then `resize_images` to `size`, without the large float32 images."""
+    check_pixels(images, where)
+    colours = images[..., :3] if images.shape[-1] > 2 else images[..., :1]
+    return _in_8_bits(resize_images(colours, size), images.dtype, bit_depth)
+
+
+def check_pixels(images, where):
+    """Refuses what `to_rgb` does."""
     if images.ndim < 3 or images.shape[-1] not in (1, 2, 3, 4):
         raise ValueError(
             f"Images must be (height, width, channels) with 1, 2, 3 or 4 channels "
@@ -57,35 +71,31 @@ def to_rgb(images, where, bit_depth=None):
         )
     if 0 in images.shape:
         raise ValueError(f"Received {where} of shape {images.shape}: it has no pixels.")
-    if images.dtype == np.uint16:
-        # Pillow's `convert("RGB")` saturates 16-bit images.
-        rgb = images.astype("float32")
-        if bit_depth is not None:
-            rgb *= np.float32(255)
-        rgb /= np.float32(257 if bit_depth is None else 2**bit_depth - 1)
-    elif images.dtype.kind in "iu" or is_float(images):
-        rgb = images.astype("float32")
-    else:
+    if not (images.dtype.kind in "iu" or is_float(images)):
         raise ValueError(
             f"Images must be uint8, uint16 or float in 0-255. Received {where} of "
             f"dtype {images.dtype}."
         )
+    if not is_float(images):
+        return
     # The sum of finite numbers may overflow; their extremes can't.
-    if is_float(images) and not np.isfinite([rgb.min(), rgb.max()]).all():
+    with np.errstate(over="ignore", invalid="ignore"):
+        extremes = np.array([images.min(), images.max()]).astype("float32")
+    if not np.isfinite(extremes).all():
         raise ValueError(
             f"Received {where} with pixels that are NaN or infinite. Images must be "
             "finite, in 0-255: look at how they were decoded or divided."
         )
-    channels = rgb.shape[-1]
-    if channels in (1, 2):
-        return np.repeat(rgb[..., :1], 3, axis=-1)
-    return rgb[..., :3]
 
 
-def to_square_rgb(images, size, where, bit_depth=None):
-    """`to_rgb`, then `resize_images` to `size`."""
-    rgb = to_rgb(images, where, bit_depth)
-    return np.ascontiguousarray(resize_images(rgb, size), dtype="float32")
+def _in_8_bits(pixels, dtype, bit_depth):
+    """RGB in 0-255 of float32 grey or RGB whose values were of a dtype."""
+    if dtype == np.uint16:
+        # Pillow's `convert("RGB")` saturates 16-bit images.
+        if bit_depth is not None:
+            pixels *= np.float32(255)
+        pixels /= np.float32(257 if bit_depth is None else 2**bit_depth - 1)
+    return np.repeat(pixels, 3, axis=-1) if pixels.shape[-1] == 1 else pixels
 
 
 def is_float(array):

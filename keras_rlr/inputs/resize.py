@@ -1,12 +1,15 @@
 """The one resize of the package: bilinear, antialiased, half-pixel centres, float32.
 
-A linear resize of rows and columns is two matrix products, which every backend and
-every export format has, with the same result everywhere.
+A linear resize of rows and columns is two matrix products. On the host they are
+sparse; in a graph they are dense, which every backend and every export format has.
 """
 
 import functools
 
 import numpy as np
+
+# Rows are converted and resized in parts of so many bytes, which fit in a cache.
+_PART_BYTES = 2**20
 
 
 @functools.lru_cache(maxsize=64)
@@ -17,34 +20,65 @@ def resize_weights(source, target):
     target pixel, normalised at the borders: what Pillow calls BILINEAR and
     TensorFlow bilinear with `antialias=True`.
     """
-    scale = source / target
-    centre = (np.arange(target) + 0.5) * scale
-    distance = np.abs(np.arange(source) + 0.5 - centre[:, None]) / max(scale, 1.0)
-    weights = np.maximum(0.0, 1.0 - distance)
-    weights = (weights / weights.sum(axis=1, keepdims=True)).astype("float32")
+    weights = sparse_resize_weights(source, target).toarray()
     weights.flags.writeable = False
     return weights
+
+
+@functools.lru_cache(maxsize=64)
+def sparse_resize_weights(source, target):
+    """`resize_weights` as a `scipy.sparse.csr_array`: most of them are 0."""
+    from scipy.sparse import csr_array
+
+    scale = source / target
+    half = max(scale, 1.0)
+    centre = ((np.arange(target) + 0.5) * scale)[:, None]
+    # All pixels that the triangle may touch, and one more on each side.
+    width = int(np.ceil(2 * half)) + 2
+    pixels = np.floor(centre - half).astype(int) + np.arange(width)
+    weights = np.maximum(0.0, 1.0 - np.abs(pixels + 0.5 - centre) / half)
+    weights[(pixels < 0) | (pixels >= source)] = 0.0
+    weights /= weights.sum(axis=1, keepdims=True)
+    rows, columns = np.nonzero(weights)
+    entries = weights[rows, columns].astype("float32")
+    return csr_array((entries, (rows, pixels[rows, columns])), shape=(target, source))
 
 
 def resize_images(images, size):
     """Resizes on the host.
 
     Args:
-        images: float32 array (..., height, width, channels).
+        images: Array (..., height, width, channels) of numbers of any type. It is
+            never held as float32 as a whole.
         size: Side of the square result; the aspect ratio is not kept.
 
     Returns:
         float32 array (..., size, size, channels).
     """
     height, width, channels = images.shape[-3:]
-    if height != size:
-        rows = resize_weights(height, size)
-        flat = images.reshape(*images.shape[:-3], height, width * channels)
-        images = np.matmul(rows, flat)
-        images = images.reshape(*images.shape[:-1], width, channels)
-    if width != size:
-        images = np.matmul(resize_weights(width, size), images)
-    return images
+    if (height, width) == (size, size):
+        return images.astype("float32")
+    resized = np.empty((*images.shape[:-3], size, size, channels), "float32")
+    for position in np.ndindex(images.shape[:-3]):
+        _resize_into(resized[position], images[position])
+    return resized
+
+
+def _resize_into(square, image):
+    size = len(square)
+    height, width, channels = image.shape
+    rows = sparse_resize_weights(height, size)
+    columns = sparse_resize_weights(width, size)
+    part = max(1, int(size * _PART_BYTES / (4 * image.size)))
+    for start in range(0, size, part):
+        some = rows[start : start + part]
+        first, last = some.indices.min(), some.indices.max() + 1
+        pixels = image[first:last].astype("float32").reshape(last - first, -1)
+        lines = some[:, first:last] @ pixels
+        # Columns first, because the sparse matrix has to be on the left.
+        lines = lines.reshape(-1, width, channels).swapaxes(0, 1).reshape(width, -1)
+        resized = (columns @ lines).reshape(size, -1, channels)
+        square[start : start + part] = resized.swapaxes(0, 1)
 
 
 def resize_maps(maps, sizes):
@@ -59,7 +93,7 @@ def resize_maps(maps, sizes):
     """
     resized = []
     for values, (height, width) in zip(maps, sizes, strict=True):
-        rows = resize_weights(values.shape[0], int(height))
-        columns = resize_weights(values.shape[1], int(width))
-        resized.append(rows @ values @ columns.T)
+        rows = sparse_resize_weights(values.shape[0], int(height))
+        columns = sparse_resize_weights(values.shape[1], int(width))
+        resized.append(rows @ (columns @ values.T).T)
     return resized

@@ -22,19 +22,11 @@ def model():
     return model
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "fit",
-        "evaluate",
-        "predict",
-        "train_on_batch",
-        "test_on_batch",
-        "predict_on_batch",
-        "compile",
-        "set_weights",
-    ],
-)
+METHODS = ("fit", "evaluate", "predict", "train_on_batch", "test_on_batch")
+METHODS += ("predict_on_batch", "compile", "set_weights")
+
+
+@pytest.mark.parametrize("name", METHODS)
 def test_arguments_stand_where_keras_has_them(name):
     def arguments(cls):
         parameters = inspect.signature(getattr(cls, name)).parameters.values()

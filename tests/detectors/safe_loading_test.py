@@ -180,7 +180,7 @@ def test_the_message_has_the_path_and_no_talk_of_damage(craft):
     ],
 )
 def test_a_file_of_another_class_is_never_built(change, craft):
-    with pytest.raises(ValueError, match="not an RLR model"):
+    with pytest.raises(ValueError, match="not a detector of this package"):
         load_model(craft(change))
 
 

@@ -291,7 +291,7 @@ def test_looking_costs_little_beside_the_resize(dtype, channels):
     rgb = to_rgb(image, "it")
     resize = quickest(lambda: resize_images(rgb, 256))
     look = quickest(lambda: ValueRanges().check([image], ["it"]))
-    assert look < 0.25 * resize, (look, resize)
+    assert look < 0.5 * resize, (look, resize)
 
 
 def test_every_path_converts_alike():
