@@ -5,38 +5,30 @@ which writes notes for its developers to standard error, past Python and before 
 setting of its own applies.
 """
 
-import contextlib
+import importlib.util
 import os
+import runpy
 import sys
-import tempfile
+from pathlib import Path
 
 
-@contextlib.contextmanager
-def hidden_standard_error():
-    """Keeps from the user what libraries write while they are imported.
-
-    If the block fails, it is shown after all.
-    """
-    sys.stderr.flush()
-    shown = os.dup(2)
-    with tempfile.TemporaryFile() as notes:
-        os.dup2(notes.fileno(), 2)
-        try:
-            yield
-        except BaseException:
-            notes.seek(0)
-            os.write(shown, notes.read())
-            raise
-        finally:
-            os.dup2(shown, 2)
-            os.close(shown)
-
-
-def main():
+def main() -> None:
     """Runs the command line."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    with hidden_standard_error():
-        from keras_rlr.cli.main import cli
+    # One file of the package, run without importing the package.
+    package = importlib.util.find_spec("keras_rlr")
+    folder = Path(package.submodule_search_locations[0])
+    streams = runpy.run_path(str(folder / "cli" / "standard_streams.py"))
+    streams["print_whatever_the_encoding"]()
+    try:
+        with streams["hidden_standard_error"]():
+            from keras_rlr.cli.main import cli
+    except ImportError as error:
+        # Python's own import errors have a name; ours, of a missing backend, has none.
+        if error.name is not None:
+            raise
+        print(f"Error: {error}", file=sys.stderr)
+        sys.exit(2)
     cli(prog_name="keras-rlr")
 
 

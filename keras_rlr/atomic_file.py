@@ -3,11 +3,12 @@
 import contextlib
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 
 @contextlib.contextmanager
-def atomic_path(path):
+def atomic_path(path: str | Path) -> Iterator[Path]:
     """A path to write a file to, which takes its name when the block ends well.
 
     The file is written beside its place, flushed to the disk and renamed, so that
@@ -39,7 +40,36 @@ def atomic_path(path):
         raise
 
 
-def write_text(path, text):
+def check_writable(folder: str | Path) -> None:
+    """Refuses a folder that no file can be written to, before the work for it is done.
+
+    Args:
+        folder: The folder; it need not exist yet, and is not made.
+
+    Raises:
+        NotADirectoryError: If it is a file, or in one.
+        PermissionError: If it can't be made, or nothing can be written to it.
+    """
+    nearest = Path(folder).absolute()
+    while not nearest.exists() and nearest != nearest.parent:
+        nearest = nearest.parent
+    if not nearest.is_dir():
+        raise NotADirectoryError(
+            f"'{nearest}' is a file, so there can be no folder '{folder}'. Choose "
+            "another place with --output."
+        )
+    try:
+        # Permissions don't tell of file systems that are read-only, nor of none.
+        with tempfile.TemporaryFile(dir=nearest):
+            pass
+    except OSError as error:
+        raise PermissionError(
+            f"Nothing can be written to '{folder}' ({error.strerror}). Choose another "
+            "place with --output."
+        ) from error
+
+
+def write_text(path: str | Path, text: str) -> None:
     """Writes a UTF-8 text file, whole or not at all.
 
     File names that are no UTF-8 are written with their bytes as escapes.

@@ -4,17 +4,18 @@ import importlib.util
 import json
 import os
 import sys
+import tempfile
 from pathlib import Path
 
 BACKENDS = ("tensorflow", "jax", "torch")
 
 
-def installed_backends():
+def installed_backends() -> list[str]:
     """Names of the backends that can be imported, in the order of preference."""
     return [name for name in BACKENDS if importlib.util.find_spec(name) is not None]
 
 
-def choose_backend():
+def choose_backend() -> None:
     """Sets `KERAS_BACKEND` unless the user or Keras has decided already.
 
     The order is: the environment variable `KERAS_BACKEND`; Keras' settings file, if
@@ -37,10 +38,22 @@ def choose_backend():
         os.environ["KERAS_BACKEND"] = installed[0]
 
 
-def _of_settings_file():
-    home = os.environ.get("KERAS_HOME") or Path.home() / ".keras"
+def keras_home() -> Path:
+    """Where Keras keeps settings and downloads: in the user's home, if there is one.
+
+    Keras has no public name for it.
+    """
+    if os.environ.get("KERAS_HOME"):
+        return Path(os.environ["KERAS_HOME"])
+    # Without a home this is the text "~" and not an error, as of `Path.home`.
+    home = os.path.expanduser("~")
+    return Path(home if os.access(home, os.W_OK) else tempfile.gettempdir(), ".keras")
+
+
+def _of_settings_file() -> str | None:
     try:
-        settings = json.loads(Path(home, "keras.json").read_text(encoding="utf-8"))
+        text = (keras_home() / "keras.json").read_text(encoding="utf-8")
+        settings = json.loads(text)
         return settings["backend"]
     except (OSError, ValueError, KeyError, TypeError):
         return None

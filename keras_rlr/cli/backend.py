@@ -5,7 +5,7 @@ import click
 
 def start_backend():
     """Finishes importing Keras and says on standard error which backend it uses."""
-    from keras_rlr_command import hidden_standard_error
+    from keras_rlr.cli.standard_streams import hidden_standard_error
 
     with hidden_standard_error():
         import keras

@@ -54,7 +54,7 @@ def tables(table, data, dataset, data_dir, output, seeds, **settings):
     """
     location = data_location(data, dataset, data_dir)
     start_backend()
-    from keras_rlr.atomic_file import write_text
+    from keras_rlr.atomic_file import check_writable, write_text
     from keras_rlr.evaluation.paper_tables import PAPER_TABLES, printed_rows
 
     rows = PAPER_TABLES[table].rows
@@ -65,6 +65,7 @@ def tables(table, data, dataset, data_dir, output, seeds, **settings):
         option = "--" + clash[0].replace("_", "-")
         raise click.UsageError(f"Table {table} compares by {option}; leave it out.")
     output = Path(output) if output else Path("runs") / f"table_{table}"
+    check_writable(output)
     results = {}
     for name, arguments in rows.items():
         folder = output / re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
@@ -78,11 +79,11 @@ def tables(table, data, dataset, data_dir, output, seeds, **settings):
             for seed in range(seeds)
         ]
     printed = printed_rows(table)
-    write_text(output / "table.csv", _as_csv(results))
     if table < 3:
         _print_categories(results["RLR"], printed)
     else:
         _print_rows(results, printed)
+    write_text(output / "table.csv", _as_csv(results))
     click.echo(f"The figures are in {output / 'table.csv'}, the runs beside it.")
 
 
@@ -132,8 +133,9 @@ def _as_csv(results):
     writer.writerow(["row", "seed", "category", "epochs", *figures])
     for name, of_seeds in results.items():
         for seed, result in enumerate(of_seeds):
-            parts = {**result["categories"], "mean": result["mean"]}
-            for category, values in parts.items():
+            # Not a dict of all rows: a category may be called "mean".
+            parts = [*result["categories"].items(), ("mean", result["mean"])]
+            for category, values in parts:
                 cells = ["" if values[f] is None else repr(values[f]) for f in figures]
                 epochs = result["protocol"]["epoch"]
                 writer.writerow([name, seed, category, epochs, *cells])
@@ -151,9 +153,12 @@ def _print_rows(results, printed):
 
 def _print_categories(of_seeds, printed):
     rows = []
-    names = [*of_seeds[0]["categories"], "mean"]
-    for name in names:
-        parts = [{**r["categories"], "mean": r["mean"]}[name] for r in of_seeds]
+    of_category = {
+        name: [r["categories"][name] for r in of_seeds]
+        for name in of_seeds[0]["categories"]
+    }
+    of_all = ("mean", [r["mean"] for r in of_seeds])
+    for name, parts in [*of_category.items(), of_all]:
         cells = [_spread([part[f] for part in parts]) for f in _FIGURES]
         rows.append([name, *(_pair(p.get(name)) for p in printed.values()), *cells])
     _print(["category", *printed, *(f"ours: {h}" for h in _headings())], rows)
@@ -182,12 +187,13 @@ def _spread(values):
 def _print(titles, rows):
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     table = Table()
     table.add_column(titles[0], no_wrap=True)
     for title in titles[1:]:
         table.add_column(title, justify="right")
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(Text, row))  # brackets in a name are no markup
     # Not cut to a terminal that is narrow, nor where there is none.
     Console(width=max(80, 24 * len(titles))).print(table)

@@ -1,7 +1,8 @@
 import contextlib
 import warnings
 
-from keras_rlr.cli.failures import USERS_OWN
+from keras_rlr.cli.failures import is_users_own
+from keras_rlr.cli.standard_streams import hidden_standard_error
 
 
 @contextlib.contextmanager
@@ -17,14 +18,14 @@ def hidden_converter_notes(debug):
     if debug:
         yield
         return
-    from keras_rlr_command import hidden_standard_error
-
     users_own = None
     try:
         with warnings.catch_warnings(record=True) as caught, hidden_standard_error():
             try:
                 yield
-            except USERS_OWN as error:
+            except Exception as error:
+                if not is_users_own(error):
+                    raise
                 users_own = error
     finally:
         for warning in caught:

@@ -68,12 +68,13 @@ def train(
             f"--output must be the name of a file ending in .keras. Received: {output}"
         )
     start_backend()
-    from keras_rlr.atomic_file import atomic_path, write_text
+    from keras_rlr.atomic_file import atomic_path, check_writable, write_text
     from keras_rlr.cli.progress import training_progress
     from keras_rlr.datasets import FolderDataset
     from keras_rlr.training.hold_out import hold_out
     from keras_rlr.training.train_decoder import measure_decoder, train_decoder
 
+    check_writable(output.parent)
     settings = (run_config(place) or {}).get("settings", {})
     images = FolderDataset(location.folder, "train", settings.get("categories"))
     fraction = settings.get("calibration_fraction") or _FRACTION
@@ -90,16 +91,16 @@ def train(
     with atomic_path(output) as temporary:
         decoder.save(temporary)
     text = json.dumps({"epochs": epochs, "seed": seed, "psnr": results}, indent=2)
-    write_text(output.with_suffix(".json"), text + "\n")
     if as_json:
         click.echo(text)
-        return
-    for name, figures in results.items():
-        click.echo(
-            f"{name}: {figures['psnr']:.1f} dB on {figures['images']} images held out, "
-            f"{figures['gain']:.1f} dB above the mean image"
-        )
-    click.echo(f"The decoder is {output}.")
+    else:
+        for name, figures in results.items():
+            click.echo(
+                f"{name}: {figures['psnr']:.1f} dB on {figures['images']} images held "
+                f"out, {figures['gain']:.1f} dB above the mean image"
+            )
+        click.echo(f"The decoder is {output}.")
+    write_text(output.with_suffix(".json"), text + "\n")
 
 
 def decoder_path(place):

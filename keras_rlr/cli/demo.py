@@ -3,6 +3,7 @@ from pathlib import Path
 
 import click
 
+from keras_rlr.atomic_file import check_writable
 from keras_rlr.cli.backend import start_backend
 from keras_rlr.cli.options import AT_LEAST_ONE, json_option
 
@@ -32,8 +33,7 @@ def command(output, seed, epochs, as_json):
     evaluates it and writes report.html. Run again, it goes on where it stopped.
     """
     output = Path(output)
-    if output.exists() and not output.is_dir():
-        raise NotADirectoryError(f"'{output}' is a file. Choose another --output.")
+    check_writable(output)
     start_backend()
     from keras_rlr.cli.evaluate import print_result
     from keras_rlr.cli.progress import image_progress, training_progress
@@ -76,15 +76,16 @@ def command(output, seed, epochs, as_json):
         model, test, predictions, measured, run=run["config"]
     )
     title = f"keras-rlr demo: {_PRESET}, one model for all categories"
-    write_evaluation(output, title, model, test, predictions, evaluation)
-    _draw(model, test, predictions, output)
     report = output / "report.html"
     if as_json:
         summary = {"report": str(report), "model": str(run_folder / "model.keras")}
         click.echo(json.dumps({**summary, **json.loads(result_as_json(evaluation))}))
-        return
-    print_result(evaluation)
-    click.echo(f"The pictures are in {output / 'overlays'} and {report}.")
+    else:
+        print_result(evaluation)
+    write_evaluation(output, title, model, test, predictions, evaluation)
+    _draw(model, test, predictions, output)
+    if not as_json:
+        click.echo(f"The pictures are in {output / 'overlays'} and {report}.")
 
 
 def _draw(model, test, predictions, output):

@@ -1,5 +1,6 @@
 import math
 import shlex
+import warnings
 from pathlib import Path
 
 import click
@@ -82,12 +83,11 @@ def command(
     from keras_rlr.datasets import FolderDataset
     from keras_rlr.evaluation.describe_evaluation import describe_evaluation
     from keras_rlr.evaluation.result_file import result_as_json
-    from keras_rlr.evaluation.write_evaluation import check_output, write_evaluation
+    from keras_rlr.evaluation.write_evaluation import write_evaluation
 
     test = FolderDataset(location.folder, "test", categories=categories)
     place = Path(model) if model else location.run
-    output = Path(output or _beside(place) / "evaluation")
-    check_output(output)
+    output = _output_folder(output, place)
     if model is None and not (place / "model.keras").is_file():
         _train(
             location, place, categories, preset, bit_depth, protocol if train else None
@@ -108,15 +108,39 @@ def command(
         run=run,
         best_epochs=epochs,
     )
-    title = f"{place} on {location.name}"
-    write_evaluation(output, title, detector, test, predictions, evaluation, decoder)
+    # Printed first: whatever keeps files from being written, the figures are known.
     if as_json:
         if epochs:
             measured["protocol"] = evaluation["protocol"]
         click.echo(result_as_json(measured))
+    else:
+        print_result(evaluation)
+    if output is None:
         return
-    print_result(evaluation)
-    click.echo(f"The report is {output / 'report.html'}.")
+    title = f"{place} on {location.name}"
+    write_evaluation(output, title, detector, test, predictions, evaluation, decoder)
+    if not as_json:
+        click.echo(f"The report is {output / 'report.html'}.")
+
+
+def _output_folder(output, place):
+    """Where the results are written; None, with a warning, if they can't be.
+
+    Args:
+        output: The folder that the user named, which must do; or None.
+        place: The run or the model's file.
+    """
+    from keras_rlr.atomic_file import check_writable
+
+    folder = Path(output or _beside(place) / "evaluation")
+    try:
+        check_writable(folder)
+    except PermissionError as error:
+        if output:
+            raise
+        warnings.warn(f"{error} The figures are printed only.", stacklevel=2)
+        return None
+    return folder
 
 
 def _train(location, output, categories, preset, bit_depth, protocol):
@@ -209,8 +233,13 @@ def print_result(result):
     """Prints a table: a row a category, then mean and pooled, in per cent."""
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
-    from keras_rlr.evaluation.report.tables import heading, row_titles
+    from keras_rlr.evaluation.report.tables import (
+        category_title,
+        heading,
+        summary_title,
+    )
 
     table = Table()
     table.add_column("category", no_wrap=True)
@@ -222,12 +251,12 @@ def print_result(result):
         values = (figures[name] for name in columns)
         return ["-" if math.isnan(v) else f"{100 * v:.1f}" for v in values]
 
-    titles = row_titles(result)
+    # A text of its own: brackets in a name are no markup.
     for name, figures in result["categories"].items():
-        table.add_row(titles[name], *cells(figures))
+        table.add_row(Text(category_title(result, name)), *cells(figures))
     table.add_section()
     for name in ("mean", "pooled"):
-        table.add_row(titles[name], *cells(result[name]))
+        table.add_row(Text(summary_title(result, name)), *cells(result[name]))
     Console().print(table)
     if result["protocol"]["selected_on_test_set"]:
         click.echo(result["protocol"]["words"])

@@ -1,39 +1,59 @@
+"""What a failed command says, and its exit code."""
+
 import contextlib
+import dis
+import errno
+import os
+import platform
+import shlex
 import signal
+import sys
+import sysconfig
+import tempfile
 import traceback
 import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import TextIO
 
 import click
 
-# What a user can put right: wrong use, bad input, something not there.
-USERS_OWN = (
+from keras_rlr import __version__
+
+# What our own code says by these is a user's to put right: wrong use, bad input,
+# something that is not installed.
+_SENTENCES = (ImportError, OSError, ValueError)
+# What the system says of a path or an address that it was given.
+_OF_THE_SYSTEM = (
     ConnectionError,
     FileExistsError,
     FileNotFoundError,
-    ImportError,
     IsADirectoryError,
     NotADirectoryError,
     PermissionError,
-    ValueError,
 )
+_PACKAGE = Path(__file__).parents[1]
 
 
 @contextlib.contextmanager
-def reporting_failures(ctx, debug):
+def reporting_failures(ctx: click.Context, debug: bool) -> Iterator[None]:
     """Turns exceptions into a message on standard error and an exit code.
 
-    2 for what the user can put right, 1 where the work itself failed, 128 plus the
-    signal's number for an interruption. Warnings become lines on standard error.
+    2 for what the user can put right, 1 where the work itself failed or the code has a
+    fault, 128 plus the signal's number for an interruption. The traceback of what
+    nobody expected is kept in a file. Warnings become lines on standard error.
 
     Args:
         ctx: Click's context, which exits.
-        debug: Whether to show the traceback too.
+        debug: Whether to show tracebacks instead of keeping them.
     """
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _show_warning
             yield
-    except (click.exceptions.Exit, click.ClickException, click.Abort):
+    # Click itself goes quietly when the reader of its output has gone.
+    except (click.exceptions.Exit, click.ClickException, click.Abort, BrokenPipeError):
         raise
     except KeyboardInterrupt as error:
         number = getattr(error, "signal_number", signal.SIGINT)
@@ -42,18 +62,113 @@ def reporting_failures(ctx, debug):
     except Exception as error:
         if debug:
             traceback.print_exc()
-        users_own = isinstance(error, USERS_OWN)
-        message = str(error) or type(error).__name__
+        if is_users_own(error):
+            click.echo(f"Error: {_sentence(error)}", err=True)
+            ctx.exit(2)
         # A training that diverged says so in a sentence, and is no fault in the code.
-        if not (users_own or isinstance(error, FloatingPointError)):
-            message = f"{type(error).__name__}: {message}"
-            if not debug:
-                message += "\n(keras-rlr --debug COMMAND shows where.)"
-        click.echo(f"Error: {message}", err=True)
-        ctx.exit(2 if users_own else 1)
+        if isinstance(error, FloatingPointError) and _is_our_sentence(error):
+            click.echo(f"Error: {error}", err=True)
+            ctx.exit(1)
+        message = f"Error: {type(error).__name__}: {error}".rstrip(": ")
+        click.echo(message, err=True)
+        if not debug:
+            _keep(error)
+        ctx.exit(1)
 
 
-def _show_warning(message, category, filename, lineno, file=None, line=None):
+def is_users_own(error: Exception) -> bool:
+    """Whether an error is the user's to put right, and not a fault of the code.
+
+    The type alone does not say it: a ValueError may be a sentence of ours about a bad
+    input, or NumPy's about two arrays that a bug brought together. So an error of the
+    types that we word is the user's only if a `raise` statement of this package raised
+    it. What the system says of files and networks is the user's wherever it comes up,
+    unless the file belongs to the installed software; so is a package that is missing.
+
+    Args:
+        error: What ended a command.
+    """
+    if isinstance(error, _SENTENCES) and _is_our_sentence(error):
+        return True
+    if isinstance(error, ModuleNotFoundError):
+        return (error.name or "").split(".")[0] != _PACKAGE.name
+    if isinstance(error, _OF_THE_SYSTEM) or (
+        isinstance(error, OSError) and error.errno == errno.EROFS
+    ):
+        return not _is_installed(error.filename)
+    return False
+
+
+def _is_our_sentence(error: Exception) -> bool:
+    """Whether a `raise` statement of this package's code raised an error.
+
+    The innermost frame of the traceback is where it arose. An operation that failed
+    there, `int("x")` or a product of arrays that don't fit, leaves the same frame as a
+    `raise`; the instruction that the frame stopped at tells them apart.
+    """
+    place = error.__traceback__
+    if place is None:
+        return False
+    while place.tb_next is not None:
+        place = place.tb_next
+    module = place.tb_frame.f_globals.get("__name__", "")
+    return module.split(".")[0] == _PACKAGE.name and _stopped_at_raise(place)
+
+
+def _stopped_at_raise(place: TracebackType) -> bool:
+    instruction = place.tb_frame.f_code.co_code[place.tb_lasti]
+    return dis.opname[instruction] == "RAISE_VARARGS"
+
+
+def _is_installed(filename: object) -> bool:
+    """Whether a file is part of Python, of this package or of another one."""
+    if not isinstance(filename, str | os.PathLike):
+        return False
+    path = Path(filename).absolute()
+    names = ("stdlib", "purelib", "platlib")
+    folders = (_PACKAGE, *(sysconfig.get_path(name) for name in names))
+    return any(path.is_relative_to(folder) for folder in folders)
+
+
+def _sentence(error: Exception) -> str:
+    if isinstance(error, OSError) and error.errno == errno.EROFS:
+        return f"'{error.filename}' can't be written: its file system is read-only."
+    return str(error) or type(error).__name__
+
+
+def _keep(error: Exception) -> None:
+    """Keeps the traceback of an error in a file, or prints it where that fails."""
+    trace = "".join(traceback.format_exception(error))
+    words = shlex.join(["keras-rlr", *sys.argv[1:]])
+    text = (
+        f"{words}\nkeras-rlr {__version__}, Python {platform.python_version()}, "
+        f"{platform.platform()}, backend {os.environ.get('KERAS_BACKEND', '-')}\n\n"
+    )
+    try:
+        handle, path = tempfile.mkstemp(prefix="keras-rlr-error-", suffix=".txt")
+        with open(handle, "w", encoding="utf-8", errors="backslashreplace") as file:
+            file.write(text + trace)
+    except OSError:
+        click.echo(trace, err=True)
+        where = "above"
+    else:
+        where = f"in {path}"
+    click.echo(
+        "This was not expected: it is a fault of this program or of a library it uses, "
+        f"or the machine's, rather than of your command. Where it happened is {where}. "
+        "Please report it with that text.",
+        err=True,
+    )
+
+
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
     # Deprecations speak to programmers, not to users of a command.
     if not issubclass(category, DeprecationWarning | FutureWarning):
         click.echo(f"Warning: {message}", err=True)

@@ -1,7 +1,7 @@
-import os
 from collections.abc import Callable
 from pathlib import Path
 
+from keras_rlr.backend_choice import keras_home
 from keras_rlr.datasets.catalogue import PublishedDataset
 from keras_rlr.datasets.download import check_sha256, download
 from keras_rlr.datasets.extract import check_empty, extract
@@ -11,8 +11,7 @@ from keras_rlr.datasets.tree import read_tree
 
 def default_folder(name: str) -> Path:
     """Where a data set is looked for and prepared: below Keras' own folder."""
-    home = os.environ.get("KERAS_HOME") or Path.home() / ".keras"
-    return Path(home) / "datasets" / name
+    return keras_home() / "datasets" / name
 
 
 def is_prepared(folder: Path) -> bool:

@@ -52,15 +52,15 @@ def evaluation_as_csv(evaluation):
     columns = ["category", *evaluation["mean"], *used, "not_trained_on"]
     writer = csv.DictWriter(text, columns, lineterminator="\n")
     writer.writeheader()
-    rows = {
-        **evaluation["categories"],
-        "mean": evaluation["mean"],
-        "pooled": evaluation["pooled"],
-    }
-    for name, figures in rows.items():
+    # Not a dict of all rows: a category may be called "mean".
+    rows = [
+        (name, figures, int(name in unseen))
+        for name, figures in evaluation["categories"].items()
+    ]
+    rows += [(name, evaluation[name], len(unseen)) for name in ("mean", "pooled")]
+    for name, figures, not_trained_on in rows:
         values = {k: "" if math.isnan(v) else repr(v) for k, v in figures.items()}
-        rows_unseen = len(unseen) if name in ("mean", "pooled") else name in unseen
         writer.writerow(
-            {"category": name, **values, **used, "not_trained_on": int(rows_unseen)}
+            {"category": name, **values, **used, "not_trained_on": not_trained_on}
         )
     return text.getvalue()

@@ -8,7 +8,9 @@ from keras_rlr.evaluation.result_file import evaluation_as_csv, result_as_json
 def write_evaluation(
     output, title, model, dataset, predictions, evaluation, decoder=None
 ):
-    """Writes `metrics.json`, `metrics.csv` and `report.html`.
+    """Writes `metrics.json`, `metrics.csv` and then `report.html`.
+
+    The figures are written first: no fault in a picture can lose them.
 
     Args:
         output: The folder.
@@ -20,24 +22,7 @@ def write_evaluation(
         decoder: The `FeatureDecoder` of the model's features, or None.
     """
     output = Path(output)
+    write_text(output / "metrics.json", result_as_json(evaluation) + "\n")
+    write_text(output / "metrics.csv", evaluation_as_csv(evaluation))
     page = report_html(title, model, dataset, predictions, evaluation, decoder)
-    texts = {
-        "metrics.json": result_as_json(evaluation) + "\n",
-        "metrics.csv": evaluation_as_csv(evaluation),
-        "report.html": page,
-    }
-    output.mkdir(parents=True, exist_ok=True)
-    for name, text in texts.items():
-        write_text(output / name, text)
-
-
-def check_output(output):
-    """Refuses a folder for results that can't be one.
-
-    Raises:
-        NotADirectoryError: If it is a file.
-    """
-    if Path(output).exists() and not Path(output).is_dir():
-        raise NotADirectoryError(
-            f"'{output}' is a file. Choose another folder with --output."
-        )
+    write_text(output / "report.html", page)

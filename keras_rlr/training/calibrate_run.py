@@ -1,6 +1,7 @@
 import warnings
 from pathlib import Path
 
+from keras_rlr.atomic_file import check_writable
 from keras_rlr.datasets import FolderDataset, account_for_images, read_image
 from keras_rlr.datasets.image_files import SUFFIXES_IN_WORDS, check_folder
 from keras_rlr.datasets.layouts import UnknownLayoutError
@@ -40,6 +41,7 @@ def calibrate_run(model, path, data, false_positive_rate):
             is a damaged data set.
     """
     path = Path(path)
+    check_writable(path.parent)
     run = RunFolder(path.parent)
     config = run.read_config() if run.config.is_file() else None
     images = normal_images(data)

@@ -3,6 +3,8 @@
 import math
 from pathlib import Path
 
+from keras_rlr.atomic_file import check_writable
+
 _DEFAULTS = {"seed": 0, "calibration_fraction": 0.1}
 
 
@@ -26,8 +28,10 @@ def run_settings(given, run, resume):
     _check_numbers(given)
     if not resume:
         run.check_unused()
+        check_writable(run.path)
         return {**_DEFAULTS, **given}
     settings = run.read_config()["settings"]
+    check_writable(run.path)
     for name, value in given.items():
         if name == "epochs":
             done = len(run.read_history())

@@ -61,9 +61,8 @@ def curves_figure(points):
     """
     figure = _figure(10, 4.6)
     roc, precision_recall = figure.subplots(1, 2)
-    for number, (name, curve) in enumerate(points.items()):
+    for number, curve in enumerate(points.values()):
         look = {
-            "label": name,
             "color": _COLOURS[number % len(_COLOURS)],
             "linestyle": _STYLES[number // len(_COLOURS) % len(_STYLES)],
         }
@@ -74,9 +73,7 @@ def curves_figure(points):
     for axes in (roc, precision_recall):
         axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
         axes.grid(alpha=0.3)
-    figure.legend(
-        *roc.get_legend_handles_labels(), loc="outside right center", fontsize=9
-    )
+    _legend(figure, roc.lines, list(points), "outside right center")
     return _svg(figure)
 
 
@@ -112,10 +109,10 @@ def histograms_figure(predictions, thresholds):
             )
         if thresholds.get(name) is not None:
             axes.axvline(thresholds[name], color="black", label="threshold")
-        axes.set(title=name, xlabel="anomaly score")
-    figure.legend(
-        *grid[0, 0].get_legend_handles_labels(), loc="outside right upper", fontsize=9
-    )
+        axes.set(xlabel="anomaly score")
+        axes.set_title(_drawable(name), parse_math=False)
+    handles, labels = grid[0, 0].get_legend_handles_labels()
+    _legend(figure, handles, labels, "outside right upper")
     return _svg(figure)
 
 
@@ -123,6 +120,24 @@ def _figure(width, height):
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), layout="constrained")
+
+
+def _legend(figure, handles, names, place):
+    """Adds a legend that shows any name as it is.
+
+    Matplotlib leaves out labels that begin with an underscore, and reads what is
+    between two dollar signs as a formula; a name that is none would be an error.
+    """
+    numbers = [str(number) for number in range(len(names))]
+    legend = figure.legend(handles, numbers, loc=place, fontsize=9)
+    for text, name in zip(legend.get_texts(), names, strict=True):
+        text.set_parse_math(False)
+        text.set_text(_drawable(name))
+
+
+def _drawable(name):
+    """A name without what no SVG file may hold: control characters, parts of bytes."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in name)
 
 
 def _svg(figure):

@@ -75,7 +75,7 @@ def figure(picture):
 
 def _embedded(image):
     if isinstance(image, str):
-        kind, data = "svg+xml", image.encode()
+        kind, data = "svg+xml", image.encode("utf-8", "backslashreplace")
     else:
         file = io.BytesIO()
         image.save(file, "JPEG", quality=85)

@@ -34,22 +34,27 @@ def per_cent(value):
     return "-" if value is None or math.isnan(value) else f"{100 * value:.1f}"
 
 
-def row_titles(result):
-    """How the rows of a result are called: what was not trained on is marked.
+def category_title(result, name):
+    """How the row of a category is called: what was not trained on is marked.
 
     Args:
         result: A result of `evaluate_model`.
-
-    Returns:
-        Dict of the categories' names, "mean" and "pooled", to what a table shows.
+        name: The category's.
     """
-    unseen = result.get("unseen_categories", ())
-    titles = {
-        name: f"{name} (not trained on)" if name in unseen else name
-        for name in result["categories"]
-    }
-    of_all = f" ({len(unseen)} of {len(titles)} not trained on)" if unseen else ""
-    return {**titles, **{name: name + of_all for name in ("mean", "pooled")}}
+    unseen = name in result.get("unseen_categories", ())
+    return f"{name} (not trained on)" if unseen else name
+
+
+def summary_title(result, name):
+    """How the row of all categories is called, marked by how many are unseen.
+
+    Args:
+        result: A result of `evaluate_model`.
+        name: "mean" or "pooled".
+    """
+    unseen, known = result.get("unseen_categories", ()), result["categories"]
+    mark = f" ({len(unseen)} of {len(known)} not trained on)" if unseen else ""
+    return name + mark
 
 
 def results_table(result, published=None):
@@ -71,16 +76,19 @@ def results_table(result, published=None):
         return [name, *cells]
 
     printed = {} if published is None else published.categories
-    shown = row_titles(result)
     body = [
-        row(shown[name], figures, printed.get(name, {}))
+        row(category_title(result, name), figures, printed.get(name, {}))
         for name, figures in result["categories"].items()
     ]
     # The printed mean is of all categories of the data set, and of no fewer.
     whole = published is not None and set(printed) == set(result["categories"])
     summary = [
-        row(shown["mean"], result["mean"], published.mean if whole else {}),
-        row(shown["pooled"], result["pooled"], {}),
+        row(
+            summary_title(result, "mean"),
+            result["mean"],
+            published.mean if whole else {},
+        ),
+        row(summary_title(result, "pooled"), result["pooled"], {}),
     ]
     return _table(titles, body, summary)
 

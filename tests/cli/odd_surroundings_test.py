@@ -1,0 +1,185 @@
+"""Odd names, consoles, homes and folders: no result is lost to them."""
+
+import csv
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.run_command import run
+
+pytestmark = pytest.mark.backend_independent
+
+ROOT = Path(__file__).parents[2]
+SAVED = ROOT / "tests" / "saved" / "rlr_0_1.keras"
+NAMES = ["$a$b", "_hidden", "[red]", "$\\frac{", ":smile:", "mean", "ß×–"]
+
+
+def write_data(folder, names):
+    generator = np.random.default_rng(0)
+    for name in names:
+        for part in ("train/good", "test/good", "test/dent"):
+            path = folder / name / part
+            path.mkdir(parents=True)
+            for i in range(2):
+                pixels = generator.integers(0, 256, (32, 32, 3), "uint8")
+                Image.fromarray(pixels).save(path / f"{i}.png")
+        masks = folder / name / "ground_truth" / "dent"
+        masks.mkdir(parents=True)
+        for i in range(2):
+            mask = np.zeros((32, 32), "uint8")
+            mask[4:9, 4:9] = 255
+            Image.fromarray(mask).save(masks / f"{i}_mask.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return write_data(tmp_path_factory.mktemp("data"), ["bolt", "ß×–"])
+
+
+@pytest.fixture
+def model(tmp_path):
+    return shutil.copy(SAVED, tmp_path / "model.keras")
+
+
+def command(*arguments, **environment):
+    """The result of `keras-rlr` in a process of its own."""
+    return subprocess.run(
+        [sys.executable, "-m", "keras_rlr_command", *map(str, arguments)],
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        capture_output=True,
+        check=False,
+    )
+
+
+def test_any_name_of_a_category_is_evaluated_and_shown(model, tmp_path):
+    data = write_data(tmp_path / "data", NAMES)
+    if os.name == "posix":
+        # Bytes that are no UTF-8, as an old archive has them.
+        os.rename(os.fsencode(data / "mean"), os.fsencode(data) + b"/caf\xe9")
+        write_data(data, ["mean"])
+    output = tmp_path / "results"
+    words = ("evaluate", "--data", data, "--model", model, "--output", output)
+    result = command(*words, PYTHONIOENCODING="utf-8:strict")
+    assert result.returncode == 0, result.stderr
+    shown = result.stdout.decode("utf-8")
+    for name in [*NAMES, "caf\\udce9"]:
+        assert name in shown
+    page = (output / "report.html").read_text(encoding="utf-8")
+    assert "<h3>$a$b</h3>" in page
+    with (output / "metrics.csv").open(encoding="utf-8", newline="") as file:
+        rows = [row["category"] for row in csv.DictReader(file)]
+    assert sorted(set(NAMES) - set(rows)) == []
+    # The category of that name, and the mean of all.
+    assert rows.count("mean") == 2
+
+
+def test_figures_are_written_before_the_page(model, data, tmp_path, monkeypatch):
+    def broken(*args):
+        return 1 / 0
+
+    monkeypatch.setattr("keras_rlr.evaluation.report.curves.curves_figure", broken)
+    output = tmp_path / "results"
+    result = run("evaluate", "--data", data, "--model", model, "--output", output)
+    assert result.exit_code == 1
+    assert "ZeroDivisionError" in result.stderr
+    assert "pooled" in result.stdout
+    assert "bolt" in json.loads((output / "metrics.json").read_text())["categories"]
+    assert (output / "metrics.csv").is_file()
+    assert not (output / "report.html").exists()
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252:strict"])
+def test_a_console_of_another_encoding_gets_the_result(encoding, model, data, tmp_path):
+    words = ("evaluate", "--data", data, "--model", model, "--output", tmp_path / "out")
+    result = command(*words, PYTHONIOENCODING=encoding)
+    assert result.returncode == 0, result.stderr
+    name = encoding.split(":")[0]
+    shown = result.stdout.decode(name)
+    assert "bolt" in shown and "pooled" in shown
+    expected = {"ascii": "\\xdfx-", "cp1252": "ß×–"}
+    assert expected[name] in shown
+    assert (tmp_path / "out" / "report.html").is_file()
+
+
+NAMELESS = """
+import pwd
+
+def no_such_user(uid):
+    raise KeyError(uid)
+
+pwd.getpwuid = no_such_user
+import keras_rlr_command
+keras_rlr_command.main()
+"""
+
+
+@pytest.mark.parametrize("home", [None, "/proc/no_such_home"])
+def test_without_a_home_folder(home, data, model, tmp_path):
+    """As in a container whose user has no name, or none that may write there."""
+    environment = {k: v for k, v in os.environ.items() if k not in ("HOME", "USER")}
+    environment.pop("KERAS_HOME", None)
+    words = ("evaluate", "--data", data, "--model", model, "--output", tmp_path / "out")
+    result = subprocess.run(
+        [sys.executable, "-c", NAMELESS, *map(str, words)],
+        cwd=ROOT,
+        env={**environment, **({"HOME": home} if home else {})},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    assert "pooled" in result.stdout
+    assert (tmp_path / "out" / "report.html").is_file()
+
+
+def test_a_folder_that_can_not_be_written_to_is_refused_before_the_work(data, model):
+    """`/proc` takes no files, from root neither."""
+    output = "/proc/results"
+    decoder = ("decoder", "train", "--data", data, "--model", model)
+    for words in (
+        ("evaluate", "--data", data, "--model", model, "--output", output),
+        ("train", "--data", data, "--output", output),
+        ("demo", "--output", output),
+        (*decoder, "--output", f"{output}/decoder.keras"),
+    ):
+        result = run(*words)
+        assert result.exit_code == 2, words
+        assert "Nothing can be written to '/proc" in result.stderr
+        assert "Choose another place with --output" in result.stderr
+
+
+def test_beside_a_model_that_is_read_only_the_figures_are_printed(
+    data, model, monkeypatch
+):
+    def refuse(folder):
+        raise PermissionError(f"Nothing can be written to '{folder}' (Read-only).")
+
+    monkeypatch.setattr("keras_rlr.atomic_file.check_writable", refuse)
+    result = run("evaluate", "--data", data, "--model", model)
+    assert result.exit_code == 0, result.stderr
+    assert "pooled" in result.stdout
+    assert "The figures are printed only." in result.stderr
+    assert not (Path(model).parent / "evaluation").exists()
+
+
+def test_a_reader_that_goes_away_is_no_error(model):
+    process = subprocess.Popen(
+        [sys.executable, "-m", "keras_rlr_command", "info", "--model", str(model)],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    process.stdout.close()
+    stderr = process.stderr.read()
+    process.wait()
+    assert "Error" not in stderr and "Traceback" not in stderr
