@@ -3,11 +3,10 @@ import warnings
 import numpy as np
 
 from keras_rlr.detectors.decision_thresholds import refuse_not_finite
+from keras_rlr.metrics import pixel_bins
 from keras_rlr.metrics.functional import image_figures, pixel_figures
 from keras_rlr.metrics.functional.figures import PIXEL_FIGURES
 from keras_rlr.metrics.pixel_bins import PixelBins
-
-MOST_EXACT_MAPS = 4096
 
 
 class RunningFigures:
@@ -49,7 +48,7 @@ class RunningFigures:
         self._maps.append(outputs["anomaly_map"])
         self._kept += len(masks)
         if self._bins is not None or (
-            self._exact is None and self._kept > MOST_EXACT_MAPS
+            self._exact is None and self._kept > pixel_bins.MOST_EXACT_MAPS
         ):
             self._bins = self._bins or PixelBins()
             for pair in zip(self._masks, self._maps, strict=True):

@@ -33,8 +33,9 @@ def evaluate_model(
         batch_size: Images predicted at a time.
         map_size: "model" compares maps and masks at the model's image size, "original"
             at each image's own. At original sizes the pooled figures of pixels are
-            counted in bins; "pooled_error_bounds" in the result says how exact they
-            are, and a warning if it is not to 1e-3. All others are exact.
+            counted in bins, and so are all figures of pixels of more than 4096 images;
+            "pooled_error_bounds" in the result says how exact the pooled ones are, and
+            a warning if one is not to 1e-3. All others are exact.
         fpr_limit: False-positive rate where AUPRO's integration ends.
         on_progress: Called with (images done, images in all) after every batch.
 
@@ -112,6 +113,8 @@ def _category(predictions, name, fpr_limit):
     figures = image_figures(predictions.labels[rows], predictions.scores[rows])
     if name in predictions.unmasked:
         return {**figures, **_unknown_pixels()}
+    if predictions.bins:
+        return {**figures, **predictions.bins[name].figures(fpr_limit)}
     masks, maps = _pixels(predictions, rows)
     return {**figures, **pixel_figures(masks, maps, fpr_limit)}
 
@@ -121,7 +124,7 @@ def _pooled_pixels(predictions, fpr_limit):
     masked = [name for name in predictions.names if name not in predictions.unmasked]
     if not masked:
         return _unknown_pixels(), {}
-    if not predictions.original_masks:
+    if not (predictions.original_masks or predictions.bins):
         masks, maps = predictions.masks, predictions.maps
         # Indexing copies, which all the maps of a large data set should be spared.
         if predictions.unmasked:
@@ -130,6 +133,9 @@ def _pooled_pixels(predictions, fpr_limit):
         return pixel_figures(masks, maps, fpr_limit), {}
     bins = PixelBins()
     for name in masked:
+        if predictions.bins:
+            bins.add(predictions.bins[name])
+            continue
         for i in predictions.rows(name):
             (mask,), (anomaly_map,) = _pixels(predictions, [i])
             bins.update(mask[None], anomaly_map[None])
@@ -140,8 +146,9 @@ def _warn_of_bounds(bounds):
     rough = [f"{name} ±{bound:.2g}" for name, bound in bounds.items() if bound > 1e-3]
     if rough:
         warnings.warn(
-            "Pooled figures of pixels at original sizes are counted in bins, and the "
-            f"maps' values lie too close together for them: {', '.join(rough)}.",
+            "Pooled figures of pixels at original sizes, or of many images, are "
+            "counted in bins, and the maps' values lie too close together for them: "
+            f"{', '.join(rough)}.",
             stacklevel=4,
         )
 

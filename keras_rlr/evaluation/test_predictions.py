@@ -9,7 +9,10 @@ from keras_rlr.inputs.image_source import ImageSource
 from keras_rlr.inputs.labels import label_of
 from keras_rlr.inputs.masks import to_square_mask
 from keras_rlr.inputs.prediction_batches import category_name
+from keras_rlr.inputs.resize import resize_maps
 from keras_rlr.inputs.value_ranges import ValueRanges
+from keras_rlr.metrics import pixel_bins
+from keras_rlr.metrics.pixel_bins import PixelBins
 
 
 @dataclass
@@ -20,10 +23,12 @@ class TestPredictions:
         labels: Boolean array (images,), whether each is anomalous.
         scores: float32 array (images,), the anomaly scores.
         categories: Object array (images,) of names.
-        maps: float32 array (images, S, S), the anomaly maps.
-        masks: Boolean array (images, S, S).
+        maps: float32 array (images, S, S), the anomaly maps; None where they were too
+            many to be kept.
+        masks: Boolean array (images, S, S), or None.
         unmasked: Names of the categories that have anomalous images without a mask.
         original_masks: Masks of the images' own sizes, packed, or an empty list.
+        bins: The `PixelBins` of each category, where maps were not kept.
         unseen: Names of the categories that the model was not trained on, as far as it
             knows what it was trained on.
     """
@@ -37,6 +42,7 @@ class TestPredictions:
     masks: np.ndarray
     unmasked: set = field(default_factory=set)
     original_masks: list = field(default_factory=list)
+    bins: dict = field(default_factory=dict)
     unseen: set = field(default_factory=set)
 
     @property
@@ -91,12 +97,13 @@ def predict_test_set(
     if not count:
         raise ValueError("The data set has no images, so there is nothing to evaluate.")
     size = model.image_size
+    keep = count <= pixel_bins.MOST_EXACT_MAPS
     kept = TestPredictions(
         labels=np.zeros(count, bool),
         scores=np.zeros(count, "float32"),
         categories=np.empty(count, object),
-        maps=np.zeros((count, size, size), "float32"),
-        masks=np.zeros((count, size, size), bool),
+        maps=np.zeros((count, size, size), "float32") if keep else None,
+        masks=np.zeros((count, size, size), bool) if keep else None,
     )
     batch_size = min(batch_size, count)
     check = MaskCheck(size)
@@ -110,12 +117,19 @@ def predict_test_set(
         # At once, and not when all images have been predicted.
         refuse_not_finite(output["anomaly_score"], "be evaluated")
         kept.scores[rows] = output["anomaly_score"]
-        kept.maps[rows] = output["anomaly_map"]
-        for i, element in zip(rows, elements, strict=True):
-            _keep_truth(kept, i, element, original_size)
+        pairs = zip(rows, elements, output["anomaly_map"], strict=True)
+        for i, element, anomaly_map in pairs:
+            _keep_truth(kept, i, element)
+            mask = _square_mask(element, size)
             if kept.labels[i] and element.get("mask") is not None:
                 name = str(element.get("path", f"image {i}"))
-                check.add(name, element["mask"], kept.masks[i])
+                check.add(name, element["mask"], mask)
+            if keep:
+                kept.maps[i], kept.masks[i] = anomaly_map, mask
+                if original_size:
+                    kept.original_masks.append(PackedMask(_original_mask(element)))
+            else:
+                _count(kept, i, element, anomaly_map, mask, original_size)
         if on_progress:
             on_progress(rows.stop, count)
     check.warn()
@@ -126,7 +140,7 @@ def predict_test_set(
     return kept
 
 
-def _keep_truth(kept, i, element, original_size):
+def _keep_truth(kept, i, element):
     label, category = label_of(element, i), category_name(element)
     if label is None or category is None:
         missing = "label" if label is None else "category"
@@ -137,12 +151,25 @@ def _keep_truth(kept, i, element, original_size):
         )
     kept.labels[i] = label
     kept.categories[i] = category
-    mask = element.get("mask")
-    if mask is not None:
-        kept.masks[i] = to_square_mask(mask, kept.masks.shape[1])
-    elif kept.labels[i]:
+    if label and element.get("mask") is None:
         kept.unmasked.add(category)
+
+
+def _square_mask(element, size):
+    mask = element.get("mask")
+    return np.zeros((size, size), bool) if mask is None else to_square_mask(mask, size)
+
+
+def _original_mask(element):
+    height, width = np.shape(element["image"])[:2]
+    mask = element.get("mask")
+    native = np.zeros((height, width), bool) if mask is None else np.asarray(mask)
+    return native.reshape(native.shape[:2]) > 0
+
+
+def _count(kept, i, element, anomaly_map, mask, original_size):
     if original_size:
-        height, width = np.shape(element["image"])[:2]
-        native = np.zeros((height, width), bool) if mask is None else np.asarray(mask)
-        kept.original_masks.append(PackedMask(native.reshape(native.shape[:2]) > 0))
+        mask = _original_mask(element)
+        (anomaly_map,) = resize_maps(anomaly_map[None], [mask.shape])
+    bins = kept.bins.setdefault(kept.categories[i], PixelBins())
+    bins.update(mask[None], anomaly_map[None])

@@ -9,6 +9,9 @@ from keras_rlr.metrics.functional.figures import PIXEL_FIGURES
 from keras_rlr.metrics.functional.ranking import labels_and_scores
 from keras_rlr.metrics.score_bins import bin_index
 
+# Figures of pixels are exact up to so many maps; more would fill the memory.
+MOST_EXACT_MAPS = 4096
+
 
 class PixelBins:
     """Pixels of any number of anomaly maps, counted in bins of their values.
@@ -60,6 +63,16 @@ class PixelBins:
         self.anomalous += np.bincount(found, minlength=size)
         weights = region_weights(positive.reshape(masks.shape))
         self.overlap += np.bincount(found, weights, minlength=size)
+
+    def add(self, other):
+        """Adds what another one of the same resolution has counted.
+
+        Args:
+            other: The other `PixelBins`.
+        """
+        self.normal += other.normal
+        self.anomalous += other.anomalous
+        self.overlap += other.overlap
 
     def is_defined(self, what=None):
         """Whether there were normal and anomalous pixels.

@@ -50,6 +50,27 @@ def curve_points(labels, scores):
     }
 
 
+def binned_curve_points(bins):
+    """`curve_points` of `PixelBins`.
+
+    Args:
+        bins: The `PixelBins`.
+    """
+    if not bins.is_defined():
+        return None
+    descending = np.flatnonzero(bins.normal + bins.anomalous)[::-1]
+    false = np.cumsum(bins.normal[descending])
+    true = np.cumsum(bins.anomalous[descending])
+    kept = np.unique(np.linspace(0, len(true) - 1, _MOST_POINTS).astype(int))
+    false, true = false[kept], true[kept]
+    return {
+        "false_positive_rate": np.r_[0, false / false[-1], 1],
+        "true_positive_rate": np.r_[0, true / true[-1], 1],
+        "recall": true / true[-1],
+        "precision": true / np.maximum(true + false, 1),
+    }
+
+
 def curves_figure(points):
     """Draws the curves of several categories.
 

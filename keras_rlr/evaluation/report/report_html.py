@@ -1,3 +1,4 @@
+from keras_rlr.evaluation.predict_batch import predict_batch
 from keras_rlr.evaluation.published_results import published_results
 from keras_rlr.evaluation.report import cases, curves, tables
 from keras_rlr.evaluation.report.page import Picture, figure, page, paragraph, section
@@ -92,7 +93,9 @@ def _curves(predictions, evaluation):
         for name in names
     }
     pixels = {
-        name: curves.curve_points(
+        name: curves.binned_curve_points(predictions.bins[name])
+        if predictions.bins
+        else curves.curve_points(
             predictions.masks[predictions.rows(name)],
             predictions.maps[predictions.rows(name)],
         )
@@ -126,7 +129,11 @@ def _cases(model, dataset, predictions, evaluation, decoder):
         scale = cases.category_scale(predictions, name, threshold)
         chosen = cases.choose_cases(predictions, name)
         elements = [dataset[case.index] for case in chosen]
-        maps = predictions.maps[[case.index for case in chosen]]
+        if predictions.maps is None:
+            images = [element["image"] for element in elements]
+            maps = predict_batch(model, images, len(images))["anomaly_map"]
+        else:
+            maps = predictions.maps[[case.index for case in chosen]]
         pictures = cases.draw_cases(model, elements, maps, scale, decoder)
         for case, element, picture in zip(chosen, elements, pictures, strict=True):
             score = predictions.scores[case.index]

@@ -3,9 +3,10 @@ import pytest
 
 from keras_rlr.evaluation.confusion import confusion
 from keras_rlr.evaluation.report.cases import category_scale, choose_cases, draw_cases
-from keras_rlr.evaluation.report.curves import curve_points
+from keras_rlr.evaluation.report.curves import binned_curve_points, curve_points
 from keras_rlr.evaluation.test_predictions import TestPredictions
 from keras_rlr.metrics.functional import auroc
+from keras_rlr.metrics.pixel_bins import PixelBins
 from tests.tiny_model import random_images, tiny_model
 
 pytestmark = pytest.mark.backend_independent
@@ -94,3 +95,23 @@ def test_curves_enclose_the_auroc(count):
         assert (np.diff(curve[name]) >= 0).all()
     assert area(curve) == pytest.approx(auroc(labels, scores), abs=2e-3)
     assert curve_points(np.zeros(3), np.ones(3)) is None
+
+
+def test_curves_of_bins_are_those_of_the_values():
+    generator = np.random.default_rng(0)
+    labels = generator.random((1, 40, 50)) < 0.2
+    scores = (generator.normal(size=labels.shape) + labels).astype("float32")
+    bins = PixelBins()
+    bins.update(labels, scores)
+    exact, counted = curve_points(labels, scores), binned_curve_points(bins)
+    for x, y in (
+        ("false_positive_rate", "true_positive_rate"),
+        ("recall", "precision"),
+    ):
+        places = np.linspace(0.05, 0.95, 19)
+        np.testing.assert_allclose(
+            np.interp(places, counted[x], counted[y]),
+            np.interp(places, exact[x], exact[y]),
+            atol=0.02,
+        )
+    assert binned_curve_points(PixelBins()) is None

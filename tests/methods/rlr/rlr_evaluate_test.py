@@ -6,8 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_rlr.detectors import running_figures
-from keras_rlr.metrics import functional
+from keras_rlr.metrics import functional, pixel_bins
 from tests.tiny_model import IMAGE_SIZE, ONE_LEVEL, random_images, tiny_model
 
 KEYS = [
@@ -62,7 +61,7 @@ def test_many_maps_are_counted_unless_asked_otherwise(model, data, monkeypatch):
     counted = model.evaluate(
         data, batch_size=4, verbose=0, return_dict=True, exact=False
     )
-    monkeypatch.setattr(running_figures, "MOST_EXACT_MAPS", 20)
+    monkeypatch.setattr(pixel_bins, "MOST_EXACT_MAPS", 20)
     arguments = {"batch_size": 4, "verbose": 0, "return_dict": True}
     assert model.evaluate(data, **arguments) == pytest.approx(counted, abs=1e-9)
     assert model.evaluate(data, **arguments, exact=True) == pytest.approx(
