@@ -88,12 +88,15 @@ def spread_variables(model, distribution):
     variables of one device beside those of several.
 
     Args:
-        model: A Keras model.
+        model: A Keras model; the variables of its optimizer and metrics go with it.
         distribution: What `resolve_distribution` returned, or the current one.
     """
     if not hasattr(distribution, "get_variable_layout"):
         return
-    for variable in model.variables:
+    variables = [*model.variables, *model.metrics_variables]
+    if getattr(model, "optimizer", None) is not None:
+        variables += model.optimizer.variables
+    for variable in variables:
         layout = distribution.get_variable_layout(variable)
         variable.assign(keras.distribution.distribute_tensor(variable.value, layout))
 

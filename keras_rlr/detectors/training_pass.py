@@ -1,5 +1,7 @@
 """What `AnomalyDetector.fit` does before and after Keras' own `fit`."""
 
+import warnings
+
 import keras
 from keras import ops
 
@@ -52,6 +54,7 @@ def train(
     if validation_split:
         source, validation_data = _split(source, validation_split, validation_data)
     model.follow_distribution()
+    announce_empty_places(source.batch_size, model.device_count)
     batches = model.training_batches(
         source,
         feature_cache,
@@ -120,6 +123,24 @@ def one_training_batch(model, x, y, sample_weight, class_weight):
     )
     ((batch,),) = batches.generate()
     return batch
+
+
+def announce_empty_places(batch_size, devices):
+    """Warns where devices wait in every step for images that are not there.
+
+    Args:
+        batch_size: Images a batch.
+        devices: Number of devices that share it.
+    """
+    empty = -batch_size % devices
+    if empty:
+        places = "1 place" if empty == 1 else f"{empty} places"
+        warnings.warn(
+            f"Batches of {batch_size} images are shared by {devices} devices unevenly: "
+            f"{places} of {batch_size + empty} hold no image of their own. Give a "
+            f"`batch_size` that {devices} divides.",
+            stacklevel=4,
+        )
 
 
 def steps_taken(model):

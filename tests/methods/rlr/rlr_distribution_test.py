@@ -4,11 +4,13 @@ import json
 import os
 import subprocess
 import sys
+import warnings
 
 import keras
 import numpy as np
 import pytest
 
+from keras_rlr.detectors.training_pass import announce_empty_places
 from tests.tiny_model import tiny_model
 
 SCRIPT = """
@@ -43,6 +45,12 @@ def scoped(scope):
         return tiny_model(**options)
 
 
+def compiled(model):
+    # An optimizer that was made outside of the model's devices.
+    model.compile(model.recipe.optimizer())
+    return model
+
+
 def strategy():
     return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 
@@ -56,20 +64,20 @@ make = {
     "tensorflow one": lambda: tiny_model(**options),
     "tensorflow strategy": lambda: tiny_model(distribution=strategy(), **options),
     "tensorflow scope": lambda: scoped(strategy().scope()),
-    "tensorflow number": lambda: tiny_model(distribution=2, **options),
+    "tensorflow number": lambda: compiled(tiny_model(distribution=2, **options)),
     "jax one": lambda: tiny_model(**options),
     "jax distribution": lambda: tiny_model(distribution=data_parallel(), **options),
-    "jax number": lambda: tiny_model(distribution=2, **options),
+    "jax number": lambda: compiled(tiny_model(distribution=2, **options)),
 }
 results = {}
 for way in ways:
     if way == "set":
-        keras.distribution.set_distribution(data_parallel())
         model = tiny_model(**options)
+        keras.distribution.set_distribution(data_parallel())
     else:
         model = make[f"{backend} {way}"]()
-    assert model.device_count == (1 if way == "one" else 2), model.device_count
     results[way] = run(model)
+    assert model.device_count == (1 if way == "one" else 2), model.device_count
 print(json.dumps(results))
 """
 
@@ -111,6 +119,15 @@ def test_two_devices_give_the_losses_of_one():
     assert len(results) == 3
     for way, found in results.items():
         np.testing.assert_allclose(found, expected, rtol=1e-4, err_msg=way)
+
+
+def test_batches_that_devices_divide_badly_are_announced():
+    with pytest.warns(UserWarning, match="5 images .* 2 devices .*: 1 place of 6"):
+        announce_empty_places(5, 2)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        announce_empty_places(6, 2)
+        announce_empty_places(5, 1)
 
 
 def test_more_devices_than_there_are_are_refused():
