@@ -6,9 +6,9 @@ import numpy as np
 
 from keras_rlr.evaluation.overlay import (
     HeatScale,
-    nearest_mask,
     overlay_panels,
     resize_pixels,
+    shown_mask,
     side_by_side,
 )
 from keras_rlr.inputs.part_of_pass import PartOfPass
@@ -98,7 +98,7 @@ def draw_cases(model, elements, maps, scale, decoder=None):
         height, width = image.shape[:2]
         truth = np.zeros((height, width, 3))
         if mask is not None:
-            truth[nearest_mask(mask, height, width)] = 255
+            truth[shown_mask(mask, height, width)] = 255
         views = [resize_pixels(view, height, width) for view in views]
         pictures.append(side_by_side([image, truth, overlay, *views], scale))
     return pictures
