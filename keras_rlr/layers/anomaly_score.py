@@ -6,15 +6,15 @@ from keras import ops
 
 
 @functools.lru_cache(maxsize=16)
-def gaussian_matrix(length, sigma, truncate=4.0):
+def gaussian_matrix(length, sigma):
     """Matrix (length, length) that smooths a line with a Gaussian.
 
     The line is continued by mirroring it with its border values repeated (scipy's
-    "reflect", NumPy's "symmetric"); the kernel ends `truncate` deviations out.
+    "reflect", NumPy's "symmetric"); the kernel ends four deviations out, as scipy's.
     """
     if sigma == 0:
         return np.eye(length, dtype="float32")
-    radius = int(truncate * sigma + 0.5)
+    radius = int(4.0 * sigma + 0.5)
     offsets = np.arange(-radius, radius + 1)
     kernel = np.exp(-0.5 * (offsets / sigma) ** 2)
     kernel /= kernel.sum()
