@@ -53,6 +53,8 @@ def download(
             break
         except requests.HTTPError as error:
             answer = error.response
+            if answer is None:
+                raise
             if answer.status_code == 416 and before:
                 break  # nothing is missing
             raise ConnectionError(

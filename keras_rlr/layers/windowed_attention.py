@@ -6,6 +6,7 @@ are hidden. No matrix of all tokens by all tokens is made.
 """
 
 import functools
+from typing import Any
 
 import numpy as np
 from keras import ops
@@ -19,7 +20,9 @@ _TILE = 4
 _LARGEST_STORED = 2**19
 
 
-def windowed_attention(query, key, value, grid, window):
+def windowed_attention(
+    query: Any, key: Any, value: Any, grid: tuple[int, int], window: int
+) -> Any:
     """Scaled dot-product attention inside windows.
 
     Args:
