@@ -1,5 +1,8 @@
 """Multi-class visual anomaly detection for Keras 3 by the RLR method."""
 
+import importlib
+from types import ModuleType
+
 from keras_rlr.backend_choice import choose_backend
 
 # Keras takes its backend when it is first imported, TensorFlow unless told otherwise,
@@ -28,3 +31,32 @@ __all__ = [
     "losses",
     "metrics",
 ]
+
+# Imported when they are first asked for: they need Pillow, SciPy and others, and time.
+_ROOMS = (
+    "app",
+    "backbones",
+    "datasets",
+    "detectors",
+    "evaluation",
+    "export",
+    "inputs",
+    "methods",
+    "models",
+    "training",
+)
+
+
+def __getattr__(name: str) -> ModuleType:
+    """Imports a room of the package: `keras_rlr.evaluation` needs no import of its own.
+
+    Args:
+        name: The attribute that the package does not have yet.
+    """
+    if name in _ROOMS:
+        return importlib.import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_ROOMS})

@@ -1,21 +1,24 @@
 import importlib.metadata
 import platform
+from typing import Any
 
 import keras
 
 import keras_rlr
+from keras_rlr.devices import device_names
 
 _PACKAGES = ("keras", "numpy", "tensorflow", "jax", "jaxlib", "torch", "keras-hub")
 
 
-def describe_environment():
+def describe_environment() -> dict[str, Any]:
     """What a run depends on besides its settings and data.
 
     Returns:
         Dict for a JSON file: versions of Python and of the packages that are
-        installed, the system, the backend and its precision.
+        installed, the system, the backend, the devices it computes on and its
+        precision.
     """
-    versions = {"keras-rlr": keras_rlr.__version__}
+    versions: dict[str, str | None] = {"keras-rlr": keras_rlr.__version__}
     for name in (*_PACKAGES, "Pillow", "scipy"):
         try:
             versions[name] = importlib.metadata.version(name)
@@ -26,6 +29,7 @@ def describe_environment():
         "system": platform.system(),
         "machine": platform.machine(),
         "backend": keras.backend.backend(),
+        "devices": device_names(),
         "dtype_policy": keras.config.dtype_policy().name,
         "packages": versions,
     }

@@ -28,6 +28,7 @@ __all__ = [
     "has_lost_value",
     "is_loading_safely",
     "is_loading_unsafely",
+    "keep_on_devices",
     "without_loss_tracker",
 ]
 
@@ -78,3 +79,17 @@ def has_lost_value(variable: Any) -> bool:
     `variable.value` would raise, or make a new initial value, instead of saying so.
     """
     return variable._value is None
+
+
+def keep_on_devices(variable: Any, layout: Any) -> None:
+    """Puts a JAX variable on devices, with every value that it will be assigned.
+
+    Keras gives a variable its layout when it is made. One that is older than the
+    distribution would go back to one device at the next `assign`.
+
+    Args:
+        variable: The variable.
+        layout: What `distribution.get_variable_layout(variable)` returned.
+    """
+    variable._layout = layout
+    variable.assign(variable.value)

@@ -1,10 +1,12 @@
 """The reconstruction loss, and the token error it shares with the anomaly map."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
 
-def cosine_similarity(first, second, damping=0.0):
+def cosine_similarity(first: Any, second: Any, damping: float = 0.0) -> Any:
     """Cosine similarity over the last axis, optionally damped.
 
         (a · b + τ) / (‖a‖ ‖b‖ + τ)
@@ -28,7 +30,7 @@ def cosine_similarity(first, second, damping=0.0):
     return (product + damping) / (norm(first) * norm(second) + damping)
 
 
-def token_error(features, reconstruction, damping=0.0):
+def token_error(features: Any, reconstruction: Any, damping: float = 0.0) -> Any:
     """Error of each token: mean square over channels plus 1 minus cosine.
 
     Args:
@@ -70,11 +72,14 @@ class ReconstructionLoss(keras.losses.Loss):
     """
 
     def __init__(
-        self, reduction="sum_over_batch_size", name="reconstruction_loss", dtype=None
-    ):
+        self,
+        reduction: str | None = "sum_over_batch_size",
+        name: str = "reconstruction_loss",
+        dtype: Any = None,
+    ) -> None:
         super().__init__(reduction=reduction, name=name, dtype=dtype or "float32")
 
-    def call(self, y_true, y_pred):
+    def call(self, y_true: Any, y_pred: Any) -> Any:
         """Returns the loss of each sample, (batch,)."""
         return ops.mean(token_error(y_true, y_pred), axis=(1, 2))
 
@@ -101,10 +106,13 @@ class MeanOfErrors(keras.losses.Loss):
     """
 
     def __init__(
-        self, reduction="sum_over_batch_size", name="mean_of_errors", dtype=None
-    ):
+        self,
+        reduction: str = "sum_over_batch_size",
+        name: str = "mean_of_errors",
+        dtype: Any = None,
+    ) -> None:
         super().__init__(reduction=reduction, name=name, dtype=dtype or "float32")
 
-    def call(self, y_true, y_pred):
+    def call(self, y_true: Any, y_pred: Any) -> Any:
         """Returns the errors."""
         return y_pred

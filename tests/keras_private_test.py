@@ -149,3 +149,16 @@ def test_values_that_the_jax_trainer_took_are_noticed_and_given_back():
         assert keras_private.has_lost_value(variable)
         keras_private.drop_jax_state(model)
         assert model._jax_state is None
+
+
+@pytest.mark.skipif(keras.backend.backend() != "jax", reason="JAX's variables alone")
+def test_a_variable_keeps_its_devices_when_it_is_assigned():
+    distribution = keras.distribution.DataParallel(
+        devices=keras.distribution.list_devices("cpu")[:1]
+    )
+    variable = keras.Variable(np.zeros(3, "float32"))
+    layout = distribution.get_variable_layout(variable)
+    keras_private.keep_on_devices(variable, layout)
+    for value in (variable.value, np.ones(3, "float32")):
+        variable.assign(value)
+        assert variable.value.sharding == layout.backend_layout

@@ -3,8 +3,11 @@ import importlib.util
 import click
 
 
-def start_backend():
-    """Finishes importing Keras and says on standard error which backend it uses."""
+def start_backend() -> None:
+    """Finishes importing Keras and says on standard error which backend it uses.
+
+    Says too if it can't use the GPU that it was installed for.
+    """
     from keras_rlr.cli.standard_streams import hidden_standard_error
 
     with hidden_standard_error():
@@ -14,4 +17,9 @@ def start_backend():
         if importlib.util.find_spec("tensorflow"):
             import tensorflow  # noqa: F401
 
+        from keras_rlr.devices import missing_gpu
+
+        missing = missing_gpu()
     click.echo(f"Backend: {keras.backend.backend()}", err=True)
+    if missing:
+        click.echo(f"Warning: {missing}", err=True)

@@ -4,6 +4,7 @@ import json
 import re
 import statistics
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -21,7 +22,7 @@ _FIGURES = ("image_auroc", "pixel_auroc", "pixel_aupro")
 
 
 @click.group()
-def command():
+def command() -> None:
     """Compare with the paper."""
 
 
@@ -43,7 +44,15 @@ def command():
 @click.option("--batch-size", type=AT_LEAST_ONE, help="Images a step.")
 @bit_depth_option
 @click.option("--seeds", type=AT_LEAST_ONE, default=1, show_default=True)
-def tables(table, data, dataset, data_dir, output, seeds, **settings):
+def tables(
+    table: int,
+    data: str | None,
+    dataset: str | None,
+    data_dir: str | None,
+    output: str | None,
+    seeds: int,
+    **settings: Any,
+) -> None:
     """Train what a table of the paper compares, and print its rows beside ours.
 
     Tables 1 and 2 compare methods on MVTec AD and VisA: ours is trained, the others
@@ -64,17 +73,17 @@ def tables(table, data, dataset, data_dir, output, seeds, **settings):
     if clash:
         option = "--" + clash[0].replace("_", "-")
         raise click.UsageError(f"Table {table} compares by {option}; leave it out.")
-    output = Path(output) if output else Path("runs") / f"table_{table}"
-    check_writable(output)
+    place = Path(output) if output else Path("runs") / f"table_{table}"
+    check_writable(place)
     results = {}
     for name, arguments in rows.items():
-        folder = output / re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
+        folder = place / re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
         results[name] = [
             _row(
                 location,
                 folder / f"seed_{seed}",
                 seed,
-                {**settings, **arguments, "feature_cache": output / "features"},
+                {**settings, **arguments, "feature_cache": place / "features"},
             )
             for seed in range(seeds)
         ]
@@ -83,8 +92,8 @@ def tables(table, data, dataset, data_dir, output, seeds, **settings):
         _print_categories(results["RLR"], printed)
     else:
         _print_rows(results, printed)
-    write_text(output / "table.csv", _as_csv(results))
-    click.echo(f"The figures are in {output / 'table.csv'}, the runs beside it.")
+    write_text(place / "table.csv", _as_csv(results))
+    click.echo(f"The figures are in {place / 'table.csv'}, the runs beside it.")
 
 
 def _row(location, folder, seed, settings):

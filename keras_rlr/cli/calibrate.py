@@ -26,7 +26,13 @@ from keras_rlr.cli.options import bit_depth_option, json_option, model_option
 )
 @bit_depth_option
 @json_option
-def command(model, data, false_positive_rate, bit_depth, as_json):
+def command(
+    model: str,
+    data: str,
+    false_positive_rate: float,
+    bit_depth: int | None,
+    as_json: bool,
+) -> None:
     """Set the thresholds of a model from normal images.
 
     The images must not be those the model was trained on: these score lower than new

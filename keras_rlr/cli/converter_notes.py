@@ -1,12 +1,13 @@
 import contextlib
 import warnings
+from collections.abc import Iterator
 
 from keras_rlr.cli.failures import is_users_own
 from keras_rlr.cli.standard_streams import hidden_standard_error
 
 
 @contextlib.contextmanager
-def hidden_converter_notes(debug):
+def hidden_converter_notes(debug: bool) -> Iterator[None]:
     """Keeps from the user what converters log for their developers.
 
     Warnings are shown afterwards. What was logged is shown where the work fails for a

@@ -1,5 +1,6 @@
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -19,12 +20,12 @@ class DataLocation:
     words: tuple
 
     @property
-    def run(self):
+    def run(self) -> Path:
         """The folder of the run on it, unless the user names another."""
         return Path("runs") / self.name
 
 
-def data_location(data, dataset, data_dir):
+def data_location(data: Any, dataset: Any, data_dir: str | None) -> DataLocation:
     """Makes sense of the options --data, --dataset and --data-dir.
 
     Raises:

@@ -6,13 +6,13 @@ from keras_rlr.cli.options import json_option
 
 
 @click.group()
-def command():
+def command() -> None:
     """List, download and check published data sets."""
 
 
 @command.command("list")
 @json_option
-def list_command(as_json):
+def list_command(as_json: bool) -> None:
     """List the data sets that are known by name, and where they are."""
     from keras_rlr.datasets.catalogue import CATALOGUE
     from keras_rlr.datasets.prepare_dataset import default_folder, is_prepared
@@ -50,7 +50,7 @@ def list_command(as_json):
 @click.option(
     "--archive", type=click.Path(), help="Its archive, downloaded by other means."
 )
-def prepare(name, data_dir, archive):
+def prepare(name: str, data_dir: str | None, archive: str | None) -> None:
     """Download and extract the data set NAME.
 
     An interrupted download goes on where it stopped. MVTec AD has to be downloaded by
@@ -79,7 +79,9 @@ def prepare(name, data_dir, archive):
 @click.option("--data-dir", type=click.Path(), help="Folder it is extracted in.")
 @click.option("--data", type=click.Path(), help="Any other data set's folder.")
 @json_option
-def verify(name, data_dir, data, as_json):
+def verify(
+    name: str | None, data_dir: str | None, data: str | None, as_json: bool
+) -> None:
     """Read every image and mask, and account for every file.
 
     Says what each file below the folder is used as, or why it is left out, and

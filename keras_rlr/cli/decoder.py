@@ -1,5 +1,6 @@
 import json
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -18,7 +19,7 @@ _FRACTION = 0.1
 
 
 @click.group()
-def command():
+def command() -> None:
     """Show what a model reconstructs, by a decoder of its features."""
 
 
@@ -43,18 +44,18 @@ def command():
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @json_option
 def train(
-    data,
-    dataset,
-    data_dir,
-    model,
-    output,
-    epochs,
-    width,
-    bit_depth,
-    feature_cache,
-    seed,
-    as_json,
-):
+    data: str | None,
+    dataset: str | None,
+    data_dir: str | None,
+    model: str | None,
+    output: str | None,
+    epochs: int,
+    width: int,
+    bit_depth: int | None,
+    feature_cache: str | None,
+    seed: int,
+    as_json: bool,
+) -> None:
     """Train a decoder on the normal images of a data set.
 
     Images that the run held out for its threshold, or else a tenth, are not trained
@@ -62,10 +63,10 @@ def train(
     """
     location = data_location(data, dataset, data_dir)
     place = Path(model) if model else location.run
-    output = Path(output or decoder_path(place))
-    if output.suffix != ".keras" or output.is_dir():
+    file = Path(output or decoder_path(place))
+    if file.suffix != ".keras" or file.is_dir():
         raise click.UsageError(
-            f"--output must be the name of a file ending in .keras. Received: {output}"
+            f"--output must be the name of a file ending in .keras. Received: {file}"
         )
     start_backend()
     from keras_rlr.atomic_file import atomic_path, check_writable, write_text
@@ -74,7 +75,7 @@ def train(
     from keras_rlr.training.hold_out import hold_out
     from keras_rlr.training.train_decoder import measure_decoder, train_decoder
 
-    check_writable(output.parent)
+    check_writable(file.parent)
     settings = (run_config(place) or {}).get("settings", {})
     images = FolderDataset(location.folder, "train", settings.get("categories"))
     fraction = settings.get("calibration_fraction") or _FRACTION
@@ -88,7 +89,7 @@ def train(
     finally:
         progress.close()
     results = measure_decoder(detector, decoder, fitted, held)
-    with atomic_path(output) as temporary:
+    with atomic_path(file) as temporary:
         decoder.save(temporary)
     text = json.dumps({"epochs": epochs, "seed": seed, "psnr": results}, indent=2)
     if as_json:
@@ -99,11 +100,11 @@ def train(
                 f"{name}: {figures['psnr']:.1f} dB on {figures['images']} images held "
                 f"out, {figures['gain']:.1f} dB above the mean image"
             )
-        click.echo(f"The decoder is {output}.")
-    write_text(output.with_suffix(".json"), text + "\n")
+        click.echo(f"The decoder is {file}.")
+    write_text(file.with_suffix(".json"), text + "\n")
 
 
-def decoder_path(place):
+def decoder_path(place: str | Path) -> Path:
     """Where the decoder of a model lies unless the user names another place."""
     place = Path(place)
     if place.suffix != ".keras":
@@ -113,7 +114,9 @@ def decoder_path(place):
     return place.with_suffix(".decoder.keras")
 
 
-def load_decoder(path, place, model, required=False):
+def load_decoder(
+    path: str | Path | None, place: str | Path, model: Any, required: bool = False
+) -> Any:
     """The decoder of a model, or None if it has none.
 
     Args:

@@ -26,14 +26,14 @@ _NORMAL_PICTURES, _ANOMALOUS_PICTURES = 2, 4
     "--epochs", type=AT_LEAST_ONE, help=f"Passes over the images [default: {_EPOCHS}]."
 )
 @json_option
-def command(output, seed, epochs, as_json):
+def command(output: str, seed: int, epochs: int | None, as_json: bool) -> None:
     """Train and evaluate offline on painted products, in minutes.
 
     Writes a data set of six products, trains the offline preset on all of them,
     evaluates it and writes report.html. Run again, it goes on where it stopped.
     """
-    output = Path(output)
-    check_writable(output)
+    folder = Path(output)
+    check_writable(folder)
     start_backend()
     from keras_rlr.cli.evaluate import print_result
     from keras_rlr.cli.progress import image_progress, training_progress
@@ -45,7 +45,7 @@ def command(output, seed, epochs, as_json):
     from keras_rlr.evaluation.write_evaluation import write_evaluation
     from keras_rlr.training import TrainingInterrupted, train
 
-    data, run_folder = output / "data", output / "run"
+    data, run_folder = folder / "data", folder / "run"
     if not data.is_dir():
         click.echo(f"Painting the data set into {data}.", err=True)
         write_procedural_dataset(data, seed=seed)
@@ -76,16 +76,16 @@ def command(output, seed, epochs, as_json):
         model, test, predictions, measured, run=run["config"]
     )
     title = f"keras-rlr demo: {_PRESET}, one model for all categories"
-    report = output / "report.html"
+    report = folder / "report.html"
     if as_json:
         summary = {"report": str(report), "model": str(run_folder / "model.keras")}
         click.echo(json.dumps({**summary, **json.loads(result_as_json(evaluation))}))
     else:
         print_result(evaluation)
-    write_evaluation(output, title, model, test, predictions, evaluation)
-    _draw(model, test, predictions, output)
+    write_evaluation(folder, title, model, test, predictions, evaluation)
+    _draw(model, test, predictions, folder)
     if not as_json:
-        click.echo(f"The pictures are in {output / 'overlays'} and {report}.")
+        click.echo(f"The pictures are in {folder / 'overlays'} and {report}.")
 
 
 def _draw(model, test, predictions, output):
@@ -111,7 +111,8 @@ def _draw(model, test, predictions, output):
 
 
 def _some_of(samples, category):
-    normal, by_defect = [], {}
+    normal: list[int] = []
+    by_defect: dict[str, list[int]] = {}
     for i, sample in enumerate(samples):
         if sample.category == category and sample.label:
             by_defect.setdefault(sample.defect_type, []).append(i)

@@ -2,6 +2,7 @@ import math
 import shlex
 import warnings
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -56,21 +57,21 @@ from keras_rlr.cli.options import (
 )
 @json_option
 def command(
-    data,
-    dataset,
-    data_dir,
-    model,
-    output,
-    categories,
-    train,
-    preset,
-    protocol,
-    map_size,
-    batch_size,
-    bit_depth,
-    decoder,
-    as_json,
-):
+    data: str | None,
+    dataset: str | None,
+    data_dir: str | None,
+    model: str | None,
+    output: str | None,
+    categories: tuple[str, ...] | None,
+    train: bool,
+    preset: str | None,
+    protocol: str,
+    map_size: str,
+    batch_size: int,
+    bit_depth: int | None,
+    decoder: str | None,
+    as_json: bool,
+) -> None:
     """Measure a model on a data set's test images.
 
     Prints AUROC, average precision and F1-max of images and of pixels and AUPRO, per
@@ -87,7 +88,7 @@ def command(
 
     test = FolderDataset(location.folder, "test", categories=categories)
     place = Path(model) if model else location.run
-    output = _output_folder(output, place)
+    folder = _output_folder(output, place)
     if model is None and not (place / "model.keras").is_file():
         _train(
             location, place, categories, preset, bit_depth, protocol if train else None
@@ -115,15 +116,15 @@ def command(
         click.echo(result_as_json(measured))
     else:
         print_result(evaluation)
-    if output is None:
+    if folder is None:
         return
     title = f"{place} on {location.name}"
-    write_evaluation(output, title, detector, test, predictions, evaluation, decoder)
+    write_evaluation(folder, title, detector, test, predictions, evaluation, decoder)
     if not as_json:
-        click.echo(f"The report is {output / 'report.html'}.")
+        click.echo(f"The report is {folder / 'report.html'}.")
 
 
-def _output_folder(output, place):
+def _output_folder(output: str | None, place: Path) -> Path | None:
     """Where the results are written; None, with a warning, if they can't be.
 
     Args:
@@ -161,18 +162,18 @@ def _train(location, output, categories, preset, bit_depth, protocol):
     words += ["--bit-depth", str(bit_depth)] if bit_depth else []
     words += ["--resume"] if resume else []
     words += ["--test-every-epoch"] if protocol == "best-on-test-set" else []
-    words = shlex.join(words)
+    line = shlex.join(words)
     if protocol is None:
         what = "The run is not finished" if resume else "There is no model"
         raise FileNotFoundError(
-            f"{what} in '{output}'. Train it with `{words}`, or let this command do "
+            f"{what} in '{output}'. Train it with `{line}`, or let this command do "
             "it by --train, or name a model with --model."
         )
     from keras_rlr.cli.progress import training_progress
     from keras_rlr.training import train
     from keras_rlr.training.best_on_test_set import BestOnTestSet
 
-    click.echo(f"Training first: {words}", err=True)
+    click.echo(f"Training first: {line}", err=True)
     progress = training_progress()
     callbacks = [progress]
     if protocol == "best-on-test-set":
@@ -229,7 +230,7 @@ def _beside(place):
     return place.parent if place.suffix == ".keras" else place
 
 
-def print_result(result):
+def print_result(result: dict[str, Any]) -> None:
     """Prints a table: a row a category, then mean and pooled, in per cent."""
     from rich.console import Console
     from rich.table import Table

@@ -38,7 +38,14 @@ from keras_rlr.cli.options import json_option, model_option
     "on [default: those the run was trained on, if they are there].",
 )
 @json_option
-def command(model, file_format, output, quantize, data, as_json):
+def command(
+    model: str,
+    file_format: str,
+    output: str,
+    quantize: str | None,
+    data: str | None,
+    as_json: bool,
+) -> None:
     """Write a model for serving, phones and other runtimes.
 
     Preprocessing, threshold and decision are inside. The export is run and compared

@@ -127,7 +127,7 @@ def _is_installed(filename: object) -> bool:
     path = Path(filename).absolute()
     names = ("stdlib", "purelib", "platlib")
     folders = (_PACKAGE, *(sysconfig.get_path(name) for name in names))
-    return any(path.is_relative_to(folder) for folder in folders)
+    return any(path.is_relative_to(str(folder)) for folder in folders)
 
 
 def _sentence(error: Exception) -> str:

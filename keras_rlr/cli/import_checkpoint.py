@@ -24,19 +24,19 @@ from keras_rlr.cli.options import optional_weights
     callback=optional_weights,
     help="imagenet, the path of a weights file, or none for random ones.",
 )
-def command(checkpoint, output, backbone, backbone_weights):
+def command(checkpoint: str, output: str, backbone: str, backbone_weights: str) -> None:
     """Convert a checkpoint of the paper's authors (FILE, a .pth) to a .keras file."""
-    output = Path(output)
-    if output.suffix != ".keras":
-        raise ValueError(f"--output must end in .keras. Received: '{output}'.")
-    if output.exists():
-        raise FileExistsError(f"'{output}' exists. Choose another --output.")
+    place = Path(output)
+    if place.suffix != ".keras":
+        raise ValueError(f"--output must end in .keras. Received: '{place}'.")
+    if place.exists():
+        raise FileExistsError(f"'{place}' exists. Choose another --output.")
     start_backend()
     import keras_rlr
     from keras_rlr.detectors.save_model import save_without_optimizer
 
     weights = None if backbone_weights == "none" else backbone_weights
     model = keras_rlr.import_torch_checkpoint(checkpoint, backbone, weights)
-    save_without_optimizer(model, output)
+    save_without_optimizer(model, place)
     levels = ", ".join(map(str, model.levels))
-    click.echo(f"The model, of levels {levels}, is in {output}.")
+    click.echo(f"The model, of levels {levels}, is in {place}.")

@@ -11,7 +11,7 @@ from keras_rlr.cli.options import json_option
 @click.command()
 @click.option("--model", type=click.Path(), help="Folder of a run, or .keras file.")
 @json_option
-def command(model, as_json):
+def command(model: str | None, as_json: bool) -> None:
     """Show versions, backends and presets, or what a model is made of."""
     start_backend()
     facts = _environment() if model is None else _model(load_run(model))

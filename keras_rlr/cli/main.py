@@ -1,4 +1,5 @@
 import importlib
+from typing import Any
 
 import click
 
@@ -24,20 +25,20 @@ _COMMANDS = {
 class _Commands(click.Group):
     """Imports a command's file when it is asked for, so that help is quick."""
 
-    def list_commands(self, ctx):
+    def list_commands(self, ctx: click.Context) -> list[str]:
         return list(_COMMANDS)
 
-    def get_command(self, ctx, name):
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         if name not in _COMMANDS:
             return None
         module = importlib.import_module(f"keras_rlr.cli.{name.replace('-', '_')}")
         return module.command
 
-    def format_commands(self, ctx, formatter):
+    def format_commands(self, ctx: click.Context, formatter: Any) -> None:
         with formatter.section("Commands"):
             formatter.write_dl(list(_COMMANDS.items()))
 
-    def invoke(self, ctx):
+    def invoke(self, ctx: click.Context) -> Any:
         with reporting_failures(ctx, debug=ctx.params["debug"]):
             return super().invoke(ctx)
 
@@ -45,5 +46,5 @@ class _Commands(click.Group):
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="keras-rlr")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
-def cli(debug):
+def cli(debug: bool) -> None:
     """Find and localise defects in images of many products with one model."""

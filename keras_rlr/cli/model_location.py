@@ -1,7 +1,8 @@
 from pathlib import Path
+from typing import Any
 
 
-def load_run(location, bit_depth=None):
+def load_run(location: Any, bit_depth: int | None = None) -> Any:
     """Loads the model of a run's folder or of a `.keras` file.
 
     Args:
@@ -30,7 +31,7 @@ def load_run(location, bit_depth=None):
     return model
 
 
-def run_config(location):
+def run_config(location: Any) -> dict[str, Any] | None:
     """The config.json beside a model, or None if it has none."""
     from keras_rlr.training.run_folder import RunFolder
 

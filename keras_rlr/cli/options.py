@@ -1,5 +1,7 @@
 """Kinds of values that several commands take."""
 
+from typing import Any
+
 import click
 
 
@@ -11,11 +13,13 @@ class ListOf(click.ParamType):
         name: What help calls the list.
     """
 
-    def __init__(self, convert, name):
+    def __init__(self, convert: Any, name: str) -> None:
         self._convert = convert
         self.name = name
 
-    def convert(self, value, param, ctx):
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Any:
         """Returns a tuple of values."""
         if isinstance(value, tuple):
             return value
@@ -35,7 +39,7 @@ WHOLE_NUMBERS = ListOf(int, "whole numbers")
 AT_LEAST_ONE = click.IntRange(min=1)
 
 
-def data_options(command):
+def data_options(command: Any) -> Any:
     """Adds --data, --dataset and --data-dir; `data_location` makes sense of them."""
     for option in (
         click.option(
@@ -86,6 +90,8 @@ feature_cache_option = click.option(
 )
 
 
-def optional_weights(ctx, param, value):
+def optional_weights(
+    ctx: click.Context, param: click.Parameter | None, value: Any
+) -> str | None:
     """Click callback: the word "none" asks for random weights."""
     return "none" if value and value.lower() == "none" else value

@@ -3,6 +3,8 @@
 import contextlib
 import functools
 import time
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import click
 import keras
@@ -17,7 +19,7 @@ from rich.progress import (
 )
 
 
-def training_progress():
+def training_progress() -> Any:
     """Returns a Keras callback: a bar on a terminal, else a line an epoch."""
     console = Console(stderr=True)
     return BarProgress(console) if console.is_terminal else LineProgress()
@@ -26,17 +28,17 @@ def training_progress():
 class LineProgress(keras.callbacks.Callback):
     """Prints a line an epoch on standard error."""
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: Any = None) -> None:
         """Starts the clock."""
         self._began = time.monotonic()
-        self._first = None
+        self._first: Any = None
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Starts the epoch's clock."""
         self._epoch_began = time.monotonic()
         self._first = epoch if self._first is None else self._first
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Prints the line."""
         now = time.monotonic()
         epochs = self.params["epochs"]
@@ -48,7 +50,7 @@ class LineProgress(keras.callbacks.Callback):
             err=True,
         )
 
-    def close(self):
+    def close(self) -> None:
         """Has nothing to give back."""
 
 
@@ -59,14 +61,18 @@ class BarProgress(keras.callbacks.Callback):
         console: Rich's console.
     """
 
+<<<<<<< HEAD
     async_safe = True  # rich may be called by any thread
 
     def __init__(self, console):
+=======
+    def __init__(self, console: Console) -> None:
+>>>>>>> users
         super().__init__()
         self._console = console
-        self._progress = None
+        self._progress: Any = None
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: Any = None) -> None:
         """Shows the bar."""
         self._progress = Progress(
             TextColumn("{task.description}"),
@@ -79,7 +85,7 @@ class BarProgress(keras.callbacks.Callback):
         self._progress.start()
         self._task = None
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Names the epoch."""
         epochs = self.params["epochs"]
         if self._task is None:
@@ -90,13 +96,13 @@ class BarProgress(keras.callbacks.Callback):
             self._task = self._progress.add_task("", total=total, loss="-")
         self._progress.update(self._task, description=f"epoch {epoch + 1}/{epochs}")
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         """Moves the bar."""
         self._progress.update(
             self._task, advance=1 if self._steps else 0, loss=f"{logs['loss']:.4f}"
         )
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Leaves a line behind and sets the bar to the end of the epoch."""
         self._progress.update(
             self._task, completed=(epoch + 1 - self._first) * (self._steps or 1)
@@ -105,17 +111,17 @@ class BarProgress(keras.callbacks.Callback):
             f"epoch {epoch + 1}/{self.params['epochs']}  loss {logs['loss']:.4f}"
         )
 
-    def on_train_end(self, logs=None):
+    def on_train_end(self, logs: Any = None) -> None:
         """Removes the bar."""
         self.close()
 
-    def close(self):
+    def close(self) -> None:
         """Gives the terminal back, after an interruption too."""
         if self._progress is not None:
             self._progress.stop()
 
 
-def image_progress(what):
+def image_progress(what: str) -> Any:
     """Returns a context manager that gives a function `(done, total)` to call.
 
     Args:
@@ -125,7 +131,7 @@ def image_progress(what):
 
 
 class _ImageProgress:
-    def __init__(self, what):
+    def __init__(self, what: str) -> None:
         console = Console(stderr=True)
         self._what = what
         self._progress = Progress(
@@ -150,7 +156,7 @@ class _ImageProgress:
 
 
 @contextlib.contextmanager
-def byte_progress():
+def byte_progress() -> Iterator[tuple[Callable[[int, int | None], None], ...]]:
     """Gives two functions `(done, total)`, for a download and for an extraction."""
     console = Console(stderr=True)
     progress = Progress(
@@ -177,7 +183,7 @@ def byte_progress():
         )
 
 
-def format_seconds(seconds):
+def format_seconds(seconds: float) -> str:
     """A time as people say it: 42 s, 3 min, 2 h 5 min."""
     minutes = round(seconds / 60)
     if seconds < 99:

@@ -7,6 +7,7 @@ from pathlib import Path
 from keras_rlr.datasets.reason import Reason
 
 _NAMED = 3
+_NAMED_IN_LINES = 20
 
 
 class LeftOut:
@@ -44,10 +45,10 @@ class LeftOut:
         """Words of the reason and paths, for files of results."""
         return {reason.many: paths for reason, paths in self.by_reason.items()}
 
-    def lines(self, named: int = 20) -> list[str]:
+    def lines(self) -> list[str]:
         """A line for each reason, with some names."""
         return [
-            f"{reason.count(len(paths))}: {name_some(paths, named)}"
+            f"{reason.count(len(paths))}: {name_some(paths, _NAMED_IN_LINES)}"
             for reason, paths in self.by_reason.items()
         ]
 

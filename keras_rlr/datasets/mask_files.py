@@ -5,6 +5,7 @@ import numpy as np
 
 from keras_rlr.datasets.image_files import decode, image_to_array
 from keras_rlr.datasets.sample import Sample
+from keras_rlr.inputs.masks import resize_mask
 
 
 def read_mask(path: str | Path, height: int, width: int) -> np.ndarray:
@@ -34,7 +35,7 @@ def read_mask(path: str | Path, height: int, width: int) -> np.ndarray:
                 f"image is {width}x{height}: the proportions differ, so the one can't "
                 "be a scaled copy of the other. Check that they belong together."
             )
-        mask = resize_to_nearest(mask, height, width)
+        mask = resize_mask(mask, height, width)
     return mask.astype(np.uint8)
 
 
@@ -65,13 +66,6 @@ def read_masks(sample: Sample, height: int, width: int) -> np.ndarray:
             )
         merged |= mask
     return merged
-
-
-def resize_to_nearest(mask: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Resizes a mask by nearest neighbour at pixel centres."""
-    rows = (2 * np.arange(height) + 1) * mask.shape[0] // (2 * height)
-    columns = (2 * np.arange(width) + 1) * mask.shape[1] // (2 * width)
-    return mask[rows[:, None], columns]
 
 
 def is_black(path: Path) -> bool:

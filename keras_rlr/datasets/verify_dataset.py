@@ -8,11 +8,11 @@ from keras_rlr.datasets.image_files import read_image
 from keras_rlr.datasets.mask_check import MaskCheck
 from keras_rlr.datasets.mask_files import (
     read_masks,
-    resize_to_nearest,
     says_all_in_alpha,
 )
 from keras_rlr.datasets.read_dataset import ReadDataset, read_dataset
 from keras_rlr.datasets.reading import SPLITS
+from keras_rlr.inputs.masks import resize_mask
 
 _MAP_SIZE = 256  # of models, unless they are made otherwise
 
@@ -87,7 +87,7 @@ def verify_dataset(
             height, width = read_image(sample.image).shape[:2]
             mask = read_masks(sample, height, width)
             if sample.label and sample.masks:
-                square = resize_to_nearest(mask, _MAP_SIZE, _MAP_SIZE)
+                square = resize_mask(mask, _MAP_SIZE, _MAP_SIZE)
                 in_alpha = says_all_in_alpha(sample.masks)
                 check.add(sample.path, mask, square, in_alpha)
         except (ValueError, OSError) as error:

@@ -34,7 +34,7 @@ class DecisionThresholds(keras.layers.Layer):
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
         # Pairs, because Keras replaces dicts by its own, which it empties on loading.
-        self._by_category = ()
+        self._by_category: tuple[tuple[str, float], ...] = ()
         # NaN until calibrated; a weight, so that exports hold it.
         self.threshold_weight = self.add_weight(
             shape=(),

@@ -59,8 +59,6 @@ class DetectorModel(keras.Model):
             self.loss_metric = keras.metrics.Mean(name="loss")
             self.built = True
 
-    _is_older_than_distribution = False
-
     def scope(self):
         """The context in which a detector's variables are made and its steps run."""
         return distribution_scope(self.distribution)
@@ -170,10 +168,7 @@ class DetectorModel(keras.Model):
         surrounding = current_distribution()
         if self.distribution is None and hasattr(surrounding, "get_variable_layout"):
             self.distribution = surrounding
-            self._is_older_than_distribution = True
-        if self._is_older_than_distribution:
-            # Every time: what was assigned since is on one device.
-            spread_variables(self, self.distribution)
+            spread_variables(self, surrounding)
 
     def run(self, method, batches, **kwargs):
         """Calls a method of Keras on batches; the model stays whole if they fail.

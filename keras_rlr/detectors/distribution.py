@@ -4,6 +4,8 @@ import contextlib
 
 import keras
 
+from keras_rlr.keras_private import keep_on_devices
+
 
 def resolve_distribution(distribution):
     """Turns what the user asked for into an object of the backend.
@@ -97,8 +99,7 @@ def spread_variables(model, distribution):
     if getattr(model, "optimizer", None) is not None:
         variables += model.optimizer.variables
     for variable in variables:
-        layout = distribution.get_variable_layout(variable)
-        variable.assign(keras.distribution.distribute_tensor(variable.value, layout))
+        keep_on_devices(variable, distribution.get_variable_layout(variable))
 
 
 def current_distribution():

@@ -1,5 +1,7 @@
 """Mean and variance of feature channels, summed over a stream of batches."""
 
+from typing import Any
+
 import numpy as np
 
 
@@ -12,7 +14,7 @@ class ChannelMoments:
 
     def __init__(self):
         self.count = 0
-        self._shift = None
+        self._shift: Any = None
         self._sum = 0.0
         self._sum_of_squares = 0.0
 

@@ -18,13 +18,16 @@ _BEST_EPOCH = (
 )
 
 
+# Where `measure` ends the integration of AUPRO unless it is told otherwise.
+_FPR_LIMIT = 0.3
+
+
 def describe_evaluation(
     model,
     dataset,
     predictions,
     result,
     map_size="model",
-    fpr_limit=0.3,
     run=None,
     best_epochs=None,
 ):
@@ -36,7 +39,6 @@ def describe_evaluation(
         predictions: `TestPredictions`.
         result: The result of `measure`.
         map_size: At which size pixels were compared, "model" or "original".
-        fpr_limit: Where AUPRO's integration ended.
         run: The `config.json` of the training run, or None if it is unknown.
         best_epochs: (epoch of the image figures, epoch of the pixel figures) if they
             were selected on the test set.
@@ -61,7 +63,7 @@ def describe_evaluation(
             "epoch": epochs,
             "selected_on_test_set": best_epochs is not None,
             "map_size": model.image_size if map_size == "model" else "original",
-            "aupro_false_positive_rate_limit": fpr_limit,
+            "aupro_false_positive_rate_limit": _FPR_LIMIT,
         },
         "model": describe_model(model),
         "model_version": weights_version(model),

@@ -5,13 +5,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from keras_rlr.evaluation.color_map import color_map
 from keras_rlr.inputs.images import to_rgb
+from keras_rlr.inputs.masks import resize_mask
 from keras_rlr.inputs.resize import resize_weights
 from keras_rlr.layers.anomaly_score import gaussian_matrix
 
 _SIGMA = 4.0
 _OPACITY = 0.7
+# Dark violet over red to light yellow: even to the eye, in print, to the colour-blind.
+_COLOURS = "inferno"
 _GAP = 8
 _LEGEND = 76
 _OUTLINE = (64, 255, 255)
@@ -123,7 +125,7 @@ def overlay_panels(image, anomaly_map, scale, mask=None, max_side=512, bit_depth
     heat = resize_pixels(smooth[..., None], height, width)[..., 0]
     blended = _blend(rgb, scale.position(heat))
     if mask is not None:
-        inside = nearest_mask(mask, height, width)
+        inside = shown_mask(mask, height, width)
         blended[_border(inside)] = _OUTLINE
     return [rgb, blended]
 
@@ -147,8 +149,12 @@ def side_by_side(panels, scale):
 
 
 def _blend(rgb, position):
+    # Late, because an import of this package is not to wait for Matplotlib.
+    from matplotlib import colormaps
+
     opacity = _OPACITY * np.minimum(position * 2, 1.0)[..., None]
-    return rgb * (1 - opacity) + color_map(position) * opacity
+    colours = 255 * colormaps[_COLOURS](position)[..., :3].astype("float32")
+    return rgb * (1 - opacity) + colours * opacity
 
 
 def _smooth(anomaly_map):
@@ -164,12 +170,16 @@ def resize_pixels(pixels, height, width):
     return np.einsum("ij,jkc,lk->ilc", rows, pixels, columns, optimize=True)
 
 
-def nearest_mask(mask, height, width):
-    """A mask (h, w) resized by nearest neighbour; boolean, True above 0."""
-    mask = np.asarray(mask) > 0
-    rows = ((np.arange(height) + 0.5) * mask.shape[0] / height).astype(int)
-    columns = ((np.arange(width) + 0.5) * mask.shape[1] / width).astype(int)
-    return mask.reshape(mask.shape[:2])[rows[:, None], columns]
+def shown_mask(mask, height, width):
+    """Where a picture of (height, width) pixels shows a mask as anomalous.
+
+    Args:
+        mask: Array (h, w) or (h, w, 1), above 0 where anomalous.
+        height: Of the picture.
+        width: Of the picture.
+    """
+    mask = np.asarray(mask)
+    return resize_mask(mask.reshape(mask.shape[:2]), height, width) > 0
 
 
 def _border(inside):

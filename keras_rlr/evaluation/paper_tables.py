@@ -73,13 +73,13 @@ def printed_rows(number):
     >>> printed_rows(3)["MLKA + LCA"]["mean"]
     (98.6, 98.5)
     """
-    rows = {}
+    rows: dict[str, dict[str, tuple[float, ...]]] = {}
     file = resources.files("keras_rlr.evaluation") / "reference_results.csv"
-    with file.open(encoding="utf-8", newline="") as stream:
-        for row in csv.DictReader(stream):
-            if row["table"] == str(number):
-                pair = tuple(
-                    float(row[f"{kind}_auroc_percent"]) for kind in ("image", "pixel")
-                )
-                rows.setdefault(row["method"], {})[row["category"]] = pair
+    lines = file.read_text(encoding="utf-8").splitlines()
+    for row in csv.DictReader(lines):
+        if row["table"] == str(number):
+            pair = tuple(
+                float(row[f"{kind}_auroc_percent"]) for kind in ("image", "pixel")
+            )
+            rows.setdefault(row["method"], {})[row["category"]] = pair
     return rows

@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass, field
 
-from keras_rlr.datasets.catalogue import CATALOGUE
+from keras_rlr.datasets.catalogue import CATALOGUE, PublishedDataset
 from keras_rlr.evaluation.paper_tables import printed_rows
 
+_METHOD = "RLR"
 _TABLES = {"mvtec_ad": 1, "visa": 2}
 PUBLISHED = ("image_auroc", "pixel_auroc")
 
@@ -15,7 +16,7 @@ class PublishedResults:
 
     Args:
         title: The data set's name as its authors write it.
-        method: "RLR", for example.
+        method: The one that this package is of, "RLR".
         categories: For each category, fractions by the names of `PUBLISHED`.
         mean: The same of the printed mean.
     """
@@ -26,14 +27,15 @@ class PublishedResults:
     mean: dict = field(default_factory=dict)
 
 
-def published_results(counts, method="RLR"):
+def published_results(
+    counts: dict[str, tuple[int, int]],
+) -> PublishedResults | None:
     """Returns the printed results on the data set that has these test images.
 
     A name alone would take anyone's screws for those of MVTec AD.
 
     Args:
         counts: For each category, (normal, anomalous) test images.
-        method: A column of the paper's tables.
 
     Returns:
         `PublishedResults`, or None if no published data set has such categories.
@@ -47,13 +49,13 @@ def published_results(counts, method="RLR"):
     for dataset in CATALOGUE.values():
         published = {name: tuple(c[1:]) for name, c in dataset.counts.items()}
         if counts and counts.items() <= published.items():
-            return _read(dataset, method)
+            return _read(dataset)
     return None
 
 
-def _read(dataset, method):
-    results = PublishedResults(dataset.title, method)
-    for category, pair in printed_rows(_TABLES[dataset.name])[method].items():
+def _read(dataset: PublishedDataset) -> PublishedResults:
+    results = PublishedResults(dataset.title, _METHOD)
+    for category, pair in printed_rows(_TABLES[dataset.name])[_METHOD].items():
         figures = {
             name: round(value / 100, 5)
             for name, value in zip(PUBLISHED, pair, strict=True)

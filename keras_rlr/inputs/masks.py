@@ -1,11 +1,24 @@
 """Masks of defects, resized the way they are compared with anomaly maps."""
 
+from typing import Any
+
 import numpy as np
 
 from keras_rlr.inputs.images import to_array
 
 
-def to_square_mask(mask, size):
+def resize_mask(mask: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Resizes an array (h, w) by nearest neighbour at pixel centres.
+
+    Where a new pixel's centre lies between two old ones, it takes the later one.
+    """
+    # Integers: (i + 1/2) * source / size, rounded down, without a rounding error.
+    rows = (2 * np.arange(height) + 1) * mask.shape[0] // (2 * height)
+    columns = (2 * np.arange(width) + 1) * mask.shape[1] // (2 * width)
+    return mask[rows[:, None], columns]
+
+
+def to_square_mask(mask: Any, size: int) -> np.ndarray:
     """Resizes a mask by nearest neighbour at pixel centres.
 
     A smooth resize would need a cut-off of its own and move the borders.
@@ -28,8 +41,4 @@ def to_square_mask(mask, size):
             "A mask must be (height, width), or (height, width, 1). Received shape "
             f"{mask.shape}."
         )
-    # Integers: (i + 1/2) · source / size, rounded down, without a rounding error.
-    rows, columns = (
-        (2 * np.arange(size) + 1) * side // (2 * size) for side in mask.shape
-    )
-    return mask[np.ix_(rows, columns)] > 0
+    return resize_mask(mask, size, size) > 0

@@ -1,4 +1,5 @@
 import functools
+from typing import Any
 
 import keras
 import numpy as np
@@ -8,7 +9,7 @@ from keras_rlr.losses import token_error
 
 
 @functools.lru_cache(maxsize=32)
-def aligned_bilinear_weights(source, target):
+def aligned_bilinear_weights(source: Any, target: Any) -> np.ndarray:
     """Matrix (target, source) that interpolates linearly with aligned corners."""
     if source == 1 or target == 1:
         weights = np.zeros((target, source), "float32")
@@ -49,16 +50,16 @@ class AnomalyMap(keras.layers.Layer):
     (1, 64, 64)
     """
 
-    def __init__(self, size=(256, 256), **kwargs):
+    def __init__(self, size: tuple[int, int] = (256, 256), **kwargs: Any) -> None:
         kwargs["dtype"] = "float32"
         super().__init__(**kwargs)
         self.size = tuple(int(side) for side in size)
 
-    def build(self, features_shape, reconstructions_shape=None):
+    def build(self, features_shape: Any, reconstructions_shape: Any = None) -> None:
         """Has no weights."""
         self.built = True
 
-    def call(self, features, reconstructions, damping=None):
+    def call(self, features: Any, reconstructions: Any, damping: Any = None) -> Any:
         """Returns the map of the batch."""
         if not isinstance(features, (list, tuple)):
             features, reconstructions = [features], [reconstructions]
@@ -83,13 +84,15 @@ class AnomalyMap(keras.layers.Layer):
             maps.append(ops.matmul(ops.convert_to_tensor(rows), error))
         return sum(maps[1:], maps[0]) / len(maps)
 
-    def compute_output_shape(self, features_shape, reconstructions_shape=None):
+    def compute_output_shape(
+        self, features_shape: Any, reconstructions_shape: Any = None
+    ) -> Any:
         """Returns (batch, *size)."""
         first = features_shape
         while isinstance(first[0], (list, tuple)):
             first = first[0]
         return (first[0], *self.size)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""
         return {**super().get_config(), "size": self.size}

@@ -1,4 +1,5 @@
 import functools
+from typing import Any
 
 import keras
 import numpy as np
@@ -6,15 +7,15 @@ from keras import ops
 
 
 @functools.lru_cache(maxsize=16)
-def gaussian_matrix(length, sigma, truncate=4.0):
+def gaussian_matrix(length: int, sigma: float) -> np.ndarray:
     """Matrix (length, length) that smooths a line with a Gaussian.
 
     The line is continued by mirroring it with its border values repeated (scipy's
-    "reflect", NumPy's "symmetric"); the kernel ends `truncate` deviations out.
+    "reflect", NumPy's "symmetric"); the kernel ends four deviations out, as scipy's.
     """
     if sigma == 0:
         return np.eye(length, dtype="float32")
-    radius = int(truncate * sigma + 0.5)
+    radius = int(4.0 * sigma + 0.5)
     offsets = np.arange(-radius, radius + 1)
     kernel = np.exp(-0.5 * (offsets / sigma) ** 2)
     kernel /= kernel.sum()
@@ -52,21 +53,21 @@ class AnomalyScore(keras.layers.Layer):
     (2,)
     """
 
-    def __init__(self, sigma=4.0, **kwargs):
+    def __init__(self, sigma: float = 4.0, **kwargs: Any) -> None:
         kwargs["dtype"] = "float32"
         super().__init__(**kwargs)
         if not sigma >= 0:
             raise ValueError(f"`sigma` must be at least 0. Received: {sigma!r}.")
         self.sigma = float(sigma)
 
-    def smooth(self, anomaly_map):
+    def smooth(self, anomaly_map: Any) -> Any:
         """Returns the smoothed map, (batch, height, width)."""
         height, width = anomaly_map.shape[1:]
         rows = ops.convert_to_tensor(gaussian_matrix(height, self.sigma))
         columns = ops.convert_to_tensor(gaussian_matrix(width, self.sigma).T)
         return ops.matmul(rows, ops.matmul(anomaly_map, columns))
 
-    def call(self, anomaly_map):
+    def call(self, anomaly_map: Any) -> Any:
         """Returns the score of each map."""
         smoothed = self.smooth(anomaly_map)
         # JAX on a CPU and OpenVINO leave NaN out of a maximum: of a map of NaN it is
@@ -75,10 +76,10 @@ class AnomalyScore(keras.layers.Layer):
         highest = ops.max(smoothed, axis=(1, 2))
         return ops.where(ops.isnan(mean), mean, highest)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Any) -> Any:
         """Returns (batch,)."""
         return (input_shape[0],)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""
         return {**super().get_config(), "sigma": self.sigma}

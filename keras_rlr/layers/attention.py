@@ -1,6 +1,7 @@
 """The one function through which every attention of the package runs."""
 
 import math
+from typing import Any
 
 from keras_rlr.layers.blockwise_attention import (
     blockwise_attention,
@@ -10,7 +11,14 @@ from keras_rlr.layers.masked_attention import has_fused_attention
 from keras_rlr.layers.windowed_attention import windowed_attention
 
 
-def grid_attention(query, key, value, grid, window=None, visible="all"):
+def grid_attention(
+    query: Any,
+    key: Any,
+    value: Any,
+    grid: tuple[int, int],
+    window: Any = None,
+    visible: str = "all",
+) -> Any:
     """Scaled dot-product attention between the tokens of two grids.
 
     Args:

@@ -6,6 +6,7 @@ larger than the tokens themselves, forward or backward.
 """
 
 import functools
+from typing import Any
 
 import numpy as np
 from keras import ops
@@ -40,7 +41,9 @@ _WRITTEN_OUT_BLOCK = 128
 _FUSED_BLOCK = 512
 
 
-def blockwise_attention(query, key, value, grid, window=None):
+def blockwise_attention(
+    query: Any, key: Any, value: Any, grid: tuple[int, int], window: int | None = None
+) -> Any:
     """Scaled dot-product attention outside of windows.
 
     Args:
@@ -81,12 +84,14 @@ def blockwise_attention(query, key, value, grid, window=None):
             return ops.reshape(x, (-1, heads, tokens, size))
 
         key = ops.reshape(key, (-1, tokens, size))
-    blocks = _Blocks(grid, window, group(query).shape[1])
-    attend = ops.custom_gradient(blocks.attend)
+    block_attention = _Blocks(grid, window, group(query).shape[1])
+    attend = ops.custom_gradient(block_attention.attend)
     return ungroup(attend(group(query), key, group(value)))
 
 
-def fused_blockwise_attention(query, key, value, grid, window=None):
+def fused_blockwise_attention(
+    query: Any, key: Any, value: Any, grid: tuple[int, int], window: int | None = None
+) -> Any:
     """`blockwise_attention` by the fused kernel of PyTorch."""
     shape = (query.shape[0], *key.shape[1:])
     key, value = (ops.broadcast_to(part, shape) for part in (key, value))
@@ -127,7 +132,7 @@ def _attend(query, key, value, hidden):
 class _Blocks:
     """Attention of queries (groups, rows, tokens, d) to keys (groups, tokens, d)."""
 
-    def __init__(self, grid, window, rows):
+    def __init__(self, grid: tuple[int, int], window: int | None, rows: Any) -> None:
         height, width = grid
         rows = max(rows or _LIKELY_BATCH, _LEAST_BATCH)
         self.grid = grid
@@ -137,7 +142,7 @@ class _Blocks:
         self.size = self.rows * width
         self.window = window
 
-    def attend(self, query, key, value):
+    def attend(self, query: Any, key: Any, value: Any) -> Any:
         """The result, and the function of its gradient."""
         attend = functools.partial(self._attend, self._hidden())
         (attended,) = each(attend, (query, key, value), (query,))
@@ -221,14 +226,14 @@ def _fold(x):
     return ops.reshape(x, (-1, x.shape[-1]))
 
 
-def rows_at_a_time(grid, tokens):
+def rows_at_a_time(grid: tuple[int, int], tokens: Any) -> int:
     """The most rows of about so many tokens that divide the grid into equal blocks."""
     height, width = grid
     most = max(1, tokens // width)
     return max(rows for rows in range(1, most + 1) if height % rows == 0)
 
 
-def keys_from(hidden, grid, start):
+def keys_from(hidden: Any, grid: tuple[int, int], start: Any) -> Any:
     """The part of `relative_hidden_scores` for queries from row `start` on.
 
     Args:
@@ -246,7 +251,9 @@ def keys_from(hidden, grid, start):
     return ops.slice(hidden, (0, first), (hidden.shape[0], height * width))
 
 
-def relative_hidden_scores(grid, window, rows, one=1.0):
+def relative_hidden_scores(
+    grid: tuple[int, int], window: int, rows: Any, one: float = 1.0
+) -> Any:
     """What hides keys, as far above and below, from some rows of queries, by a sum.
 
     Every block adds a part of it, so that it is held once and not once a block. It is

@@ -7,6 +7,7 @@ PyTorch has few for unsigned integers and JAX has no 64-bit ones by default.
 """
 
 import math
+from typing import Any
 
 from keras import ops
 
@@ -35,7 +36,7 @@ def _hash(value):
     return ops.bitwise_xor(value, _shift(value, 16))
 
 
-def counter_uniform(keys, size, stream):
+def counter_uniform(keys: Any, size: int, stream: Any) -> Any:
     """Uniform values in (-1, 1), symmetric about 0, never 0 or ±1.
 
     Args:
@@ -56,7 +57,7 @@ def counter_uniform(keys, size, stream):
     return (ops.cast(bits, "float32") + 0.5) * (2.0**-22) - 1.0
 
 
-def counter_normal(keys, size, stream=0):
+def counter_normal(keys: Any, size: int, stream: int = 0) -> Any:
     """Standard normal values that depend on nothing but the arguments.
 
     Args:

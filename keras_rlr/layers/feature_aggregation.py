@@ -1,3 +1,5 @@
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -31,11 +33,11 @@ class FeatureAggregation(keras.layers.Layer):
     0.4444444477558136
     """
 
-    def __init__(self, window=3, **kwargs):
+    def __init__(self, window: int = 3, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.window = validate_window(window)
 
-    def call(self, features):
+    def call(self, features: Any) -> Any:
         """Returns the averaged features."""
         radius = self.window // 2
         padded = ops.pad(features, ((0, 0), (radius, radius), (radius, radius), (0, 0)))
@@ -43,10 +45,10 @@ class FeatureAggregation(keras.layers.Layer):
             padded, self.window, strides=1, padding="valid", data_format="channels_last"
         )
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Any) -> Any:
         """Returns the shape of the features."""
         return tuple(input_shape)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""
         return {**super().get_config(), "window": self.window}

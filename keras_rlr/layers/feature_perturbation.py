@@ -1,3 +1,5 @@
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -43,7 +45,13 @@ class FeaturePerturbation(keras.layers.Layer):
     (2, 4, 4, 8)
     """
 
-    def __init__(self, scale=4.0, probability=1.0, seed=None, **kwargs):
+    def __init__(
+        self,
+        scale: float = 4.0,
+        probability: float = 1.0,
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         if not scale >= 0:
             raise ValueError(f"`scale` must be at least 0. Received: {scale!r}.")
@@ -56,11 +64,11 @@ class FeaturePerturbation(keras.layers.Layer):
         self.seed = resolve_seed(seed)
         self.seed_generator = keras.random.SeedGenerator(derive_seed(self.seed, "keys"))
 
-    def build(self, features_shape, noise_key_shape=None):
+    def build(self, features_shape: Any, noise_key_shape: Any = None) -> None:
         """Has no weights."""
         self.built = True
 
-    def call(self, features, noise_key=None, training=False):
+    def call(self, features: Any, noise_key: Any = None, training: bool = False) -> Any:
         """Returns the features with noise when `training`."""
         if not training or not self.scale:
             return features
@@ -87,11 +95,13 @@ class FeaturePerturbation(keras.layers.Layer):
             noise = ops.where(noisy, noise, 0.0)
         return ops.cast(exact + noise, features.dtype)
 
-    def compute_output_shape(self, features_shape, noise_key_shape=None):
+    def compute_output_shape(
+        self, features_shape: Any, noise_key_shape: Any = None
+    ) -> Any:
         """Returns the shape of the features."""
         return tuple(features_shape)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""
         return {
             **super().get_config(),

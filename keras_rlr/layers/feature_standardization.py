@@ -1,3 +1,5 @@
+from typing import Any
+
 import keras
 import numpy as np
 from keras import ops
@@ -27,12 +29,12 @@ class FeatureStandardization(keras.layers.Layer):
     >>> layer(np.full((1, 4, 4, 2), 5.0, "float32"))[0, 0, 0]  # [2, 1]
     """
 
-    def __init__(self, epsilon=1e-6, **kwargs):
+    def __init__(self, epsilon: float = 1e-6, **kwargs: Any) -> None:
         kwargs["dtype"] = "float32"
         super().__init__(**kwargs)
         self.epsilon = epsilon
 
-    def build(self, input_shape):
+    def build(self, input_shape: Any) -> None:
         """Creates the moments: mean 0 and variance 1, not adapted."""
         shape = (input_shape[-1],)
         self.mean = self.add_weight(
@@ -45,18 +47,18 @@ class FeatureStandardization(keras.layers.Layer):
             shape=(), initializer="zeros", trainable=False, name="adapted"
         )
 
-    def set_moments(self, mean, variance):
+    def set_moments(self, mean: Any, variance: Any) -> None:
         """Stores the moments, both of shape (C,), and marks the layer as adapted."""
         self.mean.assign(np.asarray(mean, "float32"))
         self.variance.assign(np.asarray(variance, "float32"))
         self.adapted.assign(1.0)
 
     @property
-    def is_adapted(self):
+    def is_adapted(self) -> bool:
         """Whether `set_moments` was ever called, also before saving and loading."""
         return bool(ops.convert_to_numpy(self.adapted) > 0)
 
-    def mean_squared_norm(self, standardized=True):
+    def mean_squared_norm(self, standardized: bool = True) -> Any:
         """Mean squared norm of the tokens the moments were taken from, a scalar.
 
         Args:
@@ -66,14 +68,14 @@ class FeatureStandardization(keras.layers.Layer):
             return ops.sum(self.variance / (self.variance + self.epsilon))
         return ops.sum(self.variance + ops.square(self.mean))
 
-    def call(self, features):
+    def call(self, features: Any) -> Any:
         """Returns the standardised features."""
         return (features - self.mean) * ops.rsqrt(self.variance + self.epsilon)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Any) -> Any:
         """Returns the shape of the features."""
         return tuple(input_shape)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""
         return {**super().get_config(), "epsilon": self.epsilon}

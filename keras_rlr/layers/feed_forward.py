@@ -1,11 +1,14 @@
 import math
+from typing import Any
 
 import keras
 
 from keras_rlr.layers.initializers import SeededUniform, derive_seed, resolve_seed
 
 
-def uniform_fan_in_dense(units, input_dim, seed, **kwargs):
+def uniform_fan_in_dense(
+    units: int, input_dim: int, seed: int, **kwargs: Any
+) -> keras.layers.Dense:
     """A built `Dense` with kernel and bias uniform in ±1/√input_dim."""
     limit = 1.0 / math.sqrt(input_dim)
     dense = keras.layers.Dense(
@@ -38,12 +41,14 @@ class FeedForward(keras.layers.Layer):
     (1, 4, 4, 8)
     """
 
-    def __init__(self, expansion=4, seed=None, **kwargs):
+    def __init__(
+        self, expansion: int = 4, seed: int | None = None, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         self.expansion = int(expansion)
         self.seed = resolve_seed(seed)
 
-    def build(self, input_shape):
+    def build(self, input_shape: Any) -> None:
         """Creates the two dense layers."""
         dim = input_shape[-1]
         hidden = self.expansion * dim
@@ -62,16 +67,16 @@ class FeedForward(keras.layers.Layer):
             dtype=self.dtype_policy,
         )
 
-    def call(self, tokens):
+    def call(self, tokens: Any) -> Any:
         """Returns the transformed tokens."""
         hidden = keras.activations.gelu(self.dense_1(tokens), approximate=False)
         return self.dense_2(hidden)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Any) -> Any:
         """Returns the shape of the tokens."""
         return tuple(input_shape)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""
         return {
             **super().get_config(),

@@ -1,4 +1,5 @@
 import math
+from typing import Any
 
 import keras
 from keras import ops
@@ -52,13 +53,13 @@ class GridAttention(keras.layers.Layer):
 
     def __init__(
         self,
-        num_heads=8,
-        window=None,
-        visible="all",
-        seed=None,
-        folded=(),
-        **kwargs,
-    ):
+        num_heads: int = 8,
+        window: int | None = None,
+        visible: str = "all",
+        seed: int | None = None,
+        folded: Any = (),
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         if not set(folded) <= {"key", "value"}:
             raise ValueError(
@@ -72,12 +73,12 @@ class GridAttention(keras.layers.Layer):
         if visible != "all":
             window = validate_window(window)
         self.num_heads = int(num_heads)
-        self.window = window
+        self.window: Any = window
         self.visible = visible
         self.seed = resolve_seed(seed)
         self.folded = tuple(folded)
 
-    def build(self, query_shape, *other_shapes):
+    def build(self, query_shape: Any, *other_shapes: Any) -> None:
         """Creates the four projections; checks that every token sees something."""
         height, width, dim = query_shape[1:]
         if self.visible == "outside" and window_hides_grid(height, width, self.window):
@@ -114,7 +115,7 @@ class GridAttention(keras.layers.Layer):
             setattr(self, f"{name}_projection", projection)
         self.built = True
 
-    def call(self, query, key, value):
+    def call(self, query: Any, key: Any, value: Any) -> Any:
         """Attends from `query` to `key` and returns the mixed `value`."""
         height, width, dim = query.shape[1:]
         attended = grid_attention(
@@ -129,7 +130,7 @@ class GridAttention(keras.layers.Layer):
         attended = ops.reshape(attended, (-1, height, width, dim))
         return self.output_projection(attended)
 
-    def heads(self, name, tokens):
+    def heads(self, name: str, tokens: Any) -> Any:
         """The projection of tokens as "query", "key" or "value", split by heads.
 
         Args:
@@ -148,11 +149,11 @@ class GridAttention(keras.layers.Layer):
         )
         return ops.transpose(heads, (0, 2, 1, 3))
 
-    def compute_output_shape(self, query_shape, *other_shapes):
+    def compute_output_shape(self, query_shape: Any, *other_shapes: Any) -> Any:
         """Returns the shape of the query."""
         return tuple(query_shape)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""
         return {
             **super().get_config(),

@@ -7,13 +7,14 @@ three different models on three backends. These draw from NumPy's Philox.
 import numbers
 import random
 import zlib
+from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
 
-def resolve_seed(seed):
+def resolve_seed(seed: int | None) -> int:
     """Returns `seed`, or a new one drawn so that `keras.utils.set_random_seed` rules.
 
     Args:
@@ -35,7 +36,7 @@ def resolve_seed(seed):
     return int(seed)
 
 
-def derive_seed(seed, name):
+def derive_seed(seed: int, name: str) -> int:
     """Returns the seed of the part `name` of something seeded with `seed`."""
     sequence = np.random.SeedSequence([seed, zlib.crc32(name.encode())])
     return int(sequence.generate_state(1)[0]) & 0x7FFFFFFF
@@ -55,17 +56,17 @@ class SeededUniform(keras.initializers.Initializer):
     (2, 3)
     """
 
-    def __init__(self, limit, seed=0):
+    def __init__(self, limit: float, seed: int | None = 0) -> None:
         self.limit = float(limit)
         self.seed = resolve_seed(seed)
 
-    def __call__(self, shape, dtype=None):
+    def __call__(self, shape: Any, dtype: Any = None) -> Any:
         """Returns initial values of `shape`."""
         generator = np.random.Generator(np.random.Philox(self.seed))
         values = generator.random(shape, dtype="float32") * 2.0 - 1.0
         return ops.convert_to_tensor(values * np.float32(self.limit), dtype=dtype)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""
         return {"limit": self.limit, "seed": self.seed}
 
@@ -84,16 +85,16 @@ class SeededNormal(keras.initializers.Initializer):
     (2, 3)
     """
 
-    def __init__(self, stddev=1.0, seed=0):
+    def __init__(self, stddev: float = 1.0, seed: int | None = 0) -> None:
         self.stddev = float(stddev)
         self.seed = resolve_seed(seed)
 
-    def __call__(self, shape, dtype=None):
+    def __call__(self, shape: Any, dtype: Any = None) -> Any:
         """Returns initial values of `shape`."""
         generator = np.random.Generator(np.random.Philox(self.seed))
         values = generator.standard_normal(shape, dtype="float32")
         return ops.convert_to_tensor(values * np.float32(self.stddev), dtype=dtype)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""
         return {"stddev": self.stddev, "seed": self.seed}

@@ -1,3 +1,5 @@
+from typing import Any
+
 import keras
 
 from keras_rlr.layers.grid_attention import GridAttention
@@ -39,7 +41,14 @@ class LocalCrossAttention(GridAttention):
     (2, 6, 5, 16)
     """
 
-    def __init__(self, window, num_heads=8, seed=None, folded=(), **kwargs):
+    def __init__(
+        self,
+        window: int,
+        num_heads: int = 8,
+        seed: int | None = None,
+        folded: Any = (),
+        **kwargs: Any,
+    ) -> None:
         super().__init__(
             num_heads=num_heads,
             window=window,
@@ -49,15 +58,15 @@ class LocalCrossAttention(GridAttention):
             **kwargs,
         )
 
-    def build(self, query_shape, reference_shape=None):
+    def build(self, query_shape: Any, reference_shape: Any = None) -> None:
         """Creates the projections."""
         super().build(query_shape)
 
-    def call(self, query, reference):
+    def call(self, query: Any, reference: Any) -> Any:  # type: ignore[override]
         """Attends to the reference tokens around each token."""
         return super().call(query, reference, reference)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""
         config = super().get_config()
         del config["visible"]

@@ -2,6 +2,8 @@
 
 import contextlib
 import contextvars
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 import keras
 from keras import ops
@@ -10,7 +12,7 @@ _WRITTEN_OUT = contextvars.ContextVar("written_out", default=False)
 
 
 @contextlib.contextmanager
-def written_out_loops():
+def written_out_loops() -> Iterator[None]:
     """Has graphs made inside repeat the blocks, for runtimes that know no loops."""
     token = _WRITTEN_OUT.set(True)
     try:
@@ -19,12 +21,12 @@ def written_out_loops():
         _WRITTEN_OUT.reset(token)
 
 
-def loops_are_written_out():
+def loops_are_written_out() -> bool:
     """Whether this is inside of `written_out_loops`."""
     return _WRITTEN_OUT.get()
 
 
-def unknown_one(x):
+def unknown_one(x: Any) -> Any:
     """1 as a number, or where loops are written out, as one that converters don't know.
 
     What is multiplied by it is not computed beforehand, and so not stored.
@@ -39,7 +41,7 @@ def unknown_one(x):
     return 1.0 - ops.cast(ops.abs(first) < 0, "float32")
 
 
-def on_gpu():
+def on_gpu() -> bool:
     """Whether blocks may be a GPU's. PyTorch's kernel has blocks of its own."""
     if keras.backend.backend() == "jax":
         import jax
@@ -52,7 +54,7 @@ def on_gpu():
     return False
 
 
-def once(x):
+def once(x: Any) -> Any:
     """Keeps XLA on JAX from computing `x` anew for each of its uses."""
     if keras.backend.backend() != "jax":
         return x
@@ -61,7 +63,7 @@ def once(x):
     return jax.lax.optimization_barrier(x)
 
 
-def each(function, parts, like):
+def each(function: Any, parts: Iterable[str], like: Any) -> Any:
     """Runs `function` on each entry of tensors, in turn; stacks what it returns.
 
     Args:
@@ -88,7 +90,7 @@ def each(function, parts, like):
     return tuple(ops.stack(column) for column in zip(*results, strict=True))
 
 
-def loop(step, carry, count):
+def loop(step: Callable[[Any, Any], Any], carry: Any, count: int) -> Any:
     """Runs `step(carry, i)` for i below `count`; stacks what it returns beside carry.
 
     In a graph it is a loop, which holds the memory of one block at a time.

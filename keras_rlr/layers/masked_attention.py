@@ -1,6 +1,7 @@
 """Attention with a mask, written out, and by PyTorch's fused kernel."""
 
 import functools
+from typing import Any
 
 import keras
 import numpy as np
@@ -9,12 +10,12 @@ from keras import ops
 HIDDEN = -1e30
 
 
-def has_fused_attention():
+def has_fused_attention() -> bool:
     """Whether the backend has a kernel that never holds the weights."""
     return keras.backend.backend() == "torch"
 
 
-def hidden_scores(shown, dtype):
+def hidden_scores(shown: Any, dtype: Any) -> Any:
     """What to add to scores: 0 where a key is shown, -inf where it is hidden.
 
     Args:
@@ -29,7 +30,7 @@ def hidden_scores(shown, dtype):
     return ops.where(shown, zero, hidden)
 
 
-def fused_attention(query, key, value, hidden=None):
+def fused_attention(query: Any, key: Any, value: Any, hidden: Any = None) -> Any:
     """PyTorch's `scaled_dot_product_attention`; see `masked_attention`.
 
     It takes a boolean mask too, but makes one of numbers of it and keeps that for the
@@ -52,7 +53,7 @@ def fused_attention(query, key, value, hidden=None):
     )
 
 
-def masked_attention(query, key, value, shown):
+def masked_attention(query: Any, key: Any, value: Any, shown: Any) -> Any:
     """Scaled dot-product attention to the keys that are shown.
 
     The weights are not kept for the gradient; they are computed anew.
@@ -89,7 +90,7 @@ def _written_out(query, key, value, shown):
     return ops.matmul(weights, value)
 
 
-def hidden_softmax(scores, shown):
+def hidden_softmax(scores: Any, shown: Any) -> Any:
     """Softmax over the last axis of what is shown, in float32 whatever the dtype.
 
     Args:

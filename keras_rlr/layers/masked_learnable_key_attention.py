@@ -1,3 +1,5 @@
+from typing import Any
+
 import keras
 
 from keras_rlr.layers.grid_attention import GridAttention
@@ -40,7 +42,14 @@ class MaskedLearnableKeyAttention(GridAttention):
     (2, 6, 5, 16)
     """
 
-    def __init__(self, window, num_heads=8, seed=None, folded=(), **kwargs):
+    def __init__(
+        self,
+        window: int,
+        num_heads: int = 8,
+        seed: int | None = None,
+        folded: Any = (),
+        **kwargs: Any,
+    ) -> None:
         super().__init__(
             num_heads=num_heads,
             window=window,
@@ -50,11 +59,11 @@ class MaskedLearnableKeyAttention(GridAttention):
             **kwargs,
         )
 
-    def call(self, query, reference):
+    def call(self, query: Any, reference: Any) -> Any:  # type: ignore[override]
         """Attends with learned keys to the image's own tokens."""
         return super().call(query, reference, query)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""
         config = super().get_config()
         del config["visible"]

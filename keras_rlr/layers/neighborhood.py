@@ -2,11 +2,12 @@
 
 import functools
 import numbers
+from typing import Any
 
 import numpy as np
 
 
-def validate_window(window):
+def validate_window(window: Any) -> int:
     """Returns `window` as an int.
 
     Args:
@@ -28,7 +29,7 @@ def validate_window(window):
     return int(window)
 
 
-def window_hides_grid(height, width, window):
+def window_hides_grid(height: int, width: int, window: int) -> bool:
     """Whether some token's window covers the whole grid of `height` x `width`.
 
     Such a token would have nothing left to attend to when its window is hidden.
@@ -37,7 +38,7 @@ def window_hides_grid(height, width, window):
 
 
 @functools.lru_cache(maxsize=32)
-def window_mask(height, width, window):
+def window_mask(height: int, width: int, window: int) -> np.ndarray:
     """Which tokens lie in the window around which token, clipped at the borders.
 
     Args:

@@ -1,3 +1,5 @@
+from typing import Any
+
 import keras
 
 from keras_rlr.layers.feed_forward import FeedForward
@@ -17,7 +19,7 @@ _FOLDED = {
 }
 
 
-def validate_attentions(attentions):
+def validate_attentions(attentions: Any) -> tuple[str, ...]:
     """Returns `attentions` as a tuple of distinct known names.
 
     Raises:
@@ -79,15 +81,15 @@ class ReconstructionBlock(keras.layers.Layer):
 
     def __init__(
         self,
-        window,
-        num_heads=8,
-        alpha=2.0,
-        attentions=("mlka", "lca"),
-        residual=False,
-        seed=None,
-        compact=False,
-        **kwargs,
-    ):
+        window: int,
+        num_heads: int = 8,
+        alpha: float = 2.0,
+        attentions: Any = ("mlka", "lca"),
+        residual: bool = False,
+        seed: int | None = None,
+        compact: bool = False,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.window = window
         self.num_heads = num_heads
@@ -124,7 +126,7 @@ class ReconstructionBlock(keras.layers.Layer):
             epsilon=1e-5, name=name, dtype=self.dtype_policy
         )
 
-    def build(self, tokens_shape, reference_shape=None):
+    def build(self, tokens_shape: Any, reference_shape: Any = None) -> None:
         """Creates the weights for tokens of shape `tokens_shape`."""
         for name in self.attentions:
             getattr(self, name).build(tokens_shape)
@@ -132,7 +134,7 @@ class ReconstructionBlock(keras.layers.Layer):
             layer.build(tokens_shape)
         self.built = True
 
-    def call(self, tokens, reference=None):
+    def call(self, tokens: Any, reference: Any = None) -> Any:
         """Returns the tokens rebuilt from the reference."""
         if self.compact:
             reference = tokens
@@ -154,7 +156,7 @@ class ReconstructionBlock(keras.layers.Layer):
             return layer(tokens, reference, reference)
         return layer(tokens, reference)
 
-    def fold(self, block, reference):
+    def fold(self, block: Any, reference: Any) -> None:
         """Takes what depends on the reference from a block that is not compact.
 
         Args:
@@ -166,11 +168,13 @@ class ReconstructionBlock(keras.layers.Layer):
                 heads = getattr(block, name).heads(part, reference)
                 getattr(getattr(self, name), f"folded_{part}").assign(heads)
 
-    def compute_output_shape(self, tokens_shape, reference_shape=None):
+    def compute_output_shape(
+        self, tokens_shape: Any, reference_shape: Any = None
+    ) -> Any:
         """Returns the shape of the tokens."""
         return tuple(tokens_shape)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""
         return {
             **super().get_config(),

@@ -1,3 +1,5 @@
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -31,11 +33,11 @@ class ReferenceWeights(keras.layers.Layer):
     (1, 4, 5, 3)
     """
 
-    def __init__(self, seed=None, **kwargs):
+    def __init__(self, seed: int | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.seed = resolve_seed(seed)
 
-    def build(self, input_shape):
+    def build(self, input_shape: Any) -> None:
         """Creates the matrix for features of shape `input_shape`."""
         height, width, channels = input_shape[1:]
         if None in (height, width, channels):
@@ -50,15 +52,15 @@ class ReferenceWeights(keras.layers.Layer):
             name="reference",
         )
 
-    def call(self, features):
+    def call(self, features: Any) -> Any:
         """Returns the reference as a grid."""
         reference = ops.cast(self.reference, self.compute_dtype)
         return ops.reshape(reference, (1, *self.grid, -1))
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Any) -> Any:
         """Returns the shape of the features with a batch of one."""
         return (1, *input_shape[1:])
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""
         return {**super().get_config(), "seed": self.seed}

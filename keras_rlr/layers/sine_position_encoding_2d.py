@@ -1,4 +1,5 @@
 import functools
+from typing import Any
 
 import keras
 import numpy as np
@@ -6,7 +7,7 @@ from keras import ops
 
 
 @functools.lru_cache(maxsize=16)
-def position_code(height, width, dim):
+def position_code(height: int, width: int, dim: int) -> np.ndarray:
     """The fixed code as a float32 array (height, width, dim)."""
     quarter = np.arange(dim // 4)
     frequency = 10000.0 ** (-2.0 * quarter / (dim // 2))
@@ -46,7 +47,7 @@ class SinePositionEncoding2D(keras.layers.Layer):
     (1, 4, 5, 8)
     """
 
-    def build(self, input_shape):
+    def build(self, input_shape: Any) -> None:
         """Checks the width of the tokens."""
         if input_shape[-1] % 4:
             raise ValueError(
@@ -54,11 +55,11 @@ class SinePositionEncoding2D(keras.layers.Layer):
                 f"row and column). Received tokens of width {input_shape[-1]}."
             )
 
-    def call(self, tokens):
+    def call(self, tokens: Any) -> Any:
         """Returns the code of the grid of `tokens`."""
         code = position_code(*tokens.shape[1:])
         return ops.convert_to_tensor(code[None], dtype=self.compute_dtype)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Any) -> Any:
         """Returns the shape of the tokens with a batch of one."""
         return (1, *input_shape[1:])

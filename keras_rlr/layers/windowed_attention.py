@@ -6,6 +6,7 @@ are hidden. No matrix of all tokens by all tokens is made.
 """
 
 import functools
+from typing import Any
 
 import numpy as np
 from keras import ops
@@ -19,7 +20,9 @@ _TILE = 4
 _LARGEST_STORED = 2**19
 
 
-def windowed_attention(query, key, value, grid, window, tile=_TILE):
+def windowed_attention(
+    query: Any, key: Any, value: Any, grid: tuple[int, int], window: int
+) -> Any:
     """Scaled dot-product attention inside windows.
 
     Args:
@@ -28,7 +31,6 @@ def windowed_attention(query, key, value, grid, window, tile=_TILE):
         value: Tensor (batch or 1, heads, tokens, head_dim).
         grid: (height, width) of the token grid; tokens are row-major.
         window: Odd side of the window.
-        tile: Side of the tiles of queries.
 
     Returns:
         Tensor of the shape of `query`, of its dtype.
@@ -37,7 +39,7 @@ def windowed_attention(query, key, value, grid, window, tile=_TILE):
     shared = key.shape[0] == value.shape[0] == 1
     if not shared and 1 in (key.shape[0], value.shape[0]):
         key, value = (ops.broadcast_to(x, ops.shape(query)) for x in (key, value))
-    key_rows, key_columns, shown, tiles = _geometry(*grid, window, tile)
+    key_rows, key_columns, shown, tiles = _geometry(*grid, window)
     count, places = shown.shape[:2]
     if heads * head_dim * key_rows.size * key_columns.size > _LARGEST_STORED:
         one = ops.cast(unknown_one(query), query.dtype)
@@ -60,7 +62,7 @@ def windowed_attention(query, key, value, grid, window, tile=_TILE):
 
 
 @functools.lru_cache(maxsize=32)
-def _geometry(height, width, window, tile):
+def _geometry(height, width, window):
     """Where the keys of each tile are, and which of them each query sees.
 
     Returns:
@@ -69,8 +71,8 @@ def _geometry(height, width, window, tile):
         the tiles: (rows of tiles, columns of tiles, height, width of one).
     """
     radius = window // 2
-    rows, row_starts, row_shown = _axis(height, radius, tile)
-    columns, column_starts, column_shown = _axis(width, radius, tile)
+    rows, row_starts, row_shown = _axis(height, radius)
+    columns, column_starts, column_shown = _axis(width, radius)
     down, across = row_shown.shape[2], column_shown.shape[2]
     key_rows = row_starts[:, None] + np.arange(down)
     key_columns = column_starts[:, None] + np.arange(across)
@@ -81,9 +83,9 @@ def _geometry(height, width, window, tile):
     return key_rows.astype("int32"), key_columns.astype("int32"), shown, tiles
 
 
-def _axis(size, radius, tile):
+def _axis(size, radius):
     """Tiles along an axis: their side, where their keys begin, which key each sees."""
-    side = min(tile, size)
+    side = min(_TILE, size)
     starts = np.arange(0, size, side)
     span = min(side + 2 * radius, size)
     key_starts = np.clip(starts - radius, 0, size - span)

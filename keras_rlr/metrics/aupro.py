@@ -1,4 +1,5 @@
 import math
+from typing import Any
 
 import keras
 import numpy as np
@@ -39,18 +40,24 @@ class AUPRO(keras.metrics.Metric):
     1.0
     """
 
-    def __init__(self, fpr_limit=0.3, resolution=20, name="aupro", dtype=None):
+    def __init__(
+        self,
+        fpr_limit: float = 0.3,
+        resolution: int = 20,
+        name: str = "aupro",
+        dtype: Any = None,
+    ) -> None:
         super().__init__(name=name, dtype=dtype)
         check_fpr_limit(fpr_limit)
         self.fpr_limit = float(fpr_limit)
         self.resolution = check_resolution(resolution)
         self.reset_state()
 
-    def reset_state(self):
+    def reset_state(self) -> None:
         """Forgets all maps."""
         self._bins = PixelBins(self.resolution)
 
-    def update_state(self, y_true, y_pred, sample_weight=None):
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Counts the pixels of maps.
 
         Args:
@@ -71,13 +78,13 @@ class AUPRO(keras.metrics.Metric):
             raise ValueError("AUPRO takes no `sample_weight`: leave maps out instead.")
         self._bins.update(ops.convert_to_numpy(y_true), ops.convert_to_numpy(y_pred))
 
-    def result(self):
+    def result(self) -> Any:
         """Returns the value; NaN, with a `UserWarning`, if a class is absent."""
         if not self._bins.is_defined("AUPRO"):
             return math.nan
         return float(self._figure()[0])
 
-    def error_bound(self):
+    def error_bound(self) -> float:
         """Returns how far the result may be from the exact value, a Python float."""
         if not self._bins.is_defined():
             return math.nan
@@ -88,7 +95,7 @@ class AUPRO(keras.metrics.Metric):
         normal, _ = self._bins.counts()
         return binned_figures.aupro(normal, self._bins.overlap, self.fpr_limit, np)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""
         return {
             **super().get_config(),

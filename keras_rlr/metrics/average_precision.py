@@ -1,3 +1,5 @@
+from typing import Any
+
 import keras
 
 from keras_rlr.metrics import binned_figures
@@ -30,9 +32,11 @@ class AveragePrecision(StreamingMetric):
 
     title = "Average precision"
 
-    def __init__(self, resolution=20, name="average_precision", dtype=None):
+    def __init__(
+        self, resolution: int = 20, name: str = "average_precision", dtype: Any = None
+    ) -> None:
         super().__init__(resolution, name=name, dtype=dtype)
 
-    def figure(self, normal, anomalous, backend):
+    def figure(self, normal: Any, anomalous: Any, backend: Any) -> tuple[Any, ...]:
         """Returns (value, lowest, highest) of `BinCounts`."""
         return binned_figures.average_precision(normal, anomalous, backend)

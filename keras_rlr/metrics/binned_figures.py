@@ -23,18 +23,18 @@ class BinCounts:
     reached: Any
 
     @property
-    def total(self):
+    def total(self) -> Any:
         """Number of all values."""
         return self.reached[0]
 
 
-def bin_counts(inside):
+def bin_counts(inside: Any) -> BinCounts:
     """The `BinCounts` of a NumPy array of integers (bins,), as float64."""
     reached = inside[::-1].cumsum(dtype="int64")[::-1]
     return BinCounts(inside.astype("float64"), reached.astype("float64"))
 
 
-def auroc(normal, anomalous, backend):
+def auroc(normal: BinCounts, anomalous: BinCounts, backend: Any) -> Any:
     """AUROC: (value, lowest, highest).
 
     Args:
@@ -49,7 +49,7 @@ def auroc(normal, anomalous, backend):
     return lowest + width / 2, lowest, lowest + width
 
 
-def average_precision(normal, anomalous, backend):
+def average_precision(normal: BinCounts, anomalous: BinCounts, backend: Any) -> Any:
     """Average precision: (value, lowest, highest). Arguments as of `auroc`."""
     true, false = anomalous.reached, normal.reached
     one = backend.ones_like(true)
@@ -64,7 +64,7 @@ def average_precision(normal, anomalous, backend):
     return value, mean(first / (first + false)), highest
 
 
-def f1_max(normal, anomalous, backend):
+def f1_max(normal: BinCounts, anomalous: BinCounts, backend: Any) -> Any:
     """F1-max: (value, lowest, highest, bin). Arguments as of `auroc`.
 
     The lower edge of the bin, as a threshold, attains the value: it is the lowest
@@ -78,7 +78,7 @@ def f1_max(normal, anomalous, backend):
     return value, value, backend.max(2.0 * true / (called - normal.inside)), best
 
 
-def aupro(normal, overlap, fpr_limit, backend):
+def aupro(normal: BinCounts, overlap: Any, fpr_limit: float, backend: Any) -> Any:
     """AUPRO: (value, lowest, highest).
 
     Args:

@@ -1,3 +1,5 @@
+from typing import Any
+
 import keras
 import numpy as np
 
@@ -32,14 +34,16 @@ class F1Max(StreamingMetric):
 
     title = "F1-max"
 
-    def __init__(self, resolution=20, name="f1_max", dtype=None):
+    def __init__(
+        self, resolution: int = 20, name: str = "f1_max", dtype: Any = None
+    ) -> None:
         super().__init__(resolution, name=name, dtype=dtype)
 
-    def figure(self, normal, anomalous, backend):
+    def figure(self, normal: Any, anomalous: Any, backend: Any) -> tuple[Any, ...]:
         """Returns (value, lowest, highest) of `BinCounts`."""
         return binned_figures.f1_max(normal, anomalous, backend)
 
-    def threshold(self):
+    def threshold(self) -> float:
         """Returns the largest threshold, of those a bin begins with, of this F1.
 
         Returns:

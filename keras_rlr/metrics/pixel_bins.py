@@ -1,5 +1,6 @@
 import math
 import warnings
+from typing import Any
 
 import numpy as np
 
@@ -30,13 +31,13 @@ class PixelBins:
     ```
     """
 
-    def __init__(self, resolution=20):
+    def __init__(self, resolution: int = 20) -> None:
         self.resolution = resolution
         self.normal = np.zeros(1 << resolution, "int64")
         self.anomalous = np.zeros(1 << resolution, "int64")
         self.overlap = np.zeros(1 << resolution, "float64")
 
-    def update(self, masks, maps):
+    def update(self, masks: Any, maps: Any) -> None:
         """Counts the pixels of maps.
 
         Args:
@@ -64,6 +65,7 @@ class PixelBins:
         weights = region_weights(positive.reshape(masks.shape))
         self.overlap += np.bincount(found, weights, minlength=size)
 
+<<<<<<< HEAD
     def add(self, other):
         """Adds what another one of the same resolution has counted.
 
@@ -75,6 +77,9 @@ class PixelBins:
         self.overlap += other.overlap
 
     def is_defined(self, what=None):
+=======
+    def is_defined(self, what: str | None = None) -> bool:
+>>>>>>> users
         """Whether there were normal and anomalous pixels.
 
         Args:
@@ -89,15 +94,15 @@ class PixelBins:
             )
         return bool(normal and anomalous)
 
-    def counts(self):
+    def counts(self) -> Any:
         """Returns the `BinCounts` of the normal and of the anomalous pixels."""
         return tuple(map(binned_figures.bin_counts, (self.normal, self.anomalous)))
 
-    def figures(self, fpr_limit=0.3):
+    def figures(self, fpr_limit: float = 0.3) -> dict[str, float]:
         """Returns the figures of `PIXEL_FIGURES`, NaN if a class is absent."""
         return {name: value for name, (value, _) in self._figures(fpr_limit).items()}
 
-    def error_bounds(self, fpr_limit=0.3):
+    def error_bounds(self, fpr_limit: float = 0.3) -> dict[str, float]:
         """Returns how far each figure may be from its exact value."""
         return {name: error for name, (_, error) in self._figures(fpr_limit).items()}
 

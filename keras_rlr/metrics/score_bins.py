@@ -5,13 +5,15 @@ a fixed relative width, whatever the range: 20 bits keep 11 of the 23 of the man
 a width of 1/2048 of the value.
 """
 
+from typing import Any
+
 import numpy as np
 
 LOWEST_RESOLUTION = 10
 HIGHEST_RESOLUTION = 24
 
 
-def check_resolution(resolution):
+def check_resolution(resolution: int) -> int:
     """Returns a resolution, or raises a ValueError if it is out of range."""
     if resolution not in range(LOWEST_RESOLUTION, HIGHEST_RESOLUTION + 1):
         raise ValueError(
@@ -21,7 +23,7 @@ def check_resolution(resolution):
     return int(resolution)
 
 
-def bin_index(bits, resolution, where):
+def bin_index(bits: Any, resolution: int, where: Any) -> Any:
     """The bin of each score: an integer in [0, 2^resolution), ascending with it.
 
     Args:
@@ -37,7 +39,7 @@ def bin_index(bits, resolution, where):
     return ordered // (1 << (32 - resolution)) + (1 << (resolution - 1))
 
 
-def lower_edge(index, resolution):
+def lower_edge(index: int, resolution: int) -> float:
     """The smallest float32 of a bin.
 
     Args:

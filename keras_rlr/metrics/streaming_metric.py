@@ -1,5 +1,6 @@
 import math
 import warnings
+from typing import Any
 
 import keras
 import numpy as np
@@ -27,14 +28,16 @@ class StreamingMetric(keras.metrics.Metric):
 
     title = "The metric"
 
-    def __init__(self, resolution=20, name=None, dtype=None):
+    def __init__(
+        self, resolution: int = 20, name: str | None = None, dtype: Any = None
+    ) -> None:
         super().__init__(name=name, dtype=dtype)
         self.resolution = check_resolution(resolution)
         self.counts = self.add_variable(
             (2, 1 << self.resolution), "zeros", dtype="int32", name="counts"
         )
 
-    def update_state(self, y_true, y_pred, sample_weight=None):
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Counts labelled scores.
 
         Args:
@@ -76,7 +79,7 @@ class StreamingMetric(keras.metrics.Metric):
         counted = ops.cast(ops.not_equal(sample_weight, 0), "int32")
         return ops.reshape(ops.broadcast_to(counted, shape), (-1,))
 
-    def result(self):
+    def result(self) -> Any:
         """Returns the value; NaN, with a `UserWarning`, if a class is absent."""
         counts = self.counts.value
         reached = ops.flip(ops.cumsum(ops.flip(counts, axis=1), axis=1), axis=1)
@@ -94,7 +97,7 @@ class StreamingMetric(keras.metrics.Metric):
         value = self.figure(normal, anomalous, ops)[0]
         return ops.where(defined, value, ops.full_like(value, math.nan))
 
-    def error_bound(self):
+    def error_bound(self) -> float:
         """Returns how far the result may be from the exact value, a Python float.
 
         It is computed from what was counted: the exact value lies within the bound
@@ -106,12 +109,12 @@ class StreamingMetric(keras.metrics.Metric):
         value, lowest, highest = self.figure(normal, anomalous, np)[:3]
         return float(max(value - lowest, highest - value))
 
-    def host_counts(self):
+    def host_counts(self) -> tuple[BinCounts, BinCounts]:
         """Returns NumPy `BinCounts` of the normal and of the anomalous values."""
         counts = ops.convert_to_numpy(self.counts)
         return bin_counts(counts[0]), bin_counts(counts[1])
 
-    def figure(self, normal, anomalous, backend):
+    def figure(self, normal: Any, anomalous: Any, backend: Any) -> tuple[Any, ...]:
         """Returns (value, lowest, highest, …) of `BinCounts`; for subclasses."""
         raise TypeError(f"{type(self).__name__} must define `figure`.")
 
@@ -124,12 +127,12 @@ class StreamingMetric(keras.metrics.Metric):
                 stacklevel=3,
             )
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""
         return {**super().get_config(), "resolution": self.resolution}
 
 
-def is_traced(*values):
+def is_traced(*values: Any) -> bool:
     """Whether any of the values is known only when a compiled step runs."""
     if keras.backend.backend() == "jax":
         import jax

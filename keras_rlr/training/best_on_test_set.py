@@ -4,6 +4,7 @@ import io
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 import keras
 
@@ -31,13 +32,15 @@ class BestOnTestSet(keras.callbacks.Callback):
             `pixel_auroc.keras`.
     """
 
-    def __init__(self, dataset, folder):
+    def __init__(self, dataset: Any, folder: Path) -> None:
         super().__init__()
         self.dataset = dataset
         self.folder = Path(folder)
 
     @classmethod
-    def of_run(cls, run, data, categories=None):
+    def of_run(
+        cls, run: str | Path, data: Any, categories: Any = None
+    ) -> "BestOnTestSet":
         """The callback of a training run on a data set.
 
         Args:
@@ -57,7 +60,7 @@ class BestOnTestSet(keras.callbacks.Callback):
         check_selectable(dataset)
         return cls(dataset, Path(run, FOLDER))
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Tests, and keeps what is better than before."""
         # A run that is resumed repeats epochs that were tested but not saved.
         rows = [row for row in read_history(self.folder) if row["epoch"] <= epoch]
@@ -75,7 +78,7 @@ class BestOnTestSet(keras.callbacks.Callback):
         _write_history(self.folder, [*rows, {"epoch": epoch + 1, **mean}])
 
 
-def check_selectable(dataset):
+def check_selectable(dataset: Any) -> None:
     """Refuses a test set that defines no image AUROC or no pixel AUROC.
 
     Args:
@@ -104,7 +107,7 @@ def check_selectable(dataset):
         )
 
 
-def load_best(folder):
+def load_best(folder: Path) -> list[tuple[Any, int | None]]:
     """Loads the models that `BestOnTestSet` kept.
 
     Args:
@@ -130,7 +133,7 @@ def load_best(folder):
     return best
 
 
-def merge_best(of_image, of_pixel):
+def merge_best(of_image: Any, of_pixel: Any) -> dict[str, Any]:
     """The authors' protocol: each figure from the model that was chosen by its kind.
 
     Args:
@@ -157,7 +160,7 @@ def merge_best(of_image, of_pixel):
     }
 
 
-def read_history(folder):
+def read_history(folder: Path) -> list[dict[str, Any]]:
     """The rows of `test_history.csv`: dicts of the epoch and the mean figures."""
     file = Path(folder) / "test_history.csv"
     if not file.is_file():

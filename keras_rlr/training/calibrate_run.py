@@ -1,5 +1,6 @@
 import warnings
 from pathlib import Path
+from typing import Any
 
 from keras_rlr.atomic_file import check_writable
 from keras_rlr.datasets import FolderDataset, account_for_images, read_image
@@ -16,7 +17,9 @@ from keras_rlr.training.run_images import TRAINING, content_hashes, read_run_ima
 _NOT_NORMAL = {"anomalous", "anomaly", "bad", "defect", "ground_truth", "masks"}
 
 
-def calibrate_run(model, path, data, false_positive_rate):
+def calibrate_run(
+    model: Any, path: str | Path, data: Any, false_positive_rate: float
+) -> dict[str, Any]:
     """Sets the thresholds of a saved model from a folder of normal images.
 
     Images that the model was trained on score lower than new ones and are left out, by
@@ -63,7 +66,7 @@ def calibrate_run(model, path, data, false_positive_rate):
     return calibration
 
 
-def normal_images(data):
+def normal_images(data: Any) -> "_Images":
     """Normal images of a folder of them, or of a data set's training images.
 
     Args:
@@ -140,7 +143,7 @@ def _same_images(config):
 class _Images:
     """Normal images, read when they are asked for."""
 
-    def __init__(self, pairs, folder):
+    def __init__(self, pairs: Any, folder: Path) -> None:
         self.folder = folder
         self.pairs = pairs
         if not pairs:
@@ -149,7 +152,7 @@ class _Images:
                 "files there or in folders below."
             )
 
-    def leave_out(self, hashes):
+    def leave_out(self, hashes: Any) -> int:
         """Leaves out the files whose SHA-256 is in a set; returns how many."""
         before = len(self.pairs)
         found = content_hashes([image for image, _ in self.pairs])

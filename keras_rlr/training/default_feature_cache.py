@@ -1,9 +1,10 @@
 import math
+from typing import Any
 
 _MOST_BYTES = 2 * 2**30
 
 
-def default_feature_cache(model, image_count):
+def default_feature_cache(model: Any, image_count: int) -> str | None:
     """`"memory"` where the features of all images take at most 2 GiB, else None.
 
     Args:

@@ -1,9 +1,14 @@
 import math
+from typing import Any
 
 import numpy as np
 
+from keras_rlr.datasets import FolderDataset
 
-def hold_out(dataset, fraction, seed):
+
+def hold_out(
+    dataset: Any, fraction: float, seed: int | None
+) -> tuple[FolderDataset, FolderDataset]:
     """Splits normal images into those to train on and those to calibrate on.
 
     Every category gives its share, rounded, and at least one image (none if it has

@@ -1,5 +1,6 @@
 import signal
 import threading
+from typing import Any
 
 
 class TrainingInterrupted(KeyboardInterrupt):
@@ -9,7 +10,7 @@ class TrainingInterrupted(KeyboardInterrupt):
         signal_number: The signal, SIGINT or SIGTERM.
     """
 
-    def __init__(self, signal_number):
+    def __init__(self, signal_number: int) -> None:
         super().__init__(f"interrupted by {signal.Signals(signal_number).name}")
         self.signal_number = signal_number
 
@@ -32,10 +33,10 @@ class SignalGuard:
     ```
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.deferring = False
-        self.received = None
-        self._previous = {}
+        self.received: int | None = None
+        self._previous: dict[int, Any] = {}
 
     def __enter__(self):
         """Takes the signals over."""
@@ -55,7 +56,7 @@ class SignalGuard:
         else:
             raise TrainingInterrupted(number)
 
-    def check(self):
+    def check(self) -> None:
         """Raises `TrainingInterrupted` if a signal came."""
         if self.received is not None:
             raise TrainingInterrupted(self.received)

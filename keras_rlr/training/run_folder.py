@@ -2,6 +2,7 @@ import csv
 import io
 import json
 from pathlib import Path
+from typing import Any
 
 from keras_rlr.atomic_file import write_text
 
@@ -15,7 +16,7 @@ class RunFolder:
         path: The folder. Nothing is written before `begin`.
     """
 
-    def __init__(self, path):
+    def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         self.model = self.path / "model.keras"
         self.checkpoint = self.path / "checkpoint.keras"
@@ -34,7 +35,7 @@ class RunFolder:
             self.images,
         )
 
-    def check_unused(self):
+    def check_unused(self) -> None:
         """Raises a FileExistsError if the folder has a run in it, or can't be one."""
         if self.path.exists() and not self.path.is_dir():
             raise FileExistsError(
@@ -48,7 +49,7 @@ class RunFolder:
                 "with --resume, or choose another folder with --output."
             )
 
-    def read_config(self):
+    def read_config(self) -> dict[str, Any]:
         """The settings of the run in the folder.
 
         Raises:
@@ -71,11 +72,11 @@ class RunFolder:
             )
         return config
 
-    def write_json(self, path, content):
+    def write_json(self, path: str | Path, content: dict[str, Any]) -> None:
         """Writes one of the folder's JSON files."""
         write_text(path, json.dumps(content, indent=2) + "\n")
 
-    def read_history(self):
+    def read_history(self) -> list[dict[str, Any]]:
         """The rows of the history: dicts of epoch, loss, seconds."""
         if not self.history.is_file():
             return []
@@ -89,7 +90,7 @@ class RunFolder:
                 for row in csv.DictReader(file)
             ]
 
-    def write_history(self, rows):
+    def write_history(self, rows: Any) -> None:
         """Writes the history, one row an epoch."""
         text = io.StringIO()
         writer = csv.DictWriter(text, _COLUMNS, lineterminator="\n")
@@ -97,7 +98,7 @@ class RunFolder:
         writer.writerows({**row, "seconds": f"{row['seconds']:.2f}"} for row in rows)
         write_text(self.history, text.getvalue())
 
-    def discard(self):
+    def discard(self) -> None:
         """Removes the run's files, and the folder if nothing else is in it."""
         for file in self._files():
             file.unlink(missing_ok=True)

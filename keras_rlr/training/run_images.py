@@ -3,21 +3,25 @@
 import csv
 import hashlib
 import io
+from collections.abc import Sequence
 from pathlib import Path
 
 from keras_rlr.atomic_file import write_text
+from keras_rlr.datasets import FolderDataset
 from keras_rlr.inputs.read_ahead import read_ahead
 
 TRAINING, CALIBRATION = "training", "calibration"
 _COLUMNS = ("use", "sha256", "path")
 
 
-def content_hashes(files):
+def content_hashes(files: Sequence[Path]) -> list[str]:
     """Returns the hexadecimal SHA-256 of each file's bytes, in order."""
     return list(read_ahead(_sha256, files))
 
 
-def write_run_images(path, fitted, held):
+def write_run_images(
+    path: str | Path, fitted: FolderDataset, held: FolderDataset
+) -> None:
     """Writes the record of a run's images, `images.csv`.
 
     A data set that is moved, grows or gets other times of change can still be told from
@@ -38,13 +42,13 @@ def write_run_images(path, fitted, held):
     write_text(path, text.getvalue())
 
 
-def read_run_images(path):
+def read_run_images(path: str | Path) -> dict[str, set[str]]:
     """Returns the record of a run's images: a dict of use to a set of SHA-256.
 
     Raises:
         ValueError: If the file is no such record.
     """
-    hashes = {TRAINING: set(), CALIBRATION: set()}
+    hashes: dict[str, set[str]] = {TRAINING: set(), CALIBRATION: set()}
     with Path(path).open(encoding="utf-8", errors="replace", newline="") as file:
         for row in csv.DictReader(file):
             if row.get("use") not in hashes or not row.get("sha256"):

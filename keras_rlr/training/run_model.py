@@ -1,7 +1,10 @@
 """The model of a run, made from its settings or from its checkpoint."""
 
+from typing import Any
+
 from keras_rlr.methods.rlr.presets import preset_for
 from keras_rlr.methods.rlr.rlr import RLR
+from keras_rlr.training.run_folder import RunFolder
 
 # Settings of the run that are no arguments of the model.
 _OF_THE_RUN = {
@@ -14,7 +17,7 @@ _OF_THE_RUN = {
 }
 
 
-def new_model(settings):
+def new_model(settings: dict[str, Any]) -> RLR:
     """Returns the model of the settings: a preset's, with the user's own on top."""
     arguments = {
         name: value for name, value in settings.items() if name not in _OF_THE_RUN
@@ -28,7 +31,7 @@ def new_model(settings):
     return model
 
 
-def resumed_model(run, settings):
+def resumed_model(run: RunFolder, settings: dict[str, Any]) -> RLR:
     """Returns the model of a run's checkpoint, or a new one if it has none yet."""
     if not run.checkpoint.is_file():
         return new_model(settings)

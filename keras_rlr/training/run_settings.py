@@ -2,13 +2,15 @@
 
 import math
 from pathlib import Path
+from typing import Any
 
 from keras_rlr.atomic_file import check_writable
+from keras_rlr.training.run_folder import RunFolder
 
 _DEFAULTS = {"seed": 0, "calibration_fraction": 0.1}
 
 
-def run_settings(given, run, resume):
+def run_settings(given: dict[str, Any], run: RunFolder, resume: bool) -> dict[str, Any]:
     """The settings of a run, new or resumed.
 
     Args:

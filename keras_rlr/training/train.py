@@ -1,6 +1,7 @@
 import math
 import warnings
 from pathlib import Path
+from typing import Any
 
 from keras_rlr.datasets import FolderDataset
 from keras_rlr.detectors.describe_model import describe_model
@@ -20,20 +21,20 @@ _FALSE_POSITIVE_RATE = 0.01
 
 
 def train(
-    data,
-    output,
-    categories=None,
-    preset=None,
-    epochs=None,
-    batch_size=None,
-    learning_rate=None,
-    seed=None,
-    calibration_fraction=None,
-    resume=False,
-    callbacks=(),
-    feature_cache=None,
-    **model_arguments,
-):
+    data: Any,
+    output: str | Path,
+    categories: Any = None,
+    preset: str | None = None,
+    epochs: int | None = None,
+    batch_size: int | None = None,
+    learning_rate: Any = None,
+    seed: int | None = None,
+    calibration_fraction: Any = None,
+    resume: bool = False,
+    callbacks: Any = (),
+    feature_cache: Any = None,
+    **model_arguments: Any,
+) -> dict[str, Any]:
     """Trains one model on all categories of a data set: what `keras-rlr train` does.
 
     A share of the normal images is held out to calibrate the threshold on, because

@@ -1,9 +1,11 @@
 import math
+from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
+from keras_rlr.datasets import FolderDataset
 from keras_rlr.detectors.feature_cache import FeatureCache
 from keras_rlr.detectors.feature_decoder import FeatureDecoder, error_in_decibels
 from keras_rlr.detectors.features_fingerprint import features_fingerprint
@@ -21,7 +23,9 @@ _WARMUP_STEPS = 20
 class _Pairs(keras.utils.PyDataset):
     """Features of images, and the images as the backbone sees them."""
 
-    def __init__(self, model, dataset, seed, feature_cache):
+    def __init__(
+        self, model: Any, dataset: Any, seed: int | None, feature_cache: Any
+    ) -> None:
         super().__init__()
         self.model, self.dataset, self.seed = model, dataset, seed
         self.epoch = 0
@@ -48,12 +52,12 @@ class _Pairs(keras.utils.PyDataset):
         features = map(ops.convert_to_numpy, self.model.standardize(levels))
         return tuple(features), images
 
-    def on_epoch_end(self):
+    def on_epoch_end(self) -> None:
         self.epoch += 1
         self._shuffle()
 
 
-def squares(dataset, rows, model):
+def squares(dataset: Any, rows: Any, model: Any) -> np.ndarray:
     """Images of a data set as a model sees them, (images, size, size, 3)."""
     size, depth = model.image_size, model.bit_depth
     return np.stack(
@@ -65,14 +69,14 @@ def squares(dataset, rows, model):
 
 
 def train_decoder(
-    model,
-    dataset,
-    epochs=45,
-    width=64,
-    seed=0,
-    callbacks=(),
-    feature_cache=None,
-):
+    model: Any,
+    dataset: Any,
+    epochs: int = 45,
+    width: int = 64,
+    seed: int | None = 0,
+    callbacks: Any = (),
+    feature_cache: Any = None,
+) -> Any:
     """Trains a decoder of a model's features on normal images.
 
     Adam in batches of 8, its rate at 3e-3 after 20 steps and falling to 0 as a cosine,
@@ -119,7 +123,9 @@ def train_decoder(
     return decoder
 
 
-def measure_decoder(model, decoder, fitted, held):
+def measure_decoder(
+    model: Any, decoder: Any, fitted: FolderDataset, held: FolderDataset
+) -> dict[str, dict[str, float]]:
     """Measures a decoder on normal images that it was not trained on.
 
     Args:

@@ -1,7 +1,6 @@
 import errno
 import hashlib
 import os
-from pathlib import Path
 
 import pytest
 
@@ -108,9 +107,3 @@ def test_a_full_disk_is_said_and_the_next_try_succeeds(server, tmp_path, monkeyp
     monkeypatch.undo()
     part.unlink()
     assert download(server.url, path, SHA256).read_bytes() == CONTENT
-
-
-def test_a_file_can_be_copied(tmp_path):
-    source = Path(tmp_path, "source.tar")
-    source.write_bytes(CONTENT)
-    assert download(source.as_uri(), tmp_path / "b.tar", SHA256).read_bytes() == CONTENT

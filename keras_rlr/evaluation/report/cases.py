@@ -1,16 +1,18 @@
 """The test images that show best what a model can and can't do."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from keras_rlr.evaluation.overlay import (
     HeatScale,
-    nearest_mask,
     overlay_panels,
     resize_pixels,
+    shown_mask,
     side_by_side,
 )
+from keras_rlr.evaluation.test_predictions import TestPredictions
 from keras_rlr.inputs.part_of_pass import PartOfPass
 from keras_rlr.inputs.value_ranges import ValueRanges
 
@@ -34,7 +36,9 @@ class Case:
     title: str
 
 
-def choose_cases(predictions, category, each=1):
+def choose_cases(
+    predictions: TestPredictions, category: str, each: int = 1
+) -> list[Case]:
     """Chooses the worst and the best cases of a category.
 
     Args:
@@ -65,7 +69,9 @@ def choose_cases(predictions, category, each=1):
     return chosen
 
 
-def draw_cases(model, elements, maps, scale, decoder=None):
+def draw_cases(
+    model: Any, elements: Any, maps: Any, scale: Any, decoder: Any = None
+) -> list[Any]:
     """Draws images with masks, maps and what the model rebuilt.
 
     Args:
@@ -98,7 +104,7 @@ def draw_cases(model, elements, maps, scale, decoder=None):
         height, width = image.shape[:2]
         truth = np.zeros((height, width, 3))
         if mask is not None:
-            truth[nearest_mask(mask, height, width)] = 255
+            truth[shown_mask(mask, height, width)] = 255
         views = [resize_pixels(view, height, width) for view in views]
         pictures.append(side_by_side([image, truth, overlay, *views], scale))
     return pictures
@@ -123,7 +129,9 @@ def _false_colours(features, rebuilt):
     ]
 
 
-def category_scale(predictions, category, threshold):
+def category_scale(
+    predictions: TestPredictions, category: str, threshold: float | None
+) -> HeatScale:
     """The colours of a category: those of its threshold, or of its scores."""
     if threshold is not None:
         return HeatScale.of_threshold(threshold)

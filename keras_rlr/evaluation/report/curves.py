@@ -2,9 +2,11 @@
 
 import io
 import warnings
+from typing import Any
 
 import numpy as np
 
+from keras_rlr.evaluation.test_predictions import TestPredictions
 from keras_rlr.metrics.functional.average_precision import true_positives
 from keras_rlr.metrics.functional.ranking import labels_and_scores, rank
 
@@ -16,7 +18,7 @@ _MOST_POINTS = 400
 _BINS = 24
 
 
-def curve_points(labels, scores):
+def curve_points(labels: Any, scores: Any) -> dict[str, np.ndarray] | None:
     """The corners of the ROC and precision-recall curves.
 
     Args:
@@ -50,6 +52,7 @@ def curve_points(labels, scores):
     }
 
 
+<<<<<<< HEAD
 def binned_curve_points(bins):
     """`curve_points` of `PixelBins`.
 
@@ -72,6 +75,9 @@ def binned_curve_points(bins):
 
 
 def curves_figure(points):
+=======
+def curves_figure(points: Any) -> str:
+>>>>>>> users
     """Draws the curves of several categories.
 
     Args:
@@ -98,7 +104,9 @@ def curves_figure(points):
     return _svg(figure)
 
 
-def histograms_figure(predictions, thresholds):
+def histograms_figure(
+    predictions: TestPredictions, thresholds: dict[str, float | None]
+) -> str:
     """Draws the scores of normal and anomalous images, a histogram a category.
 
     Args:

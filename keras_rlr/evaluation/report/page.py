@@ -3,6 +3,7 @@
 import base64
 import html
 import io
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,7 +35,7 @@ class Picture:
     caption: str
 
 
-def page(title, parts):
+def page(title: str, parts: Iterable[str]) -> str:
     """The text of a page.
 
     Args:
@@ -53,18 +54,18 @@ def page(title, parts):
     )
 
 
-def section(title):
+def section(title: str) -> str:
     """A heading."""
     return f"<h2>{html.escape(title)}</h2>\n"
 
 
-def paragraph(text, label=False):
+def paragraph(text: str, label: bool = False) -> str:
     """A paragraph; `label` makes it stand out."""
     mark = ' class="label"' if label else ""
     return f"<p{mark}>{html.escape(text)}</p>\n"
 
 
-def figure(picture):
+def figure(picture: Picture) -> str:
     """A `Picture`, embedded."""
     caption = html.escape(picture.caption)
     return (

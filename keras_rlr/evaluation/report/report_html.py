@@ -1,7 +1,13 @@
+<<<<<<< HEAD
 from keras_rlr.evaluation.predict_batch import predict_batch
+=======
+from typing import Any
+
+>>>>>>> users
 from keras_rlr.evaluation.published_results import published_results
 from keras_rlr.evaluation.report import cases, curves, tables
 from keras_rlr.evaluation.report.page import Picture, figure, page, paragraph, section
+from keras_rlr.evaluation.test_predictions import TestPredictions
 
 _EXPLANATION = (
     "All figures in per cent. “mean” averages the categories; “pooled” ranks the "
@@ -18,7 +24,14 @@ _DECODED = (
 )
 
 
-def report_html(title, model, dataset, predictions, evaluation, decoder=None):
+def report_html(
+    title: str,
+    model: Any,
+    dataset: Any,
+    predictions: TestPredictions,
+    evaluation: dict[str, Any],
+    decoder: Any = None,
+) -> str:
     """The text of the report of an evaluation: one HTML page that loads nothing.
 
     Args:

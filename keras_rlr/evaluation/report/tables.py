@@ -2,9 +2,10 @@
 
 import html
 import math
+from typing import Any
 
 from keras_rlr.evaluation.confusion import COUNTS
-from keras_rlr.evaluation.published_results import PUBLISHED
+from keras_rlr.evaluation.published_results import PUBLISHED, PublishedResults
 
 _HEADINGS = {
     "image_auroc": "image AUROC",
@@ -24,17 +25,17 @@ _COUNT_HEADINGS = dict(
 )
 
 
-def heading(figure):
+def heading(figure: str) -> str:
     """How people write the name of a figure."""
     return _HEADINGS[figure]
 
 
-def per_cent(value):
+def per_cent(value: Any) -> str:
     """A fraction as it is printed: 98.7, or - if it is undefined."""
     return "-" if value is None or math.isnan(value) else f"{100 * value:.1f}"
 
 
-def category_title(result, name):
+def category_title(result: dict[str, Any], name: str) -> str:
     """How the row of a category is called: what was not trained on is marked.
 
     Args:
@@ -45,7 +46,7 @@ def category_title(result, name):
     return f"{name} (not trained on)" if unseen else name
 
 
-def summary_title(result, name):
+def summary_title(result: dict[str, Any], name: str) -> str:
     """How the row of all categories is called, marked by how many are unseen.
 
     Args:
@@ -57,7 +58,9 @@ def summary_title(result, name):
     return name + mark
 
 
-def results_table(result, published=None):
+def results_table(
+    result: dict[str, Any], published: PublishedResults | None = None
+) -> str:
     """The figures by category, mean and pooled, beside the published ones.
 
     Args:
@@ -81,19 +84,21 @@ def results_table(result, published=None):
         for name, figures in result["categories"].items()
     ]
     # The printed mean is of all categories of the data set, and of no fewer.
-    whole = published is not None and set(printed) == set(result["categories"])
+    whole = set(printed) == set(result["categories"])
     summary = [
         row(
             summary_title(result, "mean"),
             result["mean"],
-            published.mean if whole else {},
+            published.mean if published is not None and whole else {},
         ),
         row(summary_title(result, "pooled"), result["pooled"], {}),
     ]
     return _table(titles, body, summary)
 
 
-def confusion_table(counts, thresholds):
+def confusion_table(
+    counts: dict[str, dict[str, int]], thresholds: dict[str, float | None]
+) -> str:
     """What the model called right and wrong at its thresholds."""
     titles = ["category", "threshold", *_COUNT_HEADINGS.values()]
     body = [
@@ -104,7 +109,7 @@ def confusion_table(counts, thresholds):
     return _table(titles, body, [["all", "", *totals]])
 
 
-def facts_table(facts):
+def facts_table(facts: dict[str, Any]) -> str:
     """Names and values, one a row."""
     return _table(None, [[name, str(value)] for name, value in facts.items()], [])
 

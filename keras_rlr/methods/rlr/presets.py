@@ -1,10 +1,11 @@
 """Models by name: what `RLR.from_preset` and the command line offer."""
 
 import difflib
+from typing import Any
 
 from keras_rlr.detectors.feature_detector import resolve_levels
 
-PRESETS = {
+PRESETS: dict[str, dict[str, Any]] = {
     "rlr_efficientnet_b6": {
         "backbone": "efficientnet_b6",
         "levels": (1, 2, 3),

@@ -1,9 +1,11 @@
+from typing import Any
+
 import numpy as np
 
 from keras_rlr.metrics.functional.ranking import Ranking, labels_and_scores, rank_values
 
 
-def aupro(masks, maps, fpr_limit=0.3):
+def aupro(masks: Any, maps: Any, fpr_limit: float = 0.3) -> float:
     """Area under the per-region overlap curve, up to a limit of false positives.
 
     At every threshold, the per-region overlap is the mean, over the connected regions
@@ -58,7 +60,7 @@ def aupro(masks, maps, fpr_limit=0.3):
     return aupro_of(ranking, weights[order], fpr_limit)
 
 
-def aupro_of(ranking: Ranking, weights, fpr_limit):
+def aupro_of(ranking: Ranking, weights: Any, fpr_limit: float) -> float:
     """The AUPRO of a `Ranking` of pixels.
 
     Args:
@@ -80,7 +82,7 @@ def aupro_of(ranking: Ranking, weights, fpr_limit):
     return float(np.dot(weights, covered) / (weights.sum() * limit))
 
 
-def region_weights(masks):
+def region_weights(masks: Any) -> np.ndarray:
     """The weight of every anomalous pixel in the per-region overlap.
 
     Args:
@@ -100,7 +102,7 @@ def region_weights(masks):
     return np.concatenate(parts) if parts else np.zeros(0)
 
 
-def check_fpr_limit(fpr_limit):
+def check_fpr_limit(fpr_limit: float) -> None:
     """Raises a ValueError if a limit of false positives is out of range."""
     if not 0 < fpr_limit <= 1:
         raise ValueError(

@@ -1,7 +1,9 @@
-from keras_rlr.metrics.functional.ranking import labels_and_scores, rank
+from typing import Any
+
+from keras_rlr.metrics.functional.ranking import Ranking, labels_and_scores, rank
 
 
-def auroc(y_true, y_score):
+def auroc(y_true: Any, y_score: Any) -> float:
     """Area under the receiver operating characteristic, exact with ties.
 
     The share of pairs of an anomalous and a normal value in which the anomalous one
@@ -33,7 +35,7 @@ def auroc(y_true, y_score):
     return float("nan") if ranking is None else auroc_of(ranking)
 
 
-def auroc_of(ranking):
+def auroc_of(ranking: Ranking) -> float:
     """The AUROC of a `Ranking`."""
     pairs = ranking.scores.size * ranking.normal
     lost = int(ranking.above.sum()) + int(ranking.not_below.sum())

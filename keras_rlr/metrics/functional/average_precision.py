@@ -1,9 +1,11 @@
+from typing import Any
+
 import numpy as np
 
-from keras_rlr.metrics.functional.ranking import labels_and_scores, rank
+from keras_rlr.metrics.functional.ranking import Ranking, labels_and_scores, rank
 
 
-def average_precision(y_true, y_score):
+def average_precision(y_true: Any, y_score: Any) -> float:
     """Average precision: the mean precision over the anomalous values, exact with ties.
 
     With precision and recall at every distinct score as threshold, descending:
@@ -36,13 +38,13 @@ def average_precision(y_true, y_score):
     return float("nan") if ranking is None else average_precision_of(ranking)
 
 
-def average_precision_of(ranking):
+def average_precision_of(ranking: Ranking) -> float:
     """The average precision of a `Ranking`."""
     detected = true_positives(ranking)
     return float(np.mean(detected / (detected + ranking.not_below)))
 
 
-def true_positives(ranking):
+def true_positives(ranking: Ranking) -> np.ndarray:
     """How many anomalous values are at or above each of them; int64 array (P,)."""
     first = np.searchsorted(ranking.scores, ranking.scores, side="left")
     return ranking.scores.size - first

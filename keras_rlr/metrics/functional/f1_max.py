@@ -1,10 +1,12 @@
+from typing import Any
+
 import numpy as np
 
 from keras_rlr.metrics.functional.average_precision import true_positives
-from keras_rlr.metrics.functional.ranking import labels_and_scores, rank
+from keras_rlr.metrics.functional.ranking import Ranking, labels_and_scores, rank
 
 
-def f1_max(y_true, y_score):
+def f1_max(y_true: Any, y_score: Any) -> tuple[float, float]:
     """The largest F1 that any threshold attains, and that threshold.
 
     A value is called anomalous if its score is at least the threshold. With TP, FP
@@ -37,7 +39,7 @@ def f1_max(y_true, y_score):
     return (float("nan"),) * 2 if ranking is None else f1_max_of(ranking)
 
 
-def f1_max_of(ranking):
+def f1_max_of(ranking: Ranking) -> tuple[float, float]:
     """Value and threshold of the largest F1 of a `Ranking`."""
     detected = true_positives(ranking)
     total = ranking.scores.size + detected + ranking.not_below

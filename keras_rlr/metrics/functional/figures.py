@@ -1,6 +1,7 @@
 """All figures of a test set, from one sort of its values."""
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -14,7 +15,7 @@ IMAGE_FIGURES = ("image_auroc", "image_ap", "image_f1_max")
 PIXEL_FIGURES = ("pixel_auroc", "pixel_ap", "pixel_f1_max", "pixel_aupro")
 
 
-def image_figures(labels, scores):
+def image_figures(labels: Any, scores: Any) -> dict[str, float]:
     """AUROC, average precision and F1-max of images' scores.
 
     Args:
@@ -29,7 +30,7 @@ def image_figures(labels, scores):
     return _figures(IMAGE_FIGURES, ranking)
 
 
-def pixel_figures(masks, maps, fpr_limit=0.3):
+def pixel_figures(masks: Any, maps: Any, fpr_limit: float = 0.3) -> dict[str, float]:
     """AUROC, average precision, F1-max and AUPRO of anomaly maps.
 
     Args:

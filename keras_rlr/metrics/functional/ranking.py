@@ -9,6 +9,7 @@ of them.
 
 import warnings
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -30,7 +31,7 @@ class Ranking:
     normal: int
 
 
-def rank(positive, score, what):
+def rank(positive: Any, score: Any, what: str) -> Ranking | None:
     """Ranks anomalous values among normal ones.
 
     Args:
@@ -44,7 +45,7 @@ def rank(positive, score, what):
     return rank_values(score[positive], score[~positive], what)
 
 
-def rank_values(anomalous, normal, what):
+def rank_values(anomalous: Any, normal: Any, what: str) -> Ranking | None:
     """Ranks anomalous values among normal ones; sorts both arrays in place."""
     if not anomalous.size or not normal.size:
         warnings.warn(
@@ -64,7 +65,7 @@ def rank_values(anomalous, normal, what):
     )
 
 
-def labels_and_scores(y_true, y_score):
+def labels_and_scores(y_true: Any, y_score: Any) -> tuple[np.ndarray, np.ndarray]:
     """Boolean labels and scores, both flat, or a sentence why not.
 
     Raises:
