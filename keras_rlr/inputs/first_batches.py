@@ -27,6 +27,12 @@ class FirstBatches:
         self.steps = steps
         self.batch_size = source.batch_size
 
+    def in_squares_of(self, image_size, bit_depth=None):
+        """As of `ImageSource`."""
+        return FirstBatches(
+            self.source.in_squares_of(image_size, bit_depth), self.steps
+        )
+
     def num_batches(self):
         """Number of batches, or None if only a pass can tell."""
         if self.source.is_endless:

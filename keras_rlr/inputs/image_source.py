@@ -1,3 +1,5 @@
+import copy
+import functools
 import itertools
 
 import keras
@@ -16,6 +18,7 @@ from keras_rlr.inputs.elements import (
     split,
 )
 from keras_rlr.inputs.endless import is_endless, length_of
+from keras_rlr.inputs.host_batches import resized_image
 from keras_rlr.inputs.read_ahead import read_ahead
 
 SUPPORTED = (
@@ -42,6 +45,7 @@ class ImageSource:
 
     def __init__(self, data, batch_size, labels=None):
         self.batch_size = batch_size
+        self._resize = None
         data, beside = _parts(data, labels)
         self.data = _as_indexed(data)
         self.is_indexed = self.data is not None
@@ -58,6 +62,23 @@ class ImageSource:
             key: column_rows(key, value, len(self.data))
             for key, value in beside.items()
         }
+
+    def in_squares_of(self, image_size, bit_depth=None):
+        """Returns the same source, which resizes images of files as it reads them.
+
+        Of large images only those that are being read are in memory then, and not all
+        of a batch. The images of its elements are `ResizedImage`s.
+
+        Args:
+            image_size: Side of the squares.
+            bit_depth: Bits that a value of uint16 images has; None is 16.
+        """
+        other = copy.copy(self)
+        if getattr(self.data, "reads_files", False):
+            other._resize = functools.partial(
+                resized_image, image_size=image_size, bit_depth=bit_depth
+            )
+        return other
 
     @property
     def has_labels_beside(self):
@@ -116,7 +137,10 @@ class ImageSource:
         def read(position):
             position = int(position)
             beside = {key: column[position] for key, column in self._beside.items()}
-            return element(self.data[position], beside)
+            one = element(self.data[position], beside)
+            if self._resize is not None:
+                one["image"] = self._resize(one, position)
+            return one
 
         # Whether a user's own data bears several threads is not known.
         from_files = getattr(self.data, "reads_files", False)

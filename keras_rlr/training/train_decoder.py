@@ -10,7 +10,7 @@ from keras_rlr.detectors.features_fingerprint import features_fingerprint
 from keras_rlr.detectors.training_callbacks import StopAtNan
 from keras_rlr.inputs.cached_batches import split_levels
 from keras_rlr.inputs.image_source import ImageSource, shuffled_order
-from keras_rlr.inputs.images import to_square_rgb
+from keras_rlr.inputs.images import to_resized_rgb
 from keras_rlr.training.default_feature_cache import default_feature_cache
 
 _BATCH = 8
@@ -58,7 +58,7 @@ def squares(dataset, rows, model):
     size, depth = model.image_size, model.bit_depth
     return np.stack(
         [
-            to_square_rgb(dataset[int(i)]["image"], size, f"image {i}", depth)
+            to_resized_rgb(dataset[int(i)]["image"], size, f"image {i}", depth)
             for i in rows
         ]
     )
