@@ -1,6 +1,6 @@
 """Peak memory of scoring images of many pixels, beside that of the model alone.
 
-    python -m benchmarks.memory [--images 16] [--side 6000] [--format JPEG] [--model RUN]
+    python -m benchmarks.memory [--images 16] [--side 6000] [--format PNG] [--model RUN]
 
 Writes images of side x side pixels into a temporary folder, and prints the peak memory
 of the process after one small image, and after scoring all of them: by `keras-rlr

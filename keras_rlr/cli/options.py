@@ -99,7 +99,7 @@ feature_cache_option = click.option(
     "--feature-cache",
     type=click.Path(),
     help="Folder that keeps the features of the images for other runs [default: in "
-    "memory, up to 2 GiB].",
+    "memory, and above 2 GiB in a folder of the run until it is done].",
 )
 
 

@@ -1,3 +1,4 @@
+import contextlib
 import math
 
 import keras
@@ -85,7 +86,8 @@ def train_decoder(
         width: Channels of the decoder.
         seed: Seed of initial values and order.
         callbacks: Keras callbacks.
-        feature_cache: As of `RLR.fit`; by default in memory up to 2 GiB.
+        feature_cache: As of `RLR.fit`; by default in memory up to 2 GiB, and beyond
+            that in a temporary folder.
 
     Returns:
         A `FeatureDecoder`.
@@ -93,9 +95,16 @@ def train_decoder(
     Raises:
         FloatingPointError: If the loss becomes NaN or infinite.
     """
-    if feature_cache is None:
-        feature_cache = default_feature_cache(model, len(dataset))
-    pairs = _Pairs(model, dataset, seed, feature_cache)
+    with contextlib.ExitStack() as stack:
+        if feature_cache is None:
+            feature_cache = stack.enter_context(
+                default_feature_cache(model, len(dataset))
+            )
+        pairs = _Pairs(model, dataset, seed, feature_cache)
+        return _train(model, pairs, epochs, width, seed, callbacks)
+
+
+def _train(model, pairs, epochs, width, seed, callbacks):
     shapes = model.feature_extractor.feature_shapes
     decoder = FeatureDecoder(
         shapes,
