@@ -134,7 +134,7 @@ def main():
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     import keras_rlr
     from keras_rlr.datasets import FolderDataset
-    from keras_rlr.inputs.images import to_square_rgb
+    from keras_rlr.inputs.images import to_resized_rgb
     from keras_rlr.metrics.functional import auroc
 
     model = keras_rlr.RLR.from_preset(chosen.model)
@@ -142,7 +142,9 @@ def main():
     normal = FolderDataset(chosen.data, "train")
     test = FolderDataset(chosen.data, "test")
     elements = [test[i] for i in range(len(test))]
-    images = [to_square_rgb(e["image"], model.image_size, "it")[None] for e in elements]
+    images = [
+        to_resized_rgb(e["image"], model.image_size, "it")[None] for e in elements
+    ]
     labels = np.array([e["label"] for e in elements])
     names = np.array([e["category"] for e in elements])
 

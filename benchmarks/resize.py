@@ -59,7 +59,7 @@ def main():
     parser.add_argument("--repeat", type=int, default=7)
     chosen = parser.parse_args()
     from keras_rlr.inputs.host_batches import stack_images
-    from keras_rlr.inputs.images import to_square_rgb
+    from keras_rlr.inputs.images import to_resized_rgb
     from keras_rlr.inputs.value_ranges import ValueRanges
 
     size = chosen.size
@@ -68,7 +68,7 @@ def main():
         image = generator.integers(0, 256, (height, width, 3), "uint8")
 
         def ours(image=image):
-            return to_square_rgb(image, size, "it")
+            return to_resized_rgb(image, size, "it")
 
         def batch(image=image):
             elements = [{"image": image} for _ in range(8)]

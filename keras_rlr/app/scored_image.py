@@ -6,6 +6,9 @@ import numpy as np
 from keras_rlr.datasets.image_files import decode, image_to_array
 from keras_rlr.detectors.decision_thresholds import decide
 from keras_rlr.evaluation.overlay import HeatScale, draw_overlay
+from keras_rlr.inputs.host_batches import resized_image
+from keras_rlr.inputs.images import to_resized_rgb
+from keras_rlr.inputs.read_ahead import read_ahead
 from keras_rlr.inputs.value_ranges import check_bit_depth
 
 # What the page shows at most, and so all of a photograph that is kept.
@@ -73,25 +76,33 @@ def score_files(model, paths):
     image.picture(model.threshold).show()
     ```
     """
-    images, errors = {}, {}
     bit_depth = model.bit_depth
-    for path in paths:
+
+    def read(path):
+        """What is needed of an image, so that it itself is soon forgotten."""
         try:
             image = decode(Path(path), _upright)
             check_bit_depth(image, bit_depth, f"'{path}'")
-            images[path] = image
+            square = resized_image({"image": image}, 0, model.image_size, bit_depth)
+            return square, _shown(image, bit_depth), ""
         except (OSError, ValueError) as error:
             # The place is the server's own; the user knows the file by its name.
-            errors[path] = str(error).replace(str(path), Path(path).name)
-    scored = {path: ScoredImage(path, error) for path, error in errors.items()}
-    if images:
-        output = model.predict(list(images.values()), batch_size=16, verbose=0)
-        for path, anomaly_map, score in zip(
-            images, output["anomaly_map"], output["anomaly_score"], strict=True
-        ):
-            pixels = _shown(images[path], bit_depth)
-            scored[path] = ScoredImage(path, "", pixels, anomaly_map, float(score))
-    return [scored[path] for path in paths]
+            return None, None, str(error).replace(str(path), Path(path).name)
+
+    done = list(read_ahead(read, paths))
+    squares = [square for square, _, error in done if not error]
+    rows = iter(())
+    if squares:
+        output = model.predict(squares, batch_size=16, verbose=0)
+        rows = zip(output["anomaly_map"], output["anomaly_score"], strict=True)
+    scored = []
+    for path, (_, pixels, error) in zip(paths, done, strict=True):
+        if error:
+            scored.append(ScoredImage(path, error))
+        else:
+            anomaly_map, score = next(rows)
+            scored.append(ScoredImage(path, "", pixels, anomaly_map, float(score)))
+    return scored
 
 
 def _upright(image):
@@ -102,11 +113,6 @@ def _upright(image):
 
 def _shown(image, bit_depth):
     """uint8 RGB of an image, made smaller if it is large."""
-    from PIL import Image
-
-    from keras_rlr.inputs.images import to_rgb
-
-    rgb = to_rgb(image, "an image", bit_depth).round().astype("uint8")
-    rgb = Image.fromarray(rgb)
-    rgb.thumbnail((_SHOWN_SIDE, _SHOWN_SIDE))
-    return np.asarray(rgb)
+    factor = min(1.0, _SHOWN_SIDE / max(image.shape[:2]))
+    size = tuple(max(1, round(side * factor)) for side in image.shape[:2])
+    return to_resized_rgb(image, size, "an image", bit_depth).round().astype("uint8")

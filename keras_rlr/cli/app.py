@@ -4,11 +4,12 @@ import click
 
 from keras_rlr.cli.backend import start_backend
 from keras_rlr.cli.model_location import load_run
-from keras_rlr.cli.options import model_option
+from keras_rlr.cli.options import large_images_option, model_option
 
 
 @click.command()
 @model_option
+@large_images_option
 @click.option(
     "--host",
     default="127.0.0.1",

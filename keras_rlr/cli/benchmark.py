@@ -16,6 +16,7 @@ from keras_rlr.cli.options import (
     bit_depth_option,
     categories_option,
     data_options,
+    large_images_option,
 )
 
 _FIGURES = ("image_auroc", "pixel_auroc", "pixel_aupro")
@@ -43,6 +44,7 @@ def command() -> None:
 @click.option("--epochs", type=AT_LEAST_ONE, help="Passes over the images.")
 @click.option("--batch-size", type=AT_LEAST_ONE, help="Images a step.")
 @bit_depth_option
+@large_images_option
 @click.option("--seeds", type=AT_LEAST_ONE, default=1, show_default=True)
 def tables(
     table: int,

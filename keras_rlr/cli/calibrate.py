@@ -5,7 +5,12 @@ import click
 
 from keras_rlr.cli.backend import start_backend
 from keras_rlr.cli.model_location import load_run
-from keras_rlr.cli.options import bit_depth_option, json_option, model_option
+from keras_rlr.cli.options import (
+    bit_depth_option,
+    json_option,
+    large_images_option,
+    model_option,
+)
 
 
 @click.command()
@@ -25,6 +30,7 @@ from keras_rlr.cli.options import bit_depth_option, json_option, model_option
     help="Share of new normal images that may be called anomalous.",
 )
 @bit_depth_option
+@large_images_option
 @json_option
 def command(
     model: str,

@@ -13,6 +13,7 @@ from keras_rlr.cli.options import (
     data_options,
     feature_cache_option,
     json_option,
+    large_images_option,
 )
 
 _FRACTION = 0.1
@@ -40,6 +41,7 @@ def command() -> None:
     help="Channels of its convolutions.",
 )
 @bit_depth_option
+@large_images_option
 @feature_cache_option
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @json_option

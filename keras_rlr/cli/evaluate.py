@@ -16,6 +16,7 @@ from keras_rlr.cli.options import (
     categories_option,
     data_options,
     json_option,
+    large_images_option,
 )
 
 
@@ -50,6 +51,7 @@ from keras_rlr.cli.options import (
 )
 @click.option("--batch-size", type=AT_LEAST_ONE, default=16, show_default=True)
 @bit_depth_option
+@large_images_option
 @click.option(
     "--decoder",
     type=click.Path(),

@@ -6,7 +6,7 @@ import click
 from keras_rlr.cli.backend import start_backend
 from keras_rlr.cli.converter_notes import hidden_converter_notes
 from keras_rlr.cli.model_location import load_run, run_config
-from keras_rlr.cli.options import json_option, model_option
+from keras_rlr.cli.options import json_option, large_images_option, model_option
 
 
 @click.command()
@@ -37,6 +37,7 @@ from keras_rlr.cli.options import json_option, model_option
     help="Folder of normal images to compare on, and for int8 to measure activations "
     "on [default: those the run was trained on, if they are there].",
 )
+@large_images_option
 @json_option
 def command(
     model: str,

@@ -82,11 +82,28 @@ bit_depth_option = click.option(
 )
 
 
+def _allow_large_images(ctx, param, allowed):
+    if allowed:
+        from PIL import Image
+
+        Image.MAX_IMAGE_PIXELS = None
+
+
+large_images_option = click.option(
+    "--allow-large-images",
+    is_flag=True,
+    expose_value=False,
+    callback=_allow_large_images,
+    help="Read images of more than 89 million pixels too, which are else refused: "
+    "files can be made to fill the memory.",
+)
+
+
 feature_cache_option = click.option(
     "--feature-cache",
     type=click.Path(),
     help="Folder that keeps the features of the images for other runs [default: in "
-    "memory, up to 2 GiB].",
+    "memory, and above 2 GiB in a folder of the run until it is done].",
 )
 
 

@@ -12,6 +12,7 @@ from keras_rlr.cli.options import (
     AT_LEAST_ONE,
     bit_depth_option,
     json_option,
+    large_images_option,
     model_option,
 )
 
@@ -40,6 +41,7 @@ from keras_rlr.cli.options import (
     "[default: the nearest folder that is called like one].",
 )
 @bit_depth_option
+@large_images_option
 @json_option
 def command(
     images,

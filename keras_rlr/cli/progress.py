@@ -61,13 +61,9 @@ class BarProgress(keras.callbacks.Callback):
         console: Rich's console.
     """
 
-<<<<<<< HEAD
     async_safe = True  # rich may be called by any thread
 
-    def __init__(self, console):
-=======
     def __init__(self, console: Console) -> None:
->>>>>>> users
         super().__init__()
         self._console = console
         self._progress: Any = None

@@ -13,6 +13,7 @@ from keras_rlr.cli.options import (
     data_options,
     feature_cache_option,
     json_option,
+    large_images_option,
     optional_weights,
 )
 
@@ -68,6 +69,7 @@ from keras_rlr.cli.options import (
     help="Share of the images held out to set the threshold [default: 0.1; 0: none].",
 )
 @bit_depth_option
+@large_images_option
 @feature_cache_option
 @click.option("--distribution", type=AT_LEAST_ONE, help="Number of devices.")
 @click.option("--resume", is_flag=True, help="Continue the run in --output.")

@@ -1,5 +1,7 @@
 """Reads image files into arrays."""
 
+import contextlib
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,12 @@ IMAGE_SUFFIXES = (
     ".gif",
 )
 SUFFIXES_IN_WORDS = ".png, .jpg, .bmp, .tif, .webp or .gif"
+
+# Pixels from which on an image counts in memory, rows that are copied at once, and
+# large images that are decoded at once.
+_LARGE = 2**22
+_STRIP = 256
+_FEW = threading.BoundedSemaphore(2)
 
 # What becomes of each of Pillow's modes; `None` keeps the pixels as they are.
 _CONVERSIONS = {
@@ -74,7 +82,8 @@ def read_image(path: str | Path) -> np.ndarray:
         FileNotFoundError: if there is no such file.
         ValueError: if the file is empty, truncated, no image, of another format or
             depth, or has more pixels than `PIL.Image.MAX_IMAGE_PIXELS`, where Pillow
-            itself would only warn of a decompression bomb.
+            itself would only warn of a decompression bomb. Commands take
+            `--allow-large-images`.
 
     Example:
 
@@ -118,7 +127,8 @@ def decode(path: Path, to_array: Callable[[Any], np.ndarray]) -> np.ndarray:
         try:
             with Image.open(file, formats=IMAGE_FORMATS) as image:
                 _check_pixel_count(image)
-                return to_array(image)
+                with _turn(image):
+                    return to_array(image)
         except Image.UnidentifiedImageError as error:
             raise ValueError(_unreadable(path, "it is none")) from error
         except Exception as error:
@@ -144,7 +154,8 @@ def _check_pixel_count(image) -> None:
     if limit is not None and count > limit:
         raise ValueError(
             f"its {count} pixels exceed PIL.Image.MAX_IMAGE_PIXELS ({limit}), which "
-            "guards against decompression bombs (raise it if you trust the file)"
+            "guards against files that are made to fill the memory (if you trust it: "
+            "--allow-large-images, or PIL.Image.MAX_IMAGE_PIXELS = None)"
         )
 
 
@@ -159,10 +170,32 @@ def image_to_array(image) -> np.ndarray:
         raise ValueError(f"its pixels are of an unsupported kind ('{image.mode}')")
     elif _CONVERSIONS[image.mode]:
         image = image.convert(_CONVERSIONS[image.mode])
-    array = np.array(image)
+    array = _pixels(image)
     if array.dtype.itemsize == 2:
         array = array.astype(np.uint16)
     return array if array.ndim == 3 else array[..., None]
+
+
+def _pixels(image: Any) -> np.ndarray:
+    """The pixels as an array that can be written to."""
+    if not _is_large(image):
+        return np.array(image)
+    # In strips, because Pillow makes two copies of what it converts.
+    first = np.asarray(image.crop((0, 0, image.width, 1)))
+    array = np.empty((image.height, *first.shape[1:]), first.dtype)
+    for start in range(0, image.height, _STRIP):
+        stop = min(start + _STRIP, image.height)
+        array[start:stop] = np.asarray(image.crop((0, start, image.width, stop)))
+    return array
+
+
+def _is_large(image: Any) -> bool:
+    return image.width * image.height > _LARGE
+
+
+def _turn(image: Any) -> contextlib.AbstractContextManager:
+    """Has threads that decode a large image wait until few others do."""
+    return _FEW if _is_large(image) else contextlib.nullcontext()
 
 
 def _to_uint16(array: np.ndarray) -> np.ndarray:

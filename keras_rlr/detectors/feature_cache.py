@@ -174,7 +174,7 @@ def _fill(store, model, source, keys):
     """Computes the features that miss."""
     extract = _extraction(model)
     value_ranges = ValueRanges(model.bit_depth)
-    missing = _missing(store, source, keys)
+    missing = _missing(store, model, source, keys)
     while batch := list(itertools.islice(missing, _READ_AT_A_TIME)):
         names, elements, positions = zip(*batch, strict=True)
         images = stack_images(elements, model.image_size, positions, value_ranges)
@@ -183,13 +183,14 @@ def _fill(store, model, source, keys):
     store.flush()
 
 
-def _missing(store, source, keys):
+def _missing(store, model, source, keys):
     """Yields (key, element, position) of the first of each image not in the store."""
     every = list(itertools.chain.from_iterable(keys))
     if names_images(source):
         first = {key: i for i, key in reversed(list(enumerate(every)))}
         positions = sorted(i for key, i in first.items() if key not in store)
-        elements = itertools.chain.from_iterable(source.pick(positions))
+        small = source.in_squares_of(model.image_size, model.bit_depth)
+        elements = itertools.chain.from_iterable(small.pick(positions))
         for position, element in zip(positions, elements, strict=True):
             refuse_anomalous([element], position)
             yield every[position], element, position

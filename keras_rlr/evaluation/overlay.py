@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from keras_rlr.inputs.images import to_rgb
+from keras_rlr.inputs.images import to_resized_rgb
 from keras_rlr.inputs.masks import resize_mask
-from keras_rlr.inputs.resize import resize_weights
+from keras_rlr.inputs.resize import resize_images
 from keras_rlr.layers.anomaly_score import gaussian_matrix
 
 _SIGMA = 4.0
@@ -115,12 +115,8 @@ def overlay_panels(image, anomaly_map, scale, mask=None, max_side=512, bit_depth
     Returns:
         List of two float arrays (h, w, 3) in 0-255.
     """
-    rgb = to_rgb(np.asarray(image), "an image", bit_depth)
-    longest = max(rgb.shape[:2])
-    # Small images are enlarged so that the map's detail can be seen.
-    factor = np.clip(longest, min(256, max_side), max_side) / longest
-    height, width = (max(1, round(side * factor)) for side in rgb.shape[:2])
-    rgb = resize_pixels(np.clip(rgb, 0, 255), height, width)
+    rgb = shown_pixels(image, max_side, bit_depth)
+    height, width = rgb.shape[:2]
     smooth = _smooth(np.asarray(anomaly_map, "float32"))
     heat = resize_pixels(smooth[..., None], height, width)[..., 0]
     blended = _blend(rgb, scale.position(heat))
@@ -128,6 +124,24 @@ def overlay_panels(image, anomaly_map, scale, mask=None, max_side=512, bit_depth
         inside = shown_mask(mask, height, width)
         blended[_border(inside)] = _OUTLINE
     return [rgb, blended]
+
+
+def shown_pixels(image, max_side=512, bit_depth=None):
+    """An image as panels show it, float32 (h, w, 3) in 0-255.
+
+    Of what this returns it makes the same again.
+
+    Args:
+        image: See `draw_overlay`, as are the others.
+        max_side: The longest side.
+        bit_depth: As of `RLR`.
+    """
+    image = np.asarray(image)
+    longest = max(image.shape[:2])
+    # Small images are enlarged so that the map's detail can be seen.
+    factor = np.clip(longest, min(256, max_side), max_side) / longest
+    size = tuple(max(1, round(side * factor)) for side in image.shape[:2])
+    return np.clip(to_resized_rgb(image, size, "an image", bit_depth), 0, 255)
 
 
 def side_by_side(panels, scale):
@@ -165,9 +179,7 @@ def _smooth(anomaly_map):
 
 def resize_pixels(pixels, height, width):
     """Pixels (h, w, c) resized smoothly."""
-    rows = resize_weights(pixels.shape[0], height)
-    columns = resize_weights(pixels.shape[1], width)
-    return np.einsum("ij,jkc,lk->ilc", rows, pixels, columns, optimize=True)
+    return resize_images(pixels, (height, width))
 
 
 def shown_mask(mask, height, width):

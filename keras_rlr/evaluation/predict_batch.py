@@ -1,14 +1,19 @@
-from keras_rlr.inputs.part_of_pass import PartOfPass
+import numpy as np
+
+from keras_rlr.inputs.host_batches import stack_images
+from keras_rlr.inputs.value_ranges import ValueRanges
 
 
 def predict_batch(model, images, size, categories=None, value_ranges=None):
     """What `model.predict` says of a few images, given to it in a batch of `size`.
 
-    A backend that compiles for a shape does so once, however many images are left over.
+    A backend that compiles for a shape does so once, however many images are left
+    over. What Keras prepares in every `predict` is not paid for a batch.
 
     Args:
         model: An `RLR` model.
-        images: List of `size` images or fewer, arrays (height, width, channels).
+        images: List of `size` images or fewer, arrays (height, width, channels) or
+            `ResizedImage`s.
         size: Images of a batch.
         categories: The product each shows, list of names or None, by whose threshold it
             is decided; None for that of all products.
@@ -18,13 +23,17 @@ def predict_batch(model, images, size, categories=None, value_ranges=None):
     Returns:
         Dict of arrays, as `model.predict` does, for the images.
     """
-    categories = categories or [None] * len(images)
-    part = [
-        {"image": image, "category": category}
-        for image, category in zip(images, categories, strict=True)
-    ]
-    part += [part[-1]] * (size - len(images))
-    if value_ranges is not None:
-        part = PartOfPass(part, value_ranges)
-    output = model.predict(part, batch_size=size, verbose=0)
-    return {name: values[: len(images)] for name, values in output.items()}
+    count = len(images)
+    ranges = value_ranges or ValueRanges(getattr(model, "bit_depth", None))
+    elements = [{"image": image} for image in images]
+    squares = stack_images(elements, model.image_size, range(count), ranges)
+    if value_ranges is None:
+        ranges.finish()
+    padding = ((0, size - count), (0, 0), (0, 0), (0, 0))
+    outputs = model.infer_squares(np.pad(squares, padding, mode="edge"))
+    outputs = {name: np.asarray(values)[:count] for name, values in outputs.items()}
+    if model.threshold is not None:
+        outputs["is_anomalous"] = model.thresholds.decide(
+            outputs["anomaly_score"], categories or [None] * count
+        )
+    return outputs

@@ -1,7 +1,6 @@
 import collections
 import contextlib
 import csv
-import functools
 import io
 import itertools
 import math
@@ -16,9 +15,9 @@ import numpy as np
 from keras_rlr.atomic_file import atomic_path
 from keras_rlr.datasets import account_for_images, read_image
 from keras_rlr.datasets.image_files import SUFFIXES_IN_WORDS
-from keras_rlr.evaluation.overlay import HeatScale, draw_overlay
+from keras_rlr.evaluation.overlay import HeatScale, draw_overlay, shown_pixels
 from keras_rlr.evaluation.predict_batch import predict_batch
-from keras_rlr.inputs.part_of_pass import PartOfPass
+from keras_rlr.inputs.host_batches import resized_image
 from keras_rlr.inputs.read_ahead import read_ahead
 from keras_rlr.inputs.value_ranges import ValueRanges, check_bit_depth
 
@@ -104,19 +103,11 @@ def predict_images(
     ]
     pictures = _picture_names(rows)
 
-    def draw_all(pictures):
-        # Most of it is compression, which other threads do meanwhile; a model's
-        # pictures of the reconstruction are made on this one.
-        draw = functools.partial(_draw, model, decoder)
-        done = (
-            itertools.starmap(draw, pictures)
-            if decoder is not None
-            else read_ahead(lambda picture: draw(*picture), pictures)
-        )
-        collections.deque(done, maxlen=0)
-
     def read(path):
-        return _read(path, bit_depth)
+        return _read(path, model.image_size, bit_depth)
+
+    def draw(i, picture, anomaly_map):
+        _draw(model, decoder, output / pictures[i], *picture, anomaly_map, scale)
 
     scale = None
     if model.threshold is not None:
@@ -133,34 +124,50 @@ def predict_images(
         for start in range(0, len(paths), batch_size):
             chosen = range(start, min(start + batch_size, len(paths)))
             loaded = {}
-            for i, (image, error) in zip(chosen, images, strict=False):
+            for i, (*picture, error) in zip(chosen, images, strict=False):
                 rows[i].error = error
                 if not error:
-                    loaded[i] = image
+                    loaded[i] = picture
             maps = {}
             if loaded:
-                maps = _score(model, rows, loaded, batch_size, value_ranges)
+                squares = {i: square for i, (square, _) in loaded.items()}
+                maps = _score(model, rows, squares, batch_size, value_ranges)
             scores.advance(chosen.stop)
             if kept is not None:
                 for i, anomaly_map in maps.items():
                     kept[i] = anomaly_map
             else:
-                draw_all(
-                    (output / pictures[i], loaded[i], anomaly_map, scale)
-                    for i, anomaly_map in maps.items()
-                )
+                drawn = ((i, loaded[i], found) for i, found in maps.items())
+                _for_all(draw, drawn, decoder is None)
             if on_progress:
                 on_progress(chosen.stop, len(paths))
         value_ranges.finish()
         finite = [row.anomaly_score for row in rows if row.anomaly_score is not None]
         if kept is not None and finite:
             scale = HeatScale.of_scores(finite)
-            draw_all(
-                (output / pictures[i], read_image(paths[i]), kept[i], scale)
-                for i, row in enumerate(rows)
-                if not row.error
-            )
+
+            def read_and_draw(i):
+                *picture, error = read(paths[i])
+                # It was read before, but files may go away.
+                if not error:
+                    draw(i, picture, kept[i])
+
+            scored = ((i,) for i, row in enumerate(rows) if not row.error)
+            _for_all(read_and_draw, scored, decoder is None)
     return rows
+
+
+def _for_all(function, arguments, on_threads):
+    """Calls a function with each tuple of arguments.
+
+    Most of drawing is compression, which other threads do meanwhile; a model's
+    pictures of the reconstruction are made on this one.
+    """
+    if on_threads:
+        done = read_ahead(lambda each: function(*each), arguments)
+    else:
+        done = itertools.starmap(function, arguments)
+    collections.deque(done, maxlen=0)
 
 
 def folder_category(path, known):
@@ -253,24 +260,31 @@ def _picture_names(rows):
     return names
 
 
-def _read(path, bit_depth):
-    """The image, or None and what is wrong with it."""
+def _read(path, size, bit_depth):
+    """What is needed of an image, so that it itself is soon forgotten.
+
+    Returns:
+        The image as a `ResizedImage`, its pixels to be shown, and ""; or None twice,
+        and what is wrong with it.
+    """
     try:
         image = read_image(path)
         check_bit_depth(image, bit_depth, f"'{path}'")
-        return image, ""
+        element = {"image": image, "path": str(path)}
+        square = resized_image(element, 0, size, bit_depth)
+        return square, shown_pixels(image, bit_depth=bit_depth), ""
     except (OSError, ValueError) as error:
-        return None, str(error)
+        return None, None, str(error)
 
 
-def _score(model, rows, loaded, batch_size, value_ranges):
-    categories = [rows[i].category for i in loaded]
-    images = list(loaded.values())
+def _score(model, rows, squares, batch_size, value_ranges):
+    categories = [rows[i].category for i in squares]
+    images = list(squares.values())
     output = predict_batch(model, images, batch_size, categories, value_ranges)
-    flags = output.get("is_anomalous", [None] * len(loaded))
+    flags = output.get("is_anomalous", [None] * len(squares))
     maps = {}
     for i, score, flag, anomaly_map in zip(
-        loaded, output["anomaly_score"], flags, output["anomaly_map"], strict=True
+        squares, output["anomaly_score"], flags, output["anomaly_map"], strict=True
     ):
         if not math.isfinite(score):
             rows[i].error = f"The model's score is {score}, so nothing is decided."
@@ -281,19 +295,13 @@ def _score(model, rows, loaded, batch_size, value_ranges):
     return maps
 
 
-def _draw(model, decoder, path, image, anomaly_map, scale):
+def _draw(model, decoder, path, square, pixels, anomaly_map, scale):
     more = []
-    bit_depth = getattr(model, "bit_depth", None)
     if decoder is not None:
-        # It was looked at when it was scored.
-        known = PartOfPass([image], ValueRanges(bit_depth or 16))
-        rebuilt = model.reconstruct(model.extract_features(known))
+        rebuilt = model.reconstruct(model.extract_features([square]))
         more = list(decoder.decode(rebuilt))
     with atomic_path(path) as temporary:
-        picture = draw_overlay(
-            image, anomaly_map, scale, more=more, bit_depth=bit_depth
-        )
-        picture.save(temporary)
+        draw_overlay(pixels, anomaly_map, scale, more=more).save(temporary)
 
 
 def _write_scores(path, rows):

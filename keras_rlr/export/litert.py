@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_rlr.export.portable_model import portable_model
-from keras_rlr.inputs.images import to_square_rgb
+from keras_rlr.inputs.images import to_resized_rgb
 from keras_rlr.layers.loops import written_out_loops
 
 # Between these, activations stay float32 even in int8: hidden scores of attention are
@@ -44,7 +44,7 @@ def write_litert(model, path, quantize=None, representative_images=None):
     portable.export(str(path), format="litert", verbose=False, **options)
     if quantize == "int8":
         images = [
-            to_square_rgb(image, model.image_size, "an image")
+            to_resized_rgb(image, model.image_size, "an image")
             for image in representative_images
         ]
         content = _in_8_bits(portable, _float_tensors(path), images)

@@ -1,7 +1,8 @@
 import numpy as np
 
-from keras_rlr.inputs.images import to_array, to_square_rgb
+from keras_rlr.inputs.images import to_array, to_resized_rgb
 from keras_rlr.inputs.read_ahead import read_ahead
+from keras_rlr.inputs.resized_image import ResizedImage
 from keras_rlr.inputs.value_ranges import ValueRanges
 from keras_rlr.keras_private import DataAdapter
 
@@ -22,6 +23,8 @@ class HostBatches(DataAdapter):
     """
 
     def __init__(self, source, image_size, bit_depth=None, value_ranges=None):
+        if hasattr(source, "in_squares_of"):
+            source = source.in_squares_of(image_size, bit_depth)
         self.source = source
         self.image_size = image_size
         self.bit_depth = bit_depth
@@ -131,7 +134,7 @@ def stack_images(elements, image_size, positions, value_ranges):
     """The images of a batch, (batch, image_size, image_size, 3), float32.
 
     Args:
-        elements: Dicts with "image".
+        elements: Dicts with "image", an array or a `ResizedImage`.
         image_size: Side of the result.
         positions: Of the elements in the data set, for messages; ascending.
         value_ranges: The `ValueRanges` of the pass.
@@ -139,33 +142,55 @@ def stack_images(elements, image_size, positions, value_ranges):
     Raises:
         ValueError: If an image is malformed, or the ranks differ.
     """
-    images = [to_array(element["image"]) for element in elements]
-    ranks = {image.ndim for image in images}
+    ranks = {np.ndim(element["image"]) for element in elements}
     if len(ranks) > 1 or not ranks <= {2, 3}:
         raise ValueError(
             "The images of a data set must have one rank: all (height, width) or all "
             f"(height, width, channels). Received ranks {sorted(ranks)}."
         )
-    names = [
-        _name(element, position)
-        for element, position in zip(elements, positions, strict=True)
-    ]
-    value_ranges.check(images, names)
-    depth = value_ranges.bit_depth
-    if ranks == {2}:
-        images = [image[..., None] for image in images]
+    bit_depth = value_ranges.bit_depth
 
-    def to_square(image_and_name):
-        return to_square_rgb(image_and_name[0], image_size, image_and_name[1], depth)
+    def resize(element_and_position):
+        return resized_image(*element_and_position, image_size, bit_depth)
 
-    stacked = np.empty((len(images), image_size, image_size, 3), "float32")
-    named = zip(images, names, strict=True)
+    pairs = zip(elements, positions, strict=True)
+    images = np.empty((len(elements), image_size, image_size, 3), "float32")
     # Those that are not resized are done before a thread is started.
-    resized = any(image.shape[:2] != stacked.shape[1:3] for image in images)
-    squares = read_ahead(to_square, named) if resized else map(to_square, named)
-    for i, square in enumerate(squares):
-        stacked[i] = square
-    return stacked
+    small = all(
+        np.shape(element["image"])[:2] == images.shape[1:3] for element in elements
+    )
+    resized = list(map(resize, pairs) if small else read_ahead(resize, pairs))
+    for i, image in enumerate(resized):
+        images[i] = image.pixels
+    value_ranges.take_in(image.value_ranges for image in resized)
+    return images
+
+
+def resized_image(element, position, image_size, bit_depth=None):
+    """What of an image is needed once it is resized.
+
+    Args:
+        element: Dict with "image", and perhaps "path" for messages.
+        position: Of the element in the data set, for messages.
+        image_size: Side of the square.
+        bit_depth: Bits that a value of uint16 images has; None is 16.
+
+    Returns:
+        A `ResizedImage`.
+
+    Raises:
+        ValueError: If the image is malformed.
+    """
+    image = element["image"]
+    if isinstance(image, ResizedImage):
+        return image
+    image, name = to_array(image), _name(element, position)
+    value_ranges = ValueRanges(bit_depth)
+    value_ranges.check([image], [name])
+    shape = image.shape
+    image = image[..., None] if image.ndim == 2 else image
+    pixels = to_resized_rgb(image, image_size, name, bit_depth)
+    return ResizedImage(pixels, shape, value_ranges)
 
 
 def _name(element, position):

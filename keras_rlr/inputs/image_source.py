@@ -1,4 +1,5 @@
 import copy
+import functools
 import itertools
 
 import keras
@@ -17,6 +18,7 @@ from keras_rlr.inputs.elements import (
     split,
 )
 from keras_rlr.inputs.endless import is_endless, length_of
+from keras_rlr.inputs.host_batches import resized_image
 from keras_rlr.inputs.read_ahead import read_ahead
 
 SUPPORTED = (
@@ -44,6 +46,7 @@ class ImageSource:
 
     def __init__(self, data, batch_size, labels=None, sample_weight=None):
         self.batch_size = batch_size
+        self._resize = None
         data, beside = _parts(data, labels, sample_weight)
         self.data = _as_indexed(data)
         self.is_indexed = self.data is not None
@@ -81,6 +84,23 @@ class ImageSource:
         part.data = _Part(self.data, start, stop)
         part._beside = {key: rows[start:stop] for key, rows in self._beside.items()}
         return part
+
+    def in_squares_of(self, image_size, bit_depth=None):
+        """Returns the same source, which resizes images of files as it reads them.
+
+        Of large images only those that are being read are in memory then, and not all
+        of a batch. The images of its elements are `ResizedImage`s.
+
+        Args:
+            image_size: Side of the squares.
+            bit_depth: Bits that a value of uint16 images has; None is 16.
+        """
+        other = copy.copy(self)
+        if getattr(self.data, "reads_files", False):
+            other._resize = functools.partial(
+                resized_image, image_size=image_size, bit_depth=bit_depth
+            )
+        return other
 
     @property
     def has_labels_beside(self):
@@ -137,7 +157,10 @@ class ImageSource:
         def read(position):
             position = int(position)
             beside = {key: column[position] for key, column in self._beside.items()}
-            return element(self.data[position], beside)
+            one = element(self.data[position], beside)
+            if self._resize is not None:
+                one["image"] = self._resize(one, position)
+            return one
 
         # Whether a user's own data bears several threads is not known.
         from_files = getattr(self.data, "reads_files", False)

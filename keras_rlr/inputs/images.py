@@ -3,12 +3,18 @@
 import numpy as np
 
 from keras_rlr.inputs.resize import resize_images
+from keras_rlr.inputs.resized_image import ResizedImage
 
 BIT_DEPTHS = range(9, 17)
 
 
 def to_array(value):
-    """Returns a NumPy array of a NumPy, TensorFlow, JAX or PyTorch array."""
+    """Returns a NumPy array of a NumPy, TensorFlow, JAX or PyTorch array.
+
+    What is a `ResizedImage` already stays one.
+    """
+    if isinstance(value, ResizedImage):
+        return value
     if hasattr(value, "detach"):
         value = value.detach().cpu()
     if hasattr(value, "numpy"):
@@ -54,7 +60,7 @@ def to_rgb(images, where, bit_depth=None):
     return _in_8_bits(colours.astype("float32"), images.dtype, bit_depth)
 
 
-def to_square_rgb(images, size, where, bit_depth=None):
+def to_resized_rgb(images, size, where, bit_depth=None):
     """`to_rgb`, then `resize_images` to `size`, without the large float32 images."""
     check_pixels(images, where)
     colours = images[..., :3] if images.shape[-1] > 2 else images[..., :1]

@@ -50,35 +50,36 @@ def resize_images(images, size):
     Args:
         images: Array (..., height, width, channels) of numbers of any type. It is
             never held as float32 as a whole.
-        size: Side of the square result; the aspect ratio is not kept.
+        size: Side of the square result, or its height and width; the aspect ratio is
+            not kept.
 
     Returns:
-        float32 array (..., size, size, channels).
+        float32 array (..., height, width, channels).
     """
-    height, width, channels = images.shape[-3:]
-    if (height, width) == (size, size):
+    height, width = (size, size) if isinstance(size, int) else size
+    if images.shape[-3:-1] == (height, width):
         return images.astype("float32")
-    resized = np.empty((*images.shape[:-3], size, size, channels), "float32")
-    for position in np.ndindex(images.shape[:-3]):
+    leading, channels = images.shape[:-3], images.shape[-1]
+    resized = np.empty((*leading, height, width, channels), "float32")
+    for position in np.ndindex(leading):
         _resize_into(resized[position], images[position])
     return resized
 
 
-def _resize_into(square, image):
-    size = len(square)
-    height, width, channels = image.shape
-    rows = sparse_resize_weights(height, size)
-    columns = sparse_resize_weights(width, size)
-    part = max(1, int(size * _PART_BYTES / (4 * image.size)))
-    for start in range(0, size, part):
+def _resize_into(resized, image):
+    height, width = resized.shape[:2]
+    rows = sparse_resize_weights(image.shape[0], height)
+    columns = sparse_resize_weights(image.shape[1], width)
+    part = max(1, int(height * _PART_BYTES / (4 * image.size)))
+    for start in range(0, height, part):
         some = rows[start : start + part]
         first, last = some.indices.min(), some.indices.max() + 1
         pixels = image[first:last].astype("float32").reshape(last - first, -1)
-        lines = some[:, first:last] @ pixels
-        # Columns first, because the sparse matrix has to be on the left.
-        lines = lines.reshape(-1, width, channels).swapaxes(0, 1).reshape(width, -1)
-        resized = (columns @ lines).reshape(size, -1, channels)
-        square[start : start + part] = resized.swapaxes(0, 1)
+        # Columns last, but first of the axes: the sparse matrix has to be on the left.
+        lines = (some[:, first:last] @ pixels).reshape(-1, *image.shape[1:])
+        lines = lines.swapaxes(0, 1).reshape(image.shape[1], -1)
+        lines = (columns @ lines).reshape(width, -1, image.shape[2])
+        resized[start : start + part] = lines.swapaxes(0, 1)
 
 
 def resize_maps(maps, sizes):

@@ -1,4 +1,5 @@
 import warnings
+import weakref
 
 import numpy as np
 
@@ -39,7 +40,7 @@ class ValueRanges:
         self._highest = dict.fromkeys(_DARK, 0)
         self._of_two_values = 0
         self._done = set()
-        self._last = None
+        self._last = _nothing
 
     def check(self, images, names):
         """Looks at the images of a batch.
@@ -53,10 +54,9 @@ class ValueRanges:
             ValueError: If the values of an image are not what they should be.
         """
         for image, name in zip(images, names, strict=True):
-            # A batch may be padded with its last image.
-            if image is self._last or not _has_pixels(image):
+            if self._is_last(image) or not _has_pixels(image):
                 continue
-            self._last = image
+            self._last = weakref.ref(image)
             if image.dtype == np.uint16:
                 self._check_uint16(image, name)
             elif image.dtype == np.uint8:
@@ -65,10 +65,28 @@ class ValueRanges:
                 self._check_integers(image, name)
             elif is_float(image):
                 self._check_floats(image, name)
-        self._refuse_8_bits()
-        for kind, count in self._count.items():
-            if count >= _MANY:
-                self._warn_of_dark(kind, "first ")
+        self._look_at_all()
+
+    def take_in(self, others):
+        """Counts in what others saw of the images of a batch.
+
+        Args:
+            others: `ValueRanges` of a part each, in the order of the images.
+
+        Raises:
+            ValueError: If the values of all images are not what they should be.
+        """
+        for other in others:
+            if self._is_last(other._last()):
+                continue
+            self._last = other._last
+            if other._count["uint16"] and not self._are_dark():
+                continue
+            for kind in _DARK:
+                self._count[kind] += other._count[kind]
+                self._highest[kind] = max(self._highest[kind], other._highest[kind])
+            self._of_two_values += other._of_two_values
+        self._look_at_all()
 
     def finish(self):
         """Says at the end of a pass what is to be said of all its images."""
@@ -83,11 +101,19 @@ class ValueRanges:
                 stacklevel=2,
             )
 
+    def _is_last(self, image):
+        """Whether an image was the last one too: a batch may be padded with it."""
+        return image is not None and self._last() is image
+
     def _check_uint16(self, image, name):
         if self.bit_depth is not None:
             check_bit_depth(image, self.bit_depth, name)
-        elif self._highest["uint16"] <= _DARK["uint16"]:
+        elif self._are_dark():
             self._note("uint16", image)
+
+    def _are_dark(self):
+        """Whether all uint16 images were dark, so that others have to be looked at."""
+        return self._highest["uint16"] <= _DARK["uint16"]
 
     def _note(self, kind, image):
         """Notes the highest value, as far as that takes to know what is needed."""
@@ -154,6 +180,12 @@ class ValueRanges:
                 "uint8 images, or float images in 0-255 (images * 255)."
             )
 
+    def _look_at_all(self):
+        self._refuse_8_bits()
+        for kind, count in self._count.items():
+            if count >= _MANY:
+                self._warn_of_dark(kind, "first ")
+
     def _refuse_8_bits(self):
         count, highest = self._count["uint16"], self._highest["uint16"]
         if count >= _SEVERAL and highest <= 255:
@@ -215,6 +247,10 @@ def check_bit_depth(image, bit_depth, name):
             f"{2**bit_depth - 1}. Give its true `bit_depth` (--bit-depth), at least "
             f"{int(highest).bit_length()}."
         )
+
+
+def _nothing():
+    """Stands for a weak reference before there is an image."""
 
 
 def _images(count):

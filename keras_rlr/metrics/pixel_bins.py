@@ -65,8 +65,7 @@ class PixelBins:
         weights = region_weights(positive.reshape(masks.shape))
         self.overlap += np.bincount(found, weights, minlength=size)
 
-<<<<<<< HEAD
-    def add(self, other):
+    def add(self, other: "PixelBins") -> None:
         """Adds what another one of the same resolution has counted.
 
         Args:
@@ -76,10 +75,7 @@ class PixelBins:
         self.anomalous += other.anomalous
         self.overlap += other.overlap
 
-    def is_defined(self, what=None):
-=======
     def is_defined(self, what: str | None = None) -> bool:
->>>>>>> users
         """Whether there were normal and anomalous pixels.
 
         Args:

@@ -1,3 +1,4 @@
+import contextlib
 import math
 import warnings
 from pathlib import Path
@@ -58,7 +59,8 @@ def train(
         resume: Whether to continue the run in `output`. Settings left at None are
             then the run's; other values are refused, but `epochs` may grow.
         callbacks: Keras callbacks.
-        feature_cache: As of `RLR.fit`; by default in memory up to 2 GiB.
+        feature_cache: As of `RLR.fit`; by default in memory up to 2 GiB, and beyond
+            that in a folder of the run, which is removed when it is done.
         **model_arguments: Arguments of `RLR` that override the preset's. None leaves
             the preset's value.
 
@@ -104,14 +106,17 @@ def train(
     for i in range(len(held)):
         held[i]
 
-    with SignalGuard() as guard:
+    with SignalGuard() as guard, contextlib.ExitStack() as stack:
         model = resumed_model(run, settings) if resume else new_model(settings)
         batch_size = settings.get("batch_size", model.recipe.batch_size)
         steps = math.ceil(len(fitted) / batch_size)  # of an epoch
         epochs = settings.get("epochs") or model.recipe.epochs_for(steps)
-        cache = feature_cache or default_feature_cache(model, len(fitted))
-        if cache is not None:
-            cache = FeatureCache.of(cache)
+        if feature_cache:
+            cache = FeatureCache.of(feature_cache)
+        else:
+            folder = run.path / "feature_cache"
+            cache = default_feature_cache(model, len(fitted), folder)
+            cache = stack.enter_context(cache)
         done = int(model.optimizer.iterations) // steps
         history = run.read_history()[:done]
         config["model"] = describe_model(model)

@@ -1,3 +1,4 @@
+import contextlib
 import math
 from typing import Any
 
@@ -12,7 +13,7 @@ from keras_rlr.detectors.features_fingerprint import features_fingerprint
 from keras_rlr.detectors.training_callbacks import StopAtNan
 from keras_rlr.inputs.cached_batches import split_levels
 from keras_rlr.inputs.image_source import ImageSource, shuffled_order
-from keras_rlr.inputs.images import to_square_rgb
+from keras_rlr.inputs.images import to_resized_rgb
 from keras_rlr.training.default_feature_cache import default_feature_cache
 
 _BATCH = 8
@@ -62,7 +63,7 @@ def squares(dataset: Any, rows: Any, model: Any) -> np.ndarray:
     size, depth = model.image_size, model.bit_depth
     return np.stack(
         [
-            to_square_rgb(dataset[int(i)]["image"], size, f"image {i}", depth)
+            to_resized_rgb(dataset[int(i)]["image"], size, f"image {i}", depth)
             for i in rows
         ]
     )
@@ -89,7 +90,8 @@ def train_decoder(
         width: Channels of the decoder.
         seed: Seed of initial values and order.
         callbacks: Keras callbacks.
-        feature_cache: As of `RLR.fit`; by default in memory up to 2 GiB.
+        feature_cache: As of `RLR.fit`; by default in memory up to 2 GiB, and beyond
+            that in a temporary folder.
 
     Returns:
         A `FeatureDecoder`.
@@ -97,9 +99,16 @@ def train_decoder(
     Raises:
         FloatingPointError: If the loss becomes NaN or infinite.
     """
-    if feature_cache is None:
-        feature_cache = default_feature_cache(model, len(dataset))
-    pairs = _Pairs(model, dataset, seed, feature_cache)
+    with contextlib.ExitStack() as stack:
+        if feature_cache is None:
+            feature_cache = stack.enter_context(
+                default_feature_cache(model, len(dataset))
+            )
+        pairs = _Pairs(model, dataset, seed, feature_cache)
+        return _train(model, pairs, epochs, width, seed, callbacks)
+
+
+def _train(model, pairs, epochs, width, seed, callbacks):
     shapes = model.feature_extractor.feature_shapes
     decoder = FeatureDecoder(
         shapes,

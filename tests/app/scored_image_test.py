@@ -1,3 +1,5 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -52,6 +54,22 @@ def test_the_threshold_itself_is_anomalous(model, tmp_path):
     assert found.decision(found.score) == "anomalous"
     above = np.nextafter(np.float32(found.score), np.float32(np.inf))
     assert found.decision(float(above)) == "normal"
+
+
+def test_many_large_photographs_are_not_in_memory_at_once(model, tmp_path):
+    pixels = random_images(1, 2300, 2000)[0]
+    paths = [str(tmp_path / f"{i}.jpg") for i in range(10)]
+    for path in paths:
+        Image.fromarray(pixels).save(path)
+    tracemalloc.start()
+    try:
+        found = score_files(model, paths)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert [image.error for image in found] == [""] * 10
+    # Of those that are read at once, and not of all.
+    assert peak < 6 * pixels.nbytes
 
 
 def test_a_large_photograph_is_kept_small(model, tmp_path):

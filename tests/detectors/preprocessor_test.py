@@ -10,7 +10,7 @@ from keras import ops
 from PIL import Image
 
 from keras_rlr.detectors.preprocessor import resize_weights_in_graph
-from keras_rlr.inputs.images import to_square_rgb
+from keras_rlr.inputs.images import to_resized_rgb
 from keras_rlr.inputs.resize import resize_images, resize_maps, resize_weights
 from keras_rlr.models import Preprocessor
 
@@ -128,7 +128,7 @@ def test_uint16_in_the_graph_is_what_it_is_on_the_host(bits):
         return  # Keras gives int32 there, see the class
     image = np.arange(40 * 50, dtype="uint16").reshape(1, 40, 50, 1) % 512
     layer = Preprocessor(16, (0.0,) * 3, (1.0,) * 3, bit_depth=bits)
-    expected = to_square_rgb(image, 16, "it", bits)
+    expected = to_resized_rgb(image, 16, "it", bits)
     np.testing.assert_allclose(
         ops.convert_to_numpy(layer(image)), expected, rtol=1e-5, atol=1e-4
     )

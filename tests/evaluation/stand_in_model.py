@@ -3,6 +3,7 @@
 import numpy as np
 
 from keras_rlr.detectors.decision_thresholds import DecisionThresholds
+from keras_rlr.inputs.images import to_resized_rgb
 
 
 class StandInModel:
@@ -23,17 +24,14 @@ class StandInModel:
             self.thresholds._by_category = tuple(dict(by_category).items())
         self.batches = []
 
-    def predict(self, elements, batch_size, verbose):
-        self.batches.append(len(elements))
-        elements = [e if isinstance(e, dict) else {"image": e} for e in elements]
-        maps = np.stack([self._map(element["image"]) for element in elements])
-        output = {"anomaly_map": maps, "anomaly_score": maps.max((1, 2))}
-        if self.threshold is not None:
-            output["is_anomalous"] = self.thresholds.decide(
-                output["anomaly_score"],
-                [element.get("category") for element in elements],
-            )
-        return output
+    def predict(self, images, batch_size, verbose):
+        size = self.image_size
+        return self.infer_squares([to_resized_rgb(x, size, "it") for x in images])
+
+    def infer_squares(self, images):
+        self.batches.append(len(images))
+        maps = np.stack([self._map(image) for image in images])
+        return {"anomaly_map": maps, "anomaly_score": maps.max((1, 2))}
 
     def _map(self, image):
         rows, columns = (

@@ -10,7 +10,7 @@ from PIL import Image, ImageOps
 
 from keras_rlr.datasets.image_files import image_to_array
 from keras_rlr.export.decode_images import OK, REFUSED, UNDECODABLE, decode_images
-from keras_rlr.inputs.images import to_square_rgb
+from keras_rlr.inputs.images import to_resized_rgb
 from tests.tiny_model import random_images
 
 pytestmark = [pytest.mark.backend_independent, pytest.mark.needs_tensorflow]
@@ -43,7 +43,7 @@ def encode(image, format, **options):
 def expected(encoded):
     with Image.open(io.BytesIO(encoded)) as image:
         array = image_to_array(ImageOps.exif_transpose(image))
-    return to_square_rgb(array, SIZE, "the image")
+    return to_resized_rgb(array, SIZE, "the image")
 
 
 def with_orientation(value, format, little=True):
@@ -173,7 +173,7 @@ def test_a_bit_depth_scales_16_bit_grey_alone():
     ]
     images, status = decode_images(tf.constant(files), SIZE, bit_depth=12)
     assert status.numpy().tolist() == [OK, OK, REFUSED]
-    scaled = to_square_rgb(twelve[..., None], SIZE, "it", 12)
+    scaled = to_resized_rgb(twelve[..., None], SIZE, "it", 12)
     np.testing.assert_allclose(images[0], scaled, atol=1e-3)
     np.testing.assert_allclose(images[1], expected(files[1]), atol=1e-3)
     assert not np.any(images[2])

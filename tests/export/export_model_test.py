@@ -12,7 +12,7 @@ from ai_edge_litert.interpreter import Interpreter
 
 from keras_rlr.export import compare as compare_module
 from keras_rlr.export import litert, write_export
-from keras_rlr.inputs.images import to_square_rgb
+from keras_rlr.inputs.images import to_resized_rgb
 from keras_rlr.layers import windowed_attention
 from tests.export.run_alone import run_alone
 from tests.tiny_model import IMAGE_SIZE, ONE_LEVEL, random_images, tiny_model
@@ -129,7 +129,7 @@ def test_files_say_what_the_model_says(format, exported, model, tmp_path):
     for name, file in written["files"].items():
         assert (folder / name).stat().st_size == file["bytes"]
     images = random_images(5, seed=5)
-    square = to_square_rgb(images, IMAGE_SIZE, "images")
+    square = to_resized_rgb(images, IMAGE_SIZE, "images")
     overflowing = np.full((1, *square.shape[1:]), 3e38, "float32")
     found = run_alone(format, path, [square, overflowing], tmp_path)
     # A score that is no number is never normal.
@@ -163,7 +163,7 @@ def test_smaller_numbers_make_smaller_files(quantize, exported, model, tmp_path)
     assert small["files"]["small.tflite"]["bytes"] < before
     assert small["quantize"] == quantize
     images = random_images(1, seed=3)
-    square = to_square_rgb(images, IMAGE_SIZE, "images")
+    square = to_resized_rgb(images, IMAGE_SIZE, "images")
     found = run_alone("litert", path, [square], tmp_path)
     score = model.predict(images, verbose=0)["anomaly_score"]
     assert found["anomaly_score"] == pytest.approx(score, rel=0.05)

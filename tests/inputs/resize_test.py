@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from keras_rlr.inputs.host_batches import stack_images
-from keras_rlr.inputs.images import to_square_rgb
+from keras_rlr.inputs.images import to_resized_rgb
 from keras_rlr.inputs.resize import resize_images, resize_maps, resize_weights
 from keras_rlr.inputs.value_ranges import ValueRanges
 
@@ -75,7 +75,7 @@ def test_conversion_after_the_resize_is_that_of_before(channels, dtype):
         image = image * np.uint16(257)
     whole = image.astype("float64") / (257 if dtype == "uint16" else 1)
     colours = np.repeat(whole[..., :1], 3, -1) if channels < 3 else whole[..., :3]
-    square = to_square_rgb(image, 32, "it")
+    square = to_resized_rgb(image, 32, "it")
     assert square.dtype == np.float32 and square.flags.c_contiguous
     np.testing.assert_allclose(square, dense_resize(colours, 32, 32), atol=1e-4)
 
@@ -84,7 +84,7 @@ def test_large_images_are_never_float32_as_a_whole():
     image = noise(3000, 2000, 3)
     tracemalloc.start()
     try:
-        to_square_rgb(image, 256, "it")
+        to_resized_rgb(image, 256, "it")
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()

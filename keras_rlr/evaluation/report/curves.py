@@ -52,8 +52,7 @@ def curve_points(labels: Any, scores: Any) -> dict[str, np.ndarray] | None:
     }
 
 
-<<<<<<< HEAD
-def binned_curve_points(bins):
+def binned_curve_points(bins: Any) -> Any:
     """`curve_points` of `PixelBins`.
 
     Args:
@@ -74,10 +73,7 @@ def binned_curve_points(bins):
     }
 
 
-def curves_figure(points):
-=======
 def curves_figure(points: Any) -> str:
->>>>>>> users
     """Draws the curves of several categories.
 
     Args:

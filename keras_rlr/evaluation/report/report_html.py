@@ -1,9 +1,6 @@
-<<<<<<< HEAD
-from keras_rlr.evaluation.predict_batch import predict_batch
-=======
 from typing import Any
 
->>>>>>> users
+from keras_rlr.evaluation.predict_batch import predict_batch
 from keras_rlr.evaluation.published_results import published_results
 from keras_rlr.evaluation.report import cases, curves, tables
 from keras_rlr.evaluation.report.page import Picture, figure, page, paragraph, section

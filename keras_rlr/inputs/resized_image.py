@@ -1,0 +1,29 @@
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from keras_rlr.inputs.value_ranges import ValueRanges
+
+
+@dataclass(frozen=True, eq=False)
+class ResizedImage:
+    """What is kept of an image that was looked at and resized when it was read.
+
+    Images of many pixels are then in memory one by one, and not a batch at a time.
+
+    Args:
+        pixels: float32 array (image_size, image_size, 3), RGB in 0-255.
+        shape: The shape it had.
+        value_ranges: What was seen of its values.
+    """
+
+    pixels: np.ndarray
+    shape: tuple
+    value_ranges: "ValueRanges"
+
+    @property
+    def ndim(self):
+        """The number of axes it had."""
+        return len(self.shape)
