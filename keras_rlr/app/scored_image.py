@@ -1,5 +1,6 @@
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -91,7 +92,7 @@ def score_files(model, paths):
 
     done = list(read_ahead(read, paths))
     squares = [square for square, _, error in done if not error]
-    rows = iter(())
+    rows: Any = iter(())
     if squares:
         output = model.predict(squares, batch_size=16, verbose=0)
         rows = zip(output["anomaly_map"], output["anomaly_score"], strict=True)

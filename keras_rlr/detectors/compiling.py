@@ -11,8 +11,8 @@ from keras_rlr.detectors.distribution import distribution_scope
 def optimizer_in_scope(optimizer, distribution):
     """Returns an optimizer whose variables live where the model's do.
 
-    A `tf.distribute.Strategy` takes no optimizer that was made outside of it. One that
-    has no state yet is made anew inside.
+    Several devices take no optimizer that was made for one. One that has no state yet
+    is made anew for them.
 
     Args:
         optimizer: A Keras optimizer, a name or None.
@@ -21,8 +21,8 @@ def optimizer_in_scope(optimizer, distribution):
     Raises:
         ValueError: If the optimizer has state, and was made outside.
     """
-    is_strategy = hasattr(distribution, "num_replicas_in_sync")
-    if not (is_strategy and isinstance(optimizer, keras.optimizers.Optimizer)):
+    is_optimizer = isinstance(optimizer, keras.optimizers.Optimizer)
+    if distribution is None or not is_optimizer:
         return optimizer
     if optimizer.built:
         raise ValueError(

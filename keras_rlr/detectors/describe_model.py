@@ -1,10 +1,12 @@
+from typing import Any
+
 # What Keras says of every model, and what is no setting.
 _LEFT_OUT = ("name", "dtype", "trainable", "backbone", "compact", "trained_categories")
 
 
 def describe_model(model):
     """Returns a model's arguments, chosen or not, fit for JSON."""
-    described = {"method": type(model).__name__}
+    described: dict[str, Any] = {"method": type(model).__name__}
     if hasattr(model, "backbone_name"):
         described["backbone"] = model.backbone_name
     for name, value in model.get_config().items():

@@ -1,4 +1,5 @@
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -38,8 +39,8 @@ class TestPredictions:
     labels: np.ndarray
     scores: np.ndarray
     categories: np.ndarray
-    maps: np.ndarray
-    masks: np.ndarray
+    maps: Any
+    masks: Any
     unmasked: set = field(default_factory=set)
     original_masks: list = field(default_factory=list)
     bins: dict = field(default_factory=dict)
