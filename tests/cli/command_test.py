@@ -98,6 +98,7 @@ def test_resume_prints_one_object(trained):
     assert f"epoch {done + 2}/{done + 2}  loss" in result.stderr
 
 
+@pytest.mark.backend_independent
 def test_evaluate_prints_a_table_or_one_object(trained, data, tmp_path):
     folder = trained[-1]
     arguments = ("evaluate", "--data", data, "--model", folder)
@@ -131,6 +132,7 @@ def test_evaluate_prints_a_table_or_one_object(trained, data, tmp_path):
     assert "pooled" in table.stdout
 
 
+@pytest.mark.backend_independent
 def test_predict_writes_scores_and_overlays(trained, data, tmp_path):
     images = tmp_path / "images"
     (images / "sub").mkdir(parents=True)
@@ -224,6 +226,7 @@ def test_predict_that_is_terminated_keeps_what_was_done(trained, data, tmp_path)
     assert all(float(row["anomaly_score"]) > 0 for row in rows)
 
 
+@pytest.mark.backend_independent
 def test_predict_fails_when_every_image_does(trained, tmp_path):
     (tmp_path / "broken.png").write_bytes(b"no image")
     output = tmp_path / "predictions"
@@ -235,6 +238,7 @@ def test_predict_fails_when_every_image_does(trained, tmp_path):
     assert summary["scores"][0]["anomaly_score"] is None
 
 
+@pytest.mark.backend_independent
 def test_info_describes_a_model_and_the_environment(trained):
     facts = json.loads(run("info", "--model", trained[-1], "--json").stdout)
     assert facts["levels"] == [1] and facts["image_size"] == 48
@@ -248,6 +252,7 @@ def test_info_describes_a_model_and_the_environment(trained):
     assert "threshold" in run("info", "--model", trained[-1]).stdout
 
 
+@pytest.mark.backend_independent
 def test_a_run_is_not_overwritten(trained, data):
     before = (trained[-1] / "config.json").read_bytes()
     result = run("train", "--data", data, "--output", trained[-1], *SMALL)
@@ -325,6 +330,7 @@ def test_what_is_no_model_is_refused(data, tmp_path, monkeypatch, model, message
     assert not Path("output").exists()
 
 
+@pytest.mark.backend_independent
 def test_demo_ends_with_the_table_and_the_place_of_its_pictures(tmp_path):
     output = tmp_path / "demo"
     write_procedural_dataset(
@@ -348,6 +354,7 @@ def test_demo_ends_with_the_table_and_the_place_of_its_pictures(tmp_path):
     assert (output / "run" / "model.keras").exists()
 
 
+@pytest.mark.backend_independent
 def test_standard_error_has_our_own_lines_alone(tmp_path):
     """In a process of its own: the libraries write theirs when they are imported."""
     done = subprocess.run(
