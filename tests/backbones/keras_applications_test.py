@@ -79,6 +79,7 @@ def test_a_weight_file_gives_the_features_of_the_complete_model(complete, weight
     assert_frozen(backbone, normalized(backbone, images))
 
 
+@pytest.mark.backend_independent
 def test_a_file_in_the_format_of_the_downloads_loads_too(
     complete, weights_path, tmp_path
 ):
@@ -94,6 +95,7 @@ def test_a_file_in_the_format_of_the_downloads_loads_too(
         )
 
 
+@pytest.mark.backend_independent
 def test_a_file_of_another_network_is_refused(weights_path):
     with pytest.raises(ValueError, match="does not hold the weights of .*_b1'"):
         create_backbone(
@@ -101,6 +103,7 @@ def test_a_file_of_another_network_is_refused(weights_path):
         )
 
 
+@pytest.mark.backend_independent
 def test_computes_nothing_beyond_the_last_level(complete):
     model = create_backbone(
         "efficientnet_b0", levels=(2,), image_size=64, weights=None
@@ -126,6 +129,7 @@ def test_b6_is_cut_at_the_blocks_of_the_paper():
     assert round(model.count_params() / 1e6, 2) == 7.97
 
 
+@pytest.mark.backend_independent
 def test_an_image_below_32_pixels_is_refused():
     with pytest.raises(ValueError, match="image_size=32 or more"):
         create_backbone("efficientnet_b0", levels=(1,), image_size=16, weights=None)

@@ -54,6 +54,7 @@ def test_gives_the_pyramid_outputs_of_a_preset_folder(network, preset):
     assert_frozen(backbone, normalized(backbone, images))
 
 
+@pytest.mark.backend_independent
 def test_normalizes_as_the_presets_own_converter(preset):
     backbone = create_backbone(preset, levels=(1,), image_size=64)
     converter = keras_hub.layers.ImageConverter.from_preset(preset)
@@ -62,6 +63,7 @@ def test_normalizes_as_the_presets_own_converter(preset):
     assert_close(normalized(backbone, images), expected, 1e-6)
 
 
+@pytest.mark.backend_independent
 def test_normalizes_as_for_imagenet_without_a_converter(network, tmp_path):
     network.save_to_preset(str(tmp_path))
     backbone = create_backbone(str(tmp_path), levels=(2,), image_size=64)
@@ -69,6 +71,7 @@ def test_normalizes_as_for_imagenet_without_a_converter(network, tmp_path):
     assert backbone.std == IMAGENET_STD
 
 
+@pytest.mark.backend_independent
 def test_computes_nothing_beyond_the_last_level(preset):
     one = create_backbone(preset, levels=(1,), image_size=64).model
     three = create_backbone(preset, levels=(1, 2, 3), image_size=64).model
@@ -89,6 +92,7 @@ def test_weights_none_is_random_and_a_path_is_loaded(network, preset, tmp_path):
     assert np.abs(kernel(None) - shipped).max() > 0.01
 
 
+@pytest.mark.backend_independent
 def test_levels_and_sizes_that_do_not_fit_are_refused(preset):
     with pytest.raises(ValueError, match=r"has no level 4; .* \[1, 2, 3\]"):
         create_backbone(preset, levels=(4,), image_size=64)
@@ -96,11 +100,13 @@ def test_levels_and_sizes_that_do_not_fit_are_refused(preset):
         create_backbone(preset, levels=(3,), image_size=72)
 
 
+@pytest.mark.backend_independent
 def test_a_folder_that_is_no_preset_is_refused(tmp_path):
     with pytest.raises(ValueError, match="could not load the backbone preset"):
         create_backbone(str(tmp_path), levels=(1,), image_size=64)
 
 
+@pytest.mark.backend_independent
 def test_a_misspelt_preset_is_refused_with_the_right_name():
     with pytest.raises(ValueError, match="Did you mean.*'resnet_50_imagenet'"):
         create_backbone("resnet_50_imagenett", levels=(1,), image_size=64)

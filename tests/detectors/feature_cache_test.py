@@ -71,6 +71,7 @@ def test_every_kind_of_data_has_the_losses_it_has_without(kind, new_model, tmp_p
     np.testing.assert_allclose(found, expected, rtol=2e-6)
 
 
+@pytest.mark.backend_independent
 @pytest.mark.parametrize(("dtype", "error"), [("float16", 1e-3), ("bfloat16", 1e-2)])
 def test_smaller_numbers_cost_little(dtype, error, new_model):
     expected = losses(new_model(), IMAGES, batch_size=4)
@@ -80,6 +81,7 @@ def test_smaller_numbers_cost_little(dtype, error, new_model):
     np.testing.assert_allclose(found, expected, rtol=error)
 
 
+@pytest.mark.backend_independent
 def test_the_backbone_runs_once_an_image(tmp_path, no_backbone):
     # New models, because a compiled step would not call the backbone anyhow.
     options = {"standardize_features": True, **ONE_LEVEL}
@@ -89,6 +91,7 @@ def test_the_backbone_runs_once_an_image(tmp_path, no_backbone):
     assert losses(model, IMAGES, tmp_path) == first
 
 
+@pytest.mark.backend_independent
 def test_only_new_images_are_computed(new_model, tmp_path, no_backbone):
     losses(new_model(), IMAGES[:5], tmp_path)
     (first,) = shards(tmp_path)

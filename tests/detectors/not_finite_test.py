@@ -44,6 +44,7 @@ def test_predict_calls_what_it_can_not_score_anomalous_and_warns(broken):
     assert outputs["is_anomalous"].all()
 
 
+@pytest.mark.backend_independent
 def test_it_can_neither_be_calibrated_nor_evaluated_nor_exported(broken, tmp_path):
     before = broken.threshold
     message = "anomaly scores are not finite numbers .* the model can't be {}"

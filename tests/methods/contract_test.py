@@ -9,8 +9,7 @@ from tests.detectors import contract
 from tests.tiny_model import ONE_LEVEL, tiny_model
 
 METHODS = {
-    "RLR": lambda: tiny_model(**ONE_LEVEL),
-    "RLR, standardised": lambda: tiny_model(
+    "RLR": lambda: tiny_model(
         **ONE_LEVEL, standardize_features=True, cosine_damping=0.3
     ),
 }

@@ -61,6 +61,7 @@ def run(data, tmp_path_factory):
         return train(data, folder, epochs=3, **SMALL), folder
 
 
+@pytest.mark.backend_independent
 def test_the_folder_has_what_was_promised(run):
     run, folder = run
     names = {path.name for path in folder.iterdir()}
@@ -100,6 +101,7 @@ def test_the_folder_has_what_was_promised(run):
     assert environment["packages"]["keras"] == keras.__version__
 
 
+@pytest.mark.backend_independent
 def test_the_saved_model_is_the_trained_one_without_its_optimizer(run, data):
     run, folder = run
     with warnings.catch_warnings():
@@ -138,6 +140,7 @@ def test_interrupted_and_resumed_it_has_the_losses_of_one_run(run, data, tmp_pat
     )
 
 
+@pytest.mark.backend_independent
 def test_the_folder_names_its_images_by_content(run, data):
     _, folder = run
     with (folder / "images.csv").open(newline="") as file:
@@ -161,6 +164,7 @@ def test_a_training_that_diverges_ends_with_a_sentence_and_no_model(data, tmp_pa
     assert not (folder / "model.keras").exists()
 
 
+@pytest.mark.backend_independent
 def test_a_finished_run_does_not_train_again(run, data):
     run, folder = run
     with pytest.warns(UserWarning, match="held out"):
@@ -169,6 +173,7 @@ def test_a_finished_run_does_not_train_again(run, data):
     assert again["model"].threshold == run["model"].threshold
 
 
+@pytest.mark.backend_independent
 def test_other_images_are_refused_when_resuming(run, data):
     _, folder = run
     before = (folder / "config.json").read_bytes()
@@ -183,6 +188,7 @@ def test_other_images_are_refused_when_resuming(run, data):
     assert (folder / "config.json").read_bytes() == before
 
 
+@pytest.mark.backend_independent
 @pytest.mark.parametrize(
     ("settings", "error", "message"),
     [
@@ -201,6 +207,7 @@ def test_what_can_be_foreseen_is_refused_before_anything_is_written(
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.backend_independent
 def test_a_damaged_image_leaves_no_run_behind(tmp_path):
     data = write_procedural_dataset(
         tmp_path / "data", image_size=64, train_per_category=4, categories=["gear"]
@@ -212,6 +219,7 @@ def test_a_damaged_image_leaves_no_run_behind(tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.backend_independent
 def test_settings_reach_the_model(data, tmp_path):
     settings = {
         **SMALL,

@@ -21,6 +21,7 @@ def scores(model, images):
     return model.predict(images, verbose=0)["anomaly_score"]
 
 
+@pytest.mark.backend_independent
 def test_grey_rgba_and_16_bit_images_are_handled(model):
     grey = IMAGES[..., :1]
     rgb = scores(model, np.repeat(grey, 3, -1))
@@ -71,6 +72,7 @@ BAD_DATA = {
 }
 
 
+@pytest.mark.backend_independent
 @pytest.mark.parametrize("kind", BAD_DATA)
 @pytest.mark.parametrize("method", ["fit", "predict"])
 def test_bad_data_is_refused(model, method, kind):
@@ -119,6 +121,7 @@ def test_an_interrupted_predict_leaves_a_model_that_works(model):
     np.testing.assert_array_equal(scores(model, IMAGES), before)
 
 
+@pytest.mark.backend_independent
 @pytest.mark.parametrize(
     "extra",
     [
@@ -175,11 +178,13 @@ def test_the_smallest_image_size_that_the_message_names_works():
     keras_rlr.RLR("efficientnet_lite2", None, levels=(3,), image_size=96)
 
 
+@pytest.mark.backend_independent
 def test_lca_has_no_smallest_image_size():
     model = tiny_model(windows=(9, 9), attentions=("lca",))
     assert np.isfinite(scores(model, IMAGES)).all()
 
 
+@pytest.mark.backend_independent
 def test_a_backbone_must_return_a_list():
     image = keras.Input((None, None, 3))
     single = keras.Model(image, keras.layers.Conv2D(4, 3, strides=4)(image))
@@ -204,6 +209,7 @@ def test_unknown_presets_and_files_are_refused(tmp_path):
         keras_rlr.RLR.from_preset(tmp_path / "other.keras")
 
 
+@pytest.mark.backend_independent
 def test_a_saved_model_keeps_its_settings(tmp_path):
     tiny_model(backbone=tiny_backbone()).save(tmp_path / "model.keras")
     loaded = keras_rlr.RLR.from_preset(tmp_path)
@@ -212,11 +218,13 @@ def test_a_saved_model_keeps_its_settings(tmp_path):
         keras_rlr.RLR.from_preset(tmp_path, alpha=1.0)
 
 
+@pytest.mark.backend_independent
 def test_reconstruct_says_which_shapes_it_takes(model):
     with pytest.raises(ValueError, match=r"one array .* a level.*\(8, 8, 8\)"):
         model.reconstruct([np.zeros((1, 8, 8, 8), "float32")])
 
 
+@pytest.mark.backend_independent
 def test_evaluate_warns_without_masks(model):
     data = {"image": IMAGES, "label": np.array([0, 1, 0, 1])}
     with pytest.warns(UserWarning, match="no masks, so the figures of pixels are NaN"):

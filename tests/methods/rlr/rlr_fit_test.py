@@ -80,6 +80,7 @@ def test_one_seed_gives_the_same_losses_twice():
     assert first == second
 
 
+@pytest.mark.backend_independent
 def test_another_seed_gives_another_order_and_noise(model, expected):
     model.seed = 1
     losses = fit_losses(model, IMAGES, epochs=2, batch_size=2, shuffle=False)
@@ -87,6 +88,7 @@ def test_another_seed_gives_another_order_and_noise(model, expected):
     np.testing.assert_allclose(losses, expected[0], rtol=0.1)
 
 
+@pytest.mark.backend_independent
 def test_another_seed_gives_other_initial_values():
     first, other = (tiny_model(seed=seed).trainable_weights for seed in (0, 1))
     for weight, another in zip(first, other, strict=True):
@@ -95,6 +97,7 @@ def test_another_seed_gives_other_initial_values():
             assert np.all(values != ops.convert_to_numpy(another)), weight.path
 
 
+@pytest.mark.backend_independent
 def test_set_random_seed_rules_where_no_seed_is_given():
     seeds = []
     for _ in range(2):
@@ -130,6 +133,7 @@ def test_the_last_partial_batch_counts_as_its_images(model):
     assert loss == pytest.approx(np.concatenate(each).mean(), rel=1e-5)
 
 
+@pytest.mark.backend_independent
 def test_standardisation_is_of_the_training_features_and_only_once():
     model = tiny_model(standardize_features=True)
     with pytest.raises(ValueError, match=r"Call fit\(train_ds\), or adapt"):
@@ -157,6 +161,7 @@ def test_standardisation_is_of_the_training_features_and_only_once():
         np.testing.assert_array_equal(ops.convert_to_numpy(layer.mean), mean)
 
 
+@pytest.mark.backend_independent
 def test_validation_data_is_logged_and_selects_nothing(model):
     data = {
         "image": IMAGES,
@@ -191,6 +196,7 @@ class StopAtOnce(keras.callbacks.Callback):
         self.model.stop_training = True
 
 
+@pytest.mark.backend_independent
 def test_without_epochs_fit_takes_the_recipes_length(model):
     stop = StopAtOnce()
     model.fit(IMAGES, batch_size=2, verbose=0, callbacks=[stop])
@@ -210,6 +216,7 @@ def test_without_epochs_few_images_are_passed_over_more_often(cache):
     assert stop.params["epochs"] == 7
 
 
+@pytest.mark.backend_independent
 def test_mixed_precision_trains_close_to_float32(model):
     exact = fit_losses(model, IMAGES, epochs=3, batch_size=2)
     keras.config.set_dtype_policy("mixed_bfloat16")
@@ -247,6 +254,7 @@ def test_xla_has_the_losses_and_maps_of_ops_one_by_one(monkeypatch):
     np.testing.assert_allclose(found[1][1], found[0][1], rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.backend_independent
 def test_compiling_without_an_optimizer_keeps_the_recipe():
     model = tiny_model(standardize_features=True)
     before = model.optimizer.get_config()

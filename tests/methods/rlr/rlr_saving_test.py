@@ -76,6 +76,7 @@ def test_a_fresh_process_gives_the_same_bits(saved, loaded_by):
     np.testing.assert_allclose(more, losses, rtol=1e-6)
 
 
+@pytest.mark.backend_independent
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_other_backends_load_it_and_agree(saved, loaded_by, backend):
     _, outputs, losses = saved
@@ -108,12 +109,14 @@ def test_the_backbone_computes_as_its_model_does(dtype, tmp_path):
     np.testing.assert_array_equal(found["anomaly_map"], wanted["anomaly_map"])
 
 
+@pytest.mark.backend_independent
 def test_a_model_saved_before_training_loads_without_a_warning(tmp_path, recwarn):
     tiny_model().save(tmp_path / "model.keras")
     keras.saving.load_model(tmp_path / "model.keras")
     assert not [w for w in recwarn if "optimizer" in str(w.message)]
 
 
+@pytest.mark.backend_independent
 def test_another_optimizer_is_saved(tmp_path):
     model = tiny_model(**ONE_LEVEL)
     model.compile(optimizer=keras.optimizers.SGD(0.01, momentum=0.5))

@@ -105,6 +105,7 @@ def test_calling_the_model_is_predicting(model):
         np.testing.assert_allclose(outputs[name], value, rtol=1e-4)
 
 
+@pytest.mark.backend_independent
 def test_config_round_trip_has_the_same_settings():
     model = tiny_model(alpha=1.5, noise_scale=2.0, attentions=("cross", "mlka"))
     again = keras_rlr.RLR.from_config(model.get_config())
@@ -112,6 +113,7 @@ def test_config_round_trip_has_the_same_settings():
     assert [v.shape for v in again.weights] == [v.shape for v in model.weights]
 
 
+@pytest.mark.backend_independent
 @pytest.mark.parametrize("row", TABLE_3)
 def test_every_row_of_table_3_trains(row):
     # All levels have the same blocks.
@@ -136,6 +138,7 @@ def test_only_the_reconstructors_are_trained():
         assert np.any(ops.convert_to_numpy(weight) != value), weight.path
 
 
+@pytest.mark.backend_independent
 @pytest.mark.parametrize(
     ("shape", "hidden_dim", "window", "millions"),
     [
@@ -200,6 +203,7 @@ def test_threshold_survives_saving(model, tmp_path):
     np.testing.assert_array_equal(alone, flags)
 
 
+@pytest.mark.backend_independent
 def test_calibration_names_how_many_images_a_rate_needs(model):
     with pytest.raises(ValueError, match="needs at least 99 normal images.*Received 5"):
         model.calibrate(random_images(5), false_positive_rate=0.01)
