@@ -1,7 +1,9 @@
 import io
 import os
 import struct
+import time
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -10,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from PIL import Image
 
-from keras_rlr.datasets import find_images, read_image
+from keras_rlr.datasets import find_images, image_files, read_image
 from keras_rlr.datasets.image_files import IMAGE_FORMATS
 
 pytestmark = pytest.mark.backend_independent
@@ -175,6 +177,38 @@ def test_what_pillow_only_warns_of_is_refused(tmp_path, monkeypatch, recwarn):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 109)
     with pytest.raises(ValueError, match=r"large.png.*110 pixels exceed"):
         read_image(path)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "LA", "I;16", "CMYK", "1"])
+def test_large_images_are_copied_in_strips(tmp_path, monkeypatch, mode):
+    pixels = np.random.default_rng(0).integers(0, 60_000, (530, 70), "uint16")
+    image = Image.fromarray(pixels)
+    if mode != "I;16":
+        image = Image.fromarray((pixels % 256).astype("uint8")).convert(mode)
+    path = tmp_path / "large.tif"
+    image.save(path)
+    expected = read_image(path)
+    monkeypatch.setattr(image_files, "_LARGE", 1000)
+    found = read_image(path)
+    np.testing.assert_array_equal(found, expected)
+    assert found.dtype == expected.dtype and found.flags.writeable
+
+
+def test_few_large_images_are_decoded_at_once(tmp_path, monkeypatch):
+    path = save(tmp_path / "large.png", np.zeros((40, 50, 3), "uint8"))
+    monkeypatch.setattr(image_files, "_LARGE", 1000)
+    decoding, most = [], []
+
+    def to_array(image):
+        decoding.append(image)
+        most.append(len(decoding))
+        time.sleep(0.02)
+        decoding.remove(image)
+        return np.zeros(1)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda _: image_files.decode(path, to_array), range(12)))
+    assert max(most) <= 2 and len(most) == 12
 
 
 def test_decompression_bomb(tmp_path):

@@ -141,6 +141,27 @@ def test_a_bad_image_does_not_fail_its_batch(decode):
     np.testing.assert_allclose(images[-1], expected(good), atol=2e-3)
 
 
+def test_all_kinds_in_one_batch(decode):
+    """Each has its own pixels and its own orientation, whichever is decoded first."""
+    images, status = decode(list(FILES.values()))
+    assert status == [OK] * len(FILES)
+    for name, image in zip(FILES, images, strict=True):
+        np.testing.assert_allclose(
+            image, expected(FILES[name]), atol=2e-3, err_msg=name
+        )
+
+
+def test_orientation_after_the_pixels_of_a_png(decode):
+    file = with_orientation(6, "PNG")
+    start = file.index(b"eXIf") - 4
+    size = 12 + int.from_bytes(file[start : start + 4], "big")
+    moved = file[:start] + file[start + size : -12]
+    moved += file[start : start + size] + file[-12:]
+    images, status = decode([moved])
+    assert status == [OK]
+    np.testing.assert_allclose(images[0], expected(moved), atol=2e-3)
+
+
 def test_a_batch_of_none(decode):
     images, status = decode([])
     assert (images.shape, status) == ((0, SIZE, SIZE, 3), [])

@@ -180,6 +180,31 @@ def test_inputs_of_other_kinds_are_refused(signatures):
             signatures("serving_default", image=image)
 
 
+def test_files_are_decoded_by_one_data_set(path):
+    """Making one takes as long as decoding an image, and two an image were made."""
+    operators = json.loads((path / "manifest.json").read_text())["operators"]
+    assert operators["DatasetToSingleElement"] == 1
+    assert "ReduceDataset" not in operators
+
+
+def test_a_session_answers_as_the_function_does(signatures, path):
+    """TensorFlow Serving runs signatures so; a batch of good and bad files."""
+    image = random_images(1, 60, 50)[0]
+    files = [png(image), b"no image", png(image)[:-60], png(image[:9])]
+    expected = signatures("serve_bytes", image_bytes=tf.constant(files))
+    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+        loaded = tf.compat.v1.saved_model.load(session, ["serve"], str(path))
+        signature = loaded.signature_def["serve_bytes"]
+        fetched = {name: info.name for name, info in signature.outputs.items()}
+        (fed,) = (info.name for info in signature.inputs.values())
+        for batch in (files, [], [b"junk"] * 3):
+            found = session.run(fetched, {fed: np.array(batch, object)})
+            assert {len(values) for values in found.values()} == {len(batch)}
+            if batch is files:
+                for name, values in found.items():
+                    np.testing.assert_allclose(values, expected[name], rtol=1e-5)
+
+
 def test_warm_up_requests_replay(signatures, path):
     logs = pytest.importorskip("tensorflow_serving.apis.prediction_log_pb2")
     file = path / "assets.extra" / "tf_serving_warmup_requests"
