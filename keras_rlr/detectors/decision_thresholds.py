@@ -115,8 +115,8 @@ class DecisionThresholds(keras.layers.Layer):
         self._by_category = tuple(sorted(own.items()))
         return self.threshold
 
-    def take(self, other):
-        """Takes the thresholds of another model's."""
+    def copy_from(self, other):
+        """Replaces the thresholds by those of another model's."""
         self.threshold_weight.assign(ops.convert_to_numpy(other.threshold_weight))
         self._by_category = other._by_category
 

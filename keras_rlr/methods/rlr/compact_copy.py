@@ -39,7 +39,7 @@ def compact_copy(model, dtype=None):
             kept = [v for v in own.variables if v.path in values]
             _copy_values([values[v.path] for v in kept], kept)
             own.fold(original, np.zeros((1, *shape), "float32"))
-    copy.thresholds.take(model.thresholds)
+    copy.thresholds.copy_from(model.thresholds)
     return copy
 
 
