@@ -176,7 +176,7 @@ def _print_categories(of_seeds, printed):
 
 
 def _headings():
-    from keras_rlr.evaluation.report.tables import heading
+    from keras_rlr.evaluation.report.page import heading
 
     return [heading(figure) for figure in _FIGURES]
 

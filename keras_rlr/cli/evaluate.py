@@ -238,7 +238,7 @@ def print_result(result: dict[str, Any]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from keras_rlr.evaluation.report.tables import (
+    from keras_rlr.evaluation.report.page import (
         category_title,
         heading,
         summary_title,

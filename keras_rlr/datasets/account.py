@@ -1,8 +1,20 @@
+"""What every file of a data set is used as, or why it is left out."""
+
+import enum
 from dataclasses import dataclass
 from pathlib import Path
 
 from keras_rlr.datasets.left_out import LeftOut
-from keras_rlr.datasets.role import Role
+
+
+class Role(enum.StrEnum):
+    """What a file of a data set is used as."""
+
+    TRAIN = "train normal"
+    TEST_NORMAL = "test normal"
+    TEST_ANOMALOUS = "test anomalous"
+    MASK = "mask"
+    TABLE = "table"
 
 
 @dataclass(frozen=True)

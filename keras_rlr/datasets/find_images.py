@@ -6,8 +6,7 @@ from pathlib import Path
 from keras_rlr.datasets.folder import Folder
 from keras_rlr.datasets.folder_names import is_masks, without_mask_ending
 from keras_rlr.datasets.image_files import check_folder
-from keras_rlr.datasets.left_out import LeftOut
-from keras_rlr.datasets.reason import Reason
+from keras_rlr.datasets.left_out import LeftOut, Reason
 from keras_rlr.datasets.tree import read_tree
 
 

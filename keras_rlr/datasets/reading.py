@@ -5,11 +5,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from keras_rlr.datasets.account import Account
+from keras_rlr.datasets.account import Account, Role
 from keras_rlr.datasets.folder import Folder
-from keras_rlr.datasets.left_out import LeftOut
-from keras_rlr.datasets.reason import Reason
-from keras_rlr.datasets.role import Role
+from keras_rlr.datasets.left_out import LeftOut, Reason
 from keras_rlr.datasets.sample import Sample
 from keras_rlr.datasets.tree import Tree
 

@@ -13,7 +13,7 @@ from keras_rlr.datasets.folder_names import (
     thumbnail_of,
 )
 from keras_rlr.datasets.image_files import IMAGE_SUFFIXES
-from keras_rlr.datasets.reason import Reason
+from keras_rlr.datasets.left_out import Reason
 
 
 @dataclass

@@ -70,8 +70,8 @@ class AnomalyScore(keras.layers.Layer):
     def call(self, anomaly_map: Any) -> Any:
         """Returns the score of each map."""
         smoothed = self.smooth(anomaly_map)
-        # JAX on a CPU and OpenVINO leave NaN out of a maximum: of a map of NaN it is
-        # the least of all numbers, and would pass for a normal image's.
+        # JAX on a CPU and OpenVINO leave NaN out of a maximum. The maximum of a map of
+        # NaN is then the smallest number there is, as if the image were normal.
         mean = ops.mean(smoothed, axis=(1, 2))
         highest = ops.max(smoothed, axis=(1, 2))
         return ops.where(ops.isnan(mean), mean, highest)

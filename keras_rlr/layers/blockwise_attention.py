@@ -1,8 +1,8 @@
 """Attention of every token to all others but the window around it.
 
-Queries are taken a few rows of the grid at a time, one head after the other. The
-gradient computes the weights of a block anew, so that nothing is kept for it that is
-larger than the tokens themselves, forward or backward.
+The queries of a few rows of the grid make a block. One block is worked out after the
+other, and one head after the other. The gradient works out the weights of each block a
+second time. So neither pass keeps anything larger than the tokens themselves.
 """
 
 import functools
@@ -12,11 +12,11 @@ import numpy as np
 from keras import ops
 
 from keras_rlr.layers.loops import (
-    each,
+    computed_once,
     loop,
     loops_are_written_out,
+    map_entries,
     on_gpu,
-    once,
     unknown_one,
 )
 from keras_rlr.layers.masked_attention import (
@@ -26,17 +26,19 @@ from keras_rlr.layers.masked_attention import (
 )
 from keras_rlr.layers.neighborhood import window_mask
 
-# The matrix of so few tokens is smaller than what else a layer keeps.
+# Up to so many tokens no blocks are made: the whole matrix of scores is small then.
 _SMALL = 256
-# Scores that are held at a time. On a processor they fit into its cache; a GPU needs
-# more to be busy.
+# How many scores a block has. So many fit into a processor's cache; a GPU needs more
+# work at a time.
 _BLOCK_SCORES = 2**21
 _BLOCK_SCORES_OF_GPU = 2**25
-# Of a graph whose batch is not known. One image counts as two: its mask is as large.
+# The size of a block depends on the number of images. This many are assumed where a
+# graph is made for any number of images.
 _LIKELY_BATCH = 4
+# A single image counts as two, because the mask of a block is as large as its scores.
 _LEAST_BATCH = 2
-# Tokens of a block without a loop. The fused kernel has blocks of its own; only what is
-# hidden from these is made.
+# Tokens of a block where no loop is used. Those of the fused kernel are larger: it has
+# blocks of its own, and the mask alone is made block by block here.
 _WRITTEN_OUT_BLOCK = 128
 _FUSED_BLOCK = 512
 
@@ -69,7 +71,7 @@ def blockwise_attention(
     if value.shape[0] == 1:
         value = ops.broadcast_to(value, ops.shape(query))
     if key.shape[0] == 1:
-        # Of all images together, so that their rows are rows of one product.
+        # The key is one for all images, so all images' rows go into one product.
         def group(x):
             return ops.transpose(x, (1, 0, 2, 3))
 
@@ -102,7 +104,7 @@ def fused_blockwise_attention(
 
 
 def _without_loops(attend, query, key, value, grid, window, tokens):
-    """Attention of blocks of about so many queries, by `attend`."""
+    """Attention block by block, about `tokens` queries at a time, without a loop."""
     height, width = grid
     rows = rows_at_a_time(grid, tokens)
     hidden = None
@@ -145,14 +147,14 @@ class _Blocks:
     def attend(self, query: Any, key: Any, value: Any) -> Any:
         """The result, and the function of its gradient."""
         attend = functools.partial(self._attend, self._hidden())
-        (attended,) = each(attend, (query, key, value), (query,))
+        (attended,) = map_entries(attend, (query, key, value), (query,))
 
         def gradient(*args, upstream=None):
             upstream = args[0] if upstream is None else upstream
-            # The mask is made anew, so that it isn't kept meanwhile.
+            # The mask is made a second time. To keep it until now would cost more.
             gradient = functools.partial(self._gradient, self._hidden())
             parts = (query, key, value, attended, upstream)
-            return each(gradient, parts, (query, key, value))
+            return map_entries(gradient, parts, (query, key, value))
 
         return attended, gradient
 
@@ -179,7 +181,7 @@ class _Blocks:
 
         def backward(carry, i):
             key_gradient, value_gradient = carry
-            weights = once(self._weights(queries[i], key, hidden, i))
+            weights = computed_once(self._weights(queries[i], key, hidden, i))
             # XLA is many times faster at these products than at their transposes.
             turned = ops.transpose(upstreams[i], (0, 2, 1))
             part = ops.matmul(turned, ops.cast(weights, dtype))
@@ -227,7 +229,7 @@ def _fold(x):
 
 
 def rows_at_a_time(grid: tuple[int, int], tokens: Any) -> int:
-    """The most rows of about so many tokens that divide the grid into equal blocks."""
+    """Rows of a block: as many as hold `tokens`, and divide the grid evenly."""
     height, width = grid
     most = max(1, tokens // width)
     return max(rows for rows in range(1, most + 1) if height % rows == 0)
@@ -254,17 +256,18 @@ def keys_from(hidden: Any, grid: tuple[int, int], start: Any) -> Any:
 def relative_hidden_scores(
     grid: tuple[int, int], window: int, rows: Any, one: float = 1.0
 ) -> Any:
-    """What hides keys, as far above and below, from some rows of queries, by a sum.
+    """What to add to scores so that each query does not see the window around it.
 
-    Every block adds a part of it, so that it is held once and not once a block. It is
-    made in the graph, from what is known of rows and of columns: a file of the graph
-    has no constant of its size.
+    The table has a row for each query of a block, and a column for each key that any
+    block may see, counted from the query's own row. Every block adds its part of the
+    table (`keys_from`), so one table serves all of them. It is made in the graph out of
+    two small arrays, so an exported file does not store it.
 
     Args:
         grid: (height, width) of the token grid.
         window: Odd side of the window that is hidden.
-        rows: Rows of queries.
-        one: The number, or a tensor whose value no compiler knows beforehand.
+        rows: Rows of queries in a block.
+        one: 1, or what `unknown_one` returns.
 
     Returns:
         float32 tensor (rows · width, (2 · height - 1) · width): 0 outside the window,
@@ -278,7 +281,7 @@ def relative_hidden_scores(
         (np.abs(distance) <= radius).astype("float32")
         for distance in (row_distance, column_distance)
     )
-    # A number times one factor alone, and compilers multiply the other by that factor.
+    # Both factors are multiplied by it: else a compiler would work out the other one.
     of_rows = ops.multiply((HIDDEN * near_rows)[:, None, :, None], one)
     of_columns = ops.multiply(near_columns[None, :, None, :], one)
     hidden = of_rows * of_columns

@@ -53,7 +53,7 @@ def counter_uniform(keys: Any, size: int, stream: Any) -> Any:
     position = ops.expand_dims(ops.arange(size, dtype="int32"), 0)
     bits = _hash(position * ops.cast(_GOLDEN, "int32") + first)
     bits = _shift(_hash(ops.bitwise_xor(bits, second)), 9)
-    # 23 bits and the half are exact in float32, which keeps both ends out.
+    # 23 bits and one half are exact in float32, so neither -1 nor 1 is ever reached.
     return (ops.cast(bits, "float32") + 0.5) * (2.0**-22) - 1.0
 
 

@@ -1,8 +1,8 @@
-"""Loops over blocks, which hold the memory of one block at a time in a graph."""
+"""Loops over blocks. A loop in a graph needs the memory of one block at a time."""
 
 import contextlib
 import contextvars
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
@@ -13,7 +13,10 @@ _WRITTEN_OUT = contextvars.ContextVar("written_out", default=False)
 
 @contextlib.contextmanager
 def written_out_loops() -> Iterator[None]:
-    """Has graphs made inside repeat the blocks, for runtimes that know no loops."""
+    """Writes a loop's steps one after the other into graphs that are made inside.
+
+    For runtimes that know no loops.
+    """
     token = _WRITTEN_OUT.set(True)
     try:
         yield
@@ -27,13 +30,15 @@ def loops_are_written_out() -> bool:
 
 
 def unknown_one(x: Any) -> Any:
-    """1 as a number, or where loops are written out, as one that converters don't know.
+    """1, made so that a converter can't know that it is 1 where loops are written out.
 
-    What is multiplied by it is not computed beforehand, and so not stored.
+    A converter computes beforehand what depends on nothing, and stores the result in
+    the exported file. What is multiplied by this number it can't compute, so a large
+    table stays out of the file.
 
     Args:
-        x: Tensor that depends on the images. Not on their number alone: OpenVINO
-            bounds what depends on shapes, anew for each slice of it.
+        x: Tensor that depends on the images. To depend on their number is not enough:
+            OpenVINO works out what depends on shapes, once for each slice.
     """
     if not loops_are_written_out():
         return 1.0
@@ -42,7 +47,7 @@ def unknown_one(x: Any) -> Any:
 
 
 def on_gpu() -> bool:
-    """Whether blocks may be a GPU's. PyTorch's kernel has blocks of its own."""
+    """Whether blocks can be as large as a GPU likes. PyTorch's kernel makes its own."""
     if keras.backend.backend() == "jax":
         import jax
 
@@ -54,8 +59,8 @@ def on_gpu() -> bool:
     return False
 
 
-def once(x: Any) -> Any:
-    """Keeps XLA on JAX from computing `x` anew for each of its uses."""
+def computed_once(x: Any) -> Any:
+    """`x`, which XLA on JAX would otherwise compute again at each of its uses."""
     if keras.backend.backend() != "jax":
         return x
     import jax
@@ -63,13 +68,16 @@ def once(x: Any) -> Any:
     return jax.lax.optimization_barrier(x)
 
 
-def each(function: Any, parts: Iterable[str], like: Any) -> Any:
-    """Runs `function` on each entry of tensors, in turn; stacks what it returns.
+def map_entries(function: Callable[..., Any], parts: Any, like: Any) -> Any:
+    """Calls `function` on the first entry of all tensors, on the second, and so on.
 
     Args:
-        function: Of one entry of each part; returns a tuple of tensors.
-        parts: Tuple of tensors.
-        like: Tuple of tensors that the result is like, but for values.
+        function: Takes one entry of each tensor; returns a tuple of tensors.
+        parts: Tuple of tensors with the same first axis.
+        like: Tuple of tensors with the shapes and dtypes of the result.
+
+    Returns:
+        Tuple of tensors: what the calls returned, stacked.
     """
     if keras.backend.backend() == "jax":
         import jax
@@ -91,9 +99,15 @@ def each(function: Any, parts: Iterable[str], like: Any) -> Any:
 
 
 def loop(step: Callable[[Any, Any], Any], carry: Any, count: int) -> Any:
-    """Runs `step(carry, i)` for i below `count`; stacks what it returns beside carry.
+    """Calls `step(carry, i)` for every i below `count`, in turn.
 
-    In a graph it is a loop, which holds the memory of one block at a time.
+    Args:
+        step: Returns the next carry and an output.
+        carry: The first carry.
+        count: Number of steps.
+
+    Returns:
+        The last carry, and the outputs stacked.
     """
     if keras.backend.backend() == "jax":
         import jax

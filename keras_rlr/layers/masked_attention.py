@@ -11,7 +11,7 @@ HIDDEN = -1e30
 
 
 def has_fused_attention() -> bool:
-    """Whether the backend has a kernel that never holds the weights."""
+    """Whether the backend has a kernel that never stores the attention weights."""
     return keras.backend.backend() == "torch"
 
 
@@ -33,8 +33,8 @@ def hidden_scores(shown: Any, dtype: Any) -> Any:
 def fused_attention(query: Any, key: Any, value: Any, hidden: Any = None) -> Any:
     """PyTorch's `scaled_dot_product_attention`; see `masked_attention`.
 
-    It takes a boolean mask too, but makes one of numbers of it and keeps that for the
-    gradient: a mask of which many calls see parts would be kept as many times.
+    Give it the mask as numbers. From a boolean one it makes its own mask of numbers and
+    keeps that for the gradient, once for each call.
 
     Args:
         query: Tensor (sets, groups, queries, d), scaled already.
@@ -91,7 +91,7 @@ def _written_out(query, key, value, shown):
 
 
 def hidden_softmax(scores: Any, shown: Any) -> Any:
-    """Softmax over the last axis of what is shown, in float32 whatever the dtype.
+    """Softmax over the last axis, of the shown scores alone, always in float32.
 
     Args:
         scores: Tensor.
@@ -102,7 +102,7 @@ def hidden_softmax(scores: Any, shown: Any) -> Any:
     """
     scores = ops.cast(scores, "float32")
     if shown is not None:
-        # Any score is lost in the rounding of this sum, so that all hidden ones are
-        # equal; LiteRT is faster at it than at a selection.
+        # HIDDEN is so large that the score is lost when it is added, and all hidden
+        # scores become equal. LiteRT adds faster than it selects.
         scores = ops.add(scores, np.where(shown, 0.0, HIDDEN).astype("float32"))
     return ops.softmax(scores, axis=-1)

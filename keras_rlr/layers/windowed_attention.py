@@ -1,8 +1,9 @@
 """Attention of every token to the window around it, and to nothing else.
 
-Queries are taken in square tiles. All windows of a tile lie in one rectangle of keys,
-which is gathered by indices known beforehand; of its scores those outside the windows
-are hidden. No matrix of all tokens by all tokens is made.
+The queries are cut into square tiles. The windows of all queries of a tile lie in one
+rectangle of keys. The tile is scored against that rectangle alone, and what lies
+outside of a query's own window is hidden. No matrix of all tokens by all tokens is
+made.
 """
 
 import functools
@@ -15,13 +16,19 @@ from keras_rlr.layers.loops import unknown_one
 from keras_rlr.layers.masked_attention import masked_attention
 
 _TILE = 4
-# Of exported files: keys of all tiles are a dozen times as many as tokens. Where they
-# depend on the reference alone, converters would store them.
+# The keys of all tiles together are a dozen times as many as the tokens. Where they
+# depend on the reference alone, a converter would store them in the exported file; from
+# this many values on it is kept from doing so.
 _LARGEST_STORED = 2**19
 
 
 def windowed_attention(
-    query: Any, key: Any, value: Any, grid: tuple[int, int], window: int
+    query: Any,
+    key: Any,
+    value: Any,
+    grid: tuple[int, int],
+    window: int,
+    tile: int = _TILE,
 ) -> Any:
     """Scaled dot-product attention inside windows.
 
@@ -31,6 +38,7 @@ def windowed_attention(
         value: Tensor (batch or 1, heads, tokens, head_dim).
         grid: (height, width) of the token grid; tokens are row-major.
         window: Odd side of the window.
+        tile: Side of the tiles of queries.
 
     Returns:
         Tensor of the shape of `query`, of its dtype.
@@ -39,7 +47,7 @@ def windowed_attention(
     shared = key.shape[0] == value.shape[0] == 1
     if not shared and 1 in (key.shape[0], value.shape[0]):
         key, value = (ops.broadcast_to(x, ops.shape(query)) for x in (key, value))
-    key_rows, key_columns, shown, tiles = _geometry(*grid, window)
+    key_rows, key_columns, shown, tiles = _geometry(*grid, window, tile)
     count, places = shown.shape[:2]
     if heads * head_dim * key_rows.size * key_columns.size > _LARGEST_STORED:
         one = ops.cast(unknown_one(query), query.dtype)
@@ -51,8 +59,8 @@ def windowed_attention(
         attended = masked_attention(query, key, value, shown)
         attended = ops.reshape(attended, (-1, heads, count, places, head_dim))
         return _from_tiles(attended, grid, tiles)
-    # One rectangle of keys serves a tile of every image: rows are added to the product
-    # in place of a product for each image.
+    # All images have the same keys. So the queries that a tile has in all images go
+    # into one product, instead of one product for each image.
     query = ops.reshape(
         ops.transpose(query, (1, 2, 0, 3, 4)), (heads, count, -1, head_dim)
     )
@@ -62,7 +70,7 @@ def windowed_attention(
 
 
 @functools.lru_cache(maxsize=32)
-def _geometry(height, width, window):
+def _geometry(height, width, window, tile):
     """Where the keys of each tile are, and which of them each query sees.
 
     Returns:
@@ -71,8 +79,8 @@ def _geometry(height, width, window):
         the tiles: (rows of tiles, columns of tiles, height, width of one).
     """
     radius = window // 2
-    rows, row_starts, row_shown = _axis(height, radius)
-    columns, column_starts, column_shown = _axis(width, radius)
+    rows, row_starts, row_shown = _axis(height, radius, tile)
+    columns, column_starts, column_shown = _axis(width, radius, tile)
     down, across = row_shown.shape[2], column_shown.shape[2]
     key_rows = row_starts[:, None] + np.arange(down)
     key_columns = column_starts[:, None] + np.arange(across)
@@ -83,24 +91,26 @@ def _geometry(height, width, window):
     return key_rows.astype("int32"), key_columns.astype("int32"), shown, tiles
 
 
-def _axis(size, radius):
+def _axis(size, radius, tile):
     """Tiles along an axis: their side, where their keys begin, which key each sees."""
-    side = min(_TILE, size)
+    side = min(tile, size)
     starts = np.arange(0, size, side)
     span = min(side + 2 * radius, size)
     key_starts = np.clip(starts - radius, 0, size - span)
-    # Queries beyond the edge are cut off later; they see what the last one does.
+    # The last tile may reach beyond the edge. Its extra queries are cut off later;
+    # until then they see the same keys as the last real one.
     queries = np.minimum(starts[:, None] + np.arange(side), size - 1)
     keys = key_starts[:, None] + np.arange(span)
     shown = np.abs(queries[:, :, None] - keys[:, None, :]) <= radius
     return side, key_starts, shown
 
 
-# Batch and heads are one axis below: LiteRT transposes six axes at most.
+# Below, batch and heads are one axis: LiteRT can't transpose more than six axes.
 def _gather(tokens, grid, rows, columns):
     """(batch, heads, tokens, d) to (batch · heads, tiles, keys, d).
 
-    By rows and then by columns: XLA adds gradients one index after the other.
+    First the rows and then the columns: XLA adds the gradients of a `take` one index
+    after the other, so fewer indices are quicker.
     """
     height, width = grid
     size = tokens.shape[-1]

@@ -6,11 +6,15 @@ from keras_rlr.atomic_file import check_writable
 from keras_rlr.datasets import FolderDataset, account_for_images, read_image
 from keras_rlr.datasets.image_files import SUFFIXES_IN_WORDS, check_folder
 from keras_rlr.datasets.layouts import UnknownLayoutError
-from keras_rlr.datasets.reason import Reason
+from keras_rlr.datasets.left_out import Reason
 from keras_rlr.detectors.save_model import save_checkpoint, save_without_optimizer
 from keras_rlr.training.hold_out import hold_out
-from keras_rlr.training.run_folder import RunFolder
-from keras_rlr.training.run_images import TRAINING, content_hashes, read_run_images
+from keras_rlr.training.run_folder import (
+    TRAINING,
+    RunFolder,
+    content_hashes,
+    read_run_images,
+)
 
 # What folders of anomalous images and of masks are called; a folder with one of them is
 # a data set in some layout of its own, and not one of normal images.

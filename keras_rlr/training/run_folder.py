@@ -1,10 +1,19 @@
+"""The folder of a training run: its files, settings, images and model."""
+
 import csv
+import hashlib
 import io
 import json
+import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from keras_rlr.atomic_file import write_text
+from keras_rlr.atomic_file import check_writable, write_text
+from keras_rlr.datasets import FolderDataset
+from keras_rlr.inputs.read_ahead import read_ahead
+from keras_rlr.methods.rlr.presets import preset_for
+from keras_rlr.methods.rlr.rlr import RLR
 
 _COLUMNS = ("epoch", "loss", "seconds")
 
@@ -104,3 +113,153 @@ class RunFolder:
             file.unlink(missing_ok=True)
         if self.path.is_dir() and not any(self.path.iterdir()):
             self.path.rmdir()
+
+
+_DEFAULTS = {"seed": 0, "calibration_fraction": 0.1}
+
+
+def run_settings(given: dict[str, Any], run: RunFolder, resume: bool) -> dict[str, Any]:
+    """The settings of a run, new or resumed.
+
+    Args:
+        given: Dict of what the user chose; None stands for no choice.
+        run: The `RunFolder`.
+        resume: Whether the run in the folder is continued.
+
+    Returns:
+        Dict of the choices and of the defaults of this module, fit for JSON.
+
+    Raises:
+        FileExistsError: If the folder is taken and `resume` is off.
+        FileNotFoundError: If there is no run to resume.
+        ValueError: If a value is not possible, or not the resumed run's.
+    """
+    given = {name: _plain(value) for name, value in given.items() if value is not None}
+    _check_numbers(given)
+    if not resume:
+        run.check_unused()
+        check_writable(run.path)
+        return {**_DEFAULTS, **given}
+    settings = run.read_config()["settings"]
+    check_writable(run.path)
+    for name, value in given.items():
+        if name == "epochs":
+            done = len(run.read_history())
+            if value < done:
+                raise ValueError(
+                    f"The run in '{run.path}' already has {done} epochs. Received "
+                    f"{value} epochs; give more to continue it."
+                )
+        elif settings.get(name) != value:
+            raise ValueError(
+                f"The run in '{run.path}' was begun with {name} "
+                f"{settings.get(name, 'left to the preset')!r}, not {value!r}. Leave "
+                "it out to resume, or begin another run with another --output."
+            )
+    return {**settings, **given}
+
+
+def _plain(value):
+    """The value as JSON gives it back."""
+    if isinstance(value, tuple | list):
+        return [_plain(entry) for entry in value]
+    return str(value) if isinstance(value, Path) else value
+
+
+def _check_numbers(given):
+    for name in ("epochs", "batch_size"):
+        if given.get(name, 1) < 1:
+            raise ValueError(f"`{name}` must be at least 1. Received: {given[name]!r}.")
+    rate = given.get("learning_rate", 1.0)
+    if not 0 < rate < math.inf:
+        raise ValueError(f"`learning_rate` must be above 0. Received: {rate!r}.")
+    if given.get("seed", 0) < 0:
+        raise ValueError(f"`seed` must be at least 0. Received: {given['seed']!r}.")
+
+
+TRAINING, CALIBRATION = "training", "calibration"
+_COLUMNS = ("use", "sha256", "path")
+
+
+def content_hashes(files: Sequence[Path]) -> list[str]:
+    """Returns the hexadecimal SHA-256 of each file's bytes, in order."""
+    return list(read_ahead(_sha256, files))
+
+
+def write_run_images(
+    path: str | Path, fitted: FolderDataset, held: FolderDataset
+) -> None:
+    """Writes the record of a run's images, `images.csv`.
+
+    A data set that is moved, grows or gets other times of change can still be told from
+    the images that the model was trained on.
+
+    Args:
+        path: The file.
+        fitted: `FolderDataset` of the images to train on.
+        held: `FolderDataset` of the images to calibrate on.
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(_COLUMNS)
+    for use, dataset in ((TRAINING, fitted), (CALIBRATION, held)):
+        hashes = content_hashes([sample.image for sample in dataset.samples])
+        for sample, digest in zip(dataset.samples, hashes, strict=True):
+            writer.writerow((use, digest, sample.path))
+    write_text(path, text.getvalue())
+
+
+def read_run_images(path: str | Path) -> dict[str, set[str]]:
+    """Returns the record of a run's images: a dict of use to a set of SHA-256.
+
+    Raises:
+        ValueError: If the file is no such record.
+    """
+    hashes: dict[str, set[str]] = {TRAINING: set(), CALIBRATION: set()}
+    with Path(path).open(encoding="utf-8", errors="replace", newline="") as file:
+        for row in csv.DictReader(file):
+            if row.get("use") not in hashes or not row.get("sha256"):
+                raise ValueError(
+                    f"'{path}' is not the record of a run's images: it must have the "
+                    f"columns {', '.join(_COLUMNS)}. Restore it, or remove it to do "
+                    "without."
+                )
+            hashes[row["use"]].add(row["sha256"])
+    return hashes
+
+
+def _sha256(path):
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+# Settings of the run that are no arguments of the model.
+_OF_THE_RUN = {
+    "categories",
+    "preset",
+    "epochs",
+    "batch_size",
+    "learning_rate",
+    "calibration_fraction",
+}
+
+
+def new_model(settings: dict[str, Any]) -> RLR:
+    """Returns the model of the settings: a preset's, with the user's own on top."""
+    arguments = {
+        name: value for name, value in settings.items() if name not in _OF_THE_RUN
+    }
+    if arguments.get("backbone_weights") == "none":
+        arguments["backbone_weights"] = None
+    preset = preset_for(settings.get("preset"), settings.get("backbone"))
+    model = RLR.from_preset(preset, **arguments)
+    if "learning_rate" in settings:
+        model.optimizer.learning_rate = settings["learning_rate"]
+    return model
+
+
+def resumed_model(run: RunFolder, settings: dict[str, Any]) -> RLR:
+    """Returns the model of a run's checkpoint, or a new one if it has none yet."""
+    if not run.checkpoint.is_file():
+        return new_model(settings)
+    return RLR.from_preset(run.checkpoint, distribution=settings.get("distribution"))

@@ -13,10 +13,13 @@ from keras_rlr.training.checkpointing import Checkpointing
 from keras_rlr.training.default_feature_cache import default_feature_cache
 from keras_rlr.training.hold_out import hold_out
 from keras_rlr.training.interruption import SignalGuard
-from keras_rlr.training.run_folder import RunFolder
-from keras_rlr.training.run_images import write_run_images
-from keras_rlr.training.run_model import new_model, resumed_model
-from keras_rlr.training.run_settings import run_settings
+from keras_rlr.training.run_folder import (
+    RunFolder,
+    new_model,
+    resumed_model,
+    run_settings,
+    write_run_images,
+)
 
 _FALSE_POSITIVE_RATE = 0.01
 

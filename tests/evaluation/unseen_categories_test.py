@@ -8,7 +8,7 @@ import warnings
 import pytest
 
 from keras_rlr.evaluation import evaluate_model
-from keras_rlr.evaluation.report.tables import (
+from keras_rlr.evaluation.report.page import (
     category_title,
     results_table,
     summary_title,

@@ -15,8 +15,8 @@ from keras_rlr.datasets.folder_names import (
     without_mask_ending,
 )
 from keras_rlr.datasets.layouts.pair_masks import pair_masks
+from keras_rlr.datasets.left_out import Reason
 from keras_rlr.datasets.reading import Reading
-from keras_rlr.datasets.reason import Reason
 from keras_rlr.datasets.sample import Sample
 
 NORMAL = "good"

@@ -24,9 +24,9 @@ from keras_rlr.datasets.layouts.folders import (
     tell_masks,
 )
 from keras_rlr.datasets.layouts.pair_masks import pair_masks
+from keras_rlr.datasets.left_out import Reason
 from keras_rlr.datasets.mask_files import is_black
 from keras_rlr.datasets.reading import SPLITS, Reading
-from keras_rlr.datasets.reason import Reason
 from keras_rlr.datasets.sample import Sample
 
 NAME = "KolektorSDD's layout"

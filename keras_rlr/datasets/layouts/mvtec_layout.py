@@ -37,8 +37,8 @@ from keras_rlr.datasets.layouts.folders import (
     refuse_unmasked,
 )
 from keras_rlr.datasets.layouts.kolektor_layout import has_pairs_in_splits
+from keras_rlr.datasets.left_out import Reason
 from keras_rlr.datasets.reading import Reading
-from keras_rlr.datasets.reason import Reason
 
 NAME = "MVTec AD's layout"
 DESCRIPTION = (

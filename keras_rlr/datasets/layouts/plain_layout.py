@@ -28,8 +28,8 @@ from keras_rlr.datasets.layouts.folders import (
     refuse_unmasked,
 )
 from keras_rlr.datasets.layouts.pair_masks import pair_masks
+from keras_rlr.datasets.left_out import Reason
 from keras_rlr.datasets.reading import Reading
-from keras_rlr.datasets.reason import Reason
 
 NAME = "plain folders"
 DESCRIPTION = (

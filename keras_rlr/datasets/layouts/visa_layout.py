@@ -18,8 +18,8 @@ from pathlib import Path, PurePosixPath
 from keras_rlr.datasets.folder import Folder
 from keras_rlr.datasets.layouts.folders import NORMAL, check_lossless
 from keras_rlr.datasets.layouts.visa_table import Row, read_table
+from keras_rlr.datasets.left_out import Reason
 from keras_rlr.datasets.reading import Reading
-from keras_rlr.datasets.reason import Reason
 from keras_rlr.datasets.sample import Sample
 
 NAME = "VisA's layout"

@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 
 from keras_rlr.evaluation.test_predictions import TestPredictions
-from keras_rlr.metrics.functional.average_precision import true_positives
-from keras_rlr.metrics.functional.ranking import labels_and_scores, rank
+from keras_rlr.metrics.functional.ranking import labels_and_scores, rank, true_positives
 
 # Okabe and Ito's colours, which the colour-blind can tell apart.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")

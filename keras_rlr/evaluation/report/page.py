@@ -1,11 +1,15 @@
-"""An HTML page that needs no other file."""
+"""The HTML of a report: a page, its pictures and its tables."""
 
 import base64
 import html
 import io
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
+
+from keras_rlr.evaluation.confusion import COUNTS
+from keras_rlr.evaluation.published_results import PUBLISHED, PublishedResults
 
 _STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 76rem; margin: 2rem auto;
@@ -82,3 +86,129 @@ def _embedded(image):
         image.save(file, "JPEG", quality=85)
         kind, data = "jpeg", file.getvalue()
     return f"data:image/{kind};base64," + base64.b64encode(data).decode("ascii")
+
+
+_HEADINGS = {
+    "image_auroc": "image AUROC",
+    "image_ap": "image AP",
+    "image_f1_max": "image F1-max",
+    "pixel_auroc": "pixel AUROC",
+    "pixel_ap": "pixel AP",
+    "pixel_f1_max": "pixel F1-max",
+    "pixel_aupro": "pixel AUPRO",
+}
+_COUNT_HEADINGS = dict(
+    zip(
+        COUNTS,
+        ("anomalous, found", "anomalous, missed", "normal, alarm", "normal, passed"),
+        strict=True,
+    )
+)
+
+
+def heading(figure: str) -> str:
+    """How people write the name of a figure."""
+    return _HEADINGS[figure]
+
+
+def per_cent(value: Any) -> str:
+    """A fraction as it is printed: 98.7, or - if it is undefined."""
+    return "-" if value is None or math.isnan(value) else f"{100 * value:.1f}"
+
+
+def category_title(result: dict[str, Any], name: str) -> str:
+    """How the row of a category is called: what was not trained on is marked.
+
+    Args:
+        result: A result of `evaluate_model`.
+        name: The category's.
+    """
+    unseen = name in result.get("unseen_categories", ())
+    return f"{name} (not trained on)" if unseen else name
+
+
+def summary_title(result: dict[str, Any], name: str) -> str:
+    """How the row of all categories is called, marked by how many are unseen.
+
+    Args:
+        result: A result of `evaluate_model`.
+        name: "mean" or "pooled".
+    """
+    unseen, known = result.get("unseen_categories", ()), result["categories"]
+    mark = f" ({len(unseen)} of {len(known)} not trained on)" if unseen else ""
+    return name + mark
+
+
+def results_table(
+    result: dict[str, Any], published: PublishedResults | None = None
+) -> str:
+    """The figures by category, mean and pooled, beside the published ones.
+
+    Args:
+        result: A result of `evaluate_model`.
+        published: `PublishedResults` to compare with, or None.
+    """
+    columns = list(result["mean"])
+    titles = ["category", *(_HEADINGS[column] for column in columns)]
+    if published is not None:
+        titles += [f"{published.method}: {_HEADINGS[name]}" for name in PUBLISHED]
+
+    def row(name, figures, printed):
+        cells = [per_cent(figures[column]) for column in columns]
+        if published is not None:
+            cells += [per_cent(printed.get(figure)) for figure in PUBLISHED]
+        return [name, *cells]
+
+    printed = {} if published is None else published.categories
+    body = [
+        row(category_title(result, name), figures, printed.get(name, {}))
+        for name, figures in result["categories"].items()
+    ]
+    # The printed mean is of all categories of the data set, and of no fewer.
+    whole = set(printed) == set(result["categories"])
+    summary = [
+        row(
+            summary_title(result, "mean"),
+            result["mean"],
+            published.mean if published is not None and whole else {},
+        ),
+        row(summary_title(result, "pooled"), result["pooled"], {}),
+    ]
+    return _table(titles, body, summary)
+
+
+def confusion_table(
+    counts: dict[str, dict[str, int]], thresholds: dict[str, float | None]
+) -> str:
+    """What the model called right and wrong at its thresholds."""
+    titles = ["category", "threshold", *_COUNT_HEADINGS.values()]
+    body = [
+        [name, f"{thresholds[name]:.4g}", *(str(row[key]) for key in COUNTS)]
+        for name, row in counts.items()
+    ]
+    totals = [str(sum(row[key] for row in counts.values())) for key in COUNTS]
+    return _table(titles, body, [["all", "", *totals]])
+
+
+def facts_table(facts: dict[str, Any]) -> str:
+    """Names and values, one a row."""
+    return _table(None, [[name, str(value)] for name, value in facts.items()], [])
+
+
+def _table(titles, body, summary):
+    head = ""
+    if titles:
+        cells = "".join(f'<th scope="col">{html.escape(t)}</th>' for t in titles)
+        head = f"<thead><tr>{cells}</tr></thead>\n"
+    parts = [f"<tbody>\n{''.join(map(_row, body))}</tbody>\n"]
+    if summary:
+        parts.append(
+            f'<tbody class="summary">\n{"".join(map(_row, summary))}</tbody>\n'
+        )
+    return f'<div class="wide"><table>\n{head}{"".join(parts)}</table></div>\n'
+
+
+def _row(cells):
+    first, *others = map(html.escape, cells)
+    values = "".join(f"<td>{cell}</td>" for cell in others)
+    return f'<tr><th scope="row">{first}</th>{values}</tr>\n'

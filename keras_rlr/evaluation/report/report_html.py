@@ -1,9 +1,19 @@
+import html
 from typing import Any
 
 from keras_rlr.evaluation.predict_batch import predict_batch
 from keras_rlr.evaluation.published_results import published_results
-from keras_rlr.evaluation.report import cases, curves, tables
-from keras_rlr.evaluation.report.page import Picture, figure, page, paragraph, section
+from keras_rlr.evaluation.report import cases, curves
+from keras_rlr.evaluation.report.page import (
+    Picture,
+    confusion_table,
+    facts_table,
+    figure,
+    page,
+    paragraph,
+    results_table,
+    section,
+)
 from keras_rlr.evaluation.test_predictions import TestPredictions
 
 _EXPLANATION = (
@@ -45,7 +55,7 @@ def report_html(
         *_curves(predictions, evaluation),
         *_cases(model, dataset, predictions, evaluation, decoder),
         section("What was used"),
-        tables.facts_table(_flat(evaluation)),
+        facts_table(_flat(evaluation)),
     ]
     return page(title, parts)
 
@@ -56,7 +66,7 @@ def _summary(predictions, evaluation):
     parts = [
         paragraph(protocol["words"], label=protocol["selected_on_test_set"]),
         paragraph(_EXPLANATION),
-        tables.results_table(evaluation, published),
+        results_table(evaluation, published),
     ]
     if published is not None:
         parts.append(
@@ -88,7 +98,7 @@ def _decisions(evaluation):
         ]
     return [
         section("Decisions at the threshold"),
-        tables.confusion_table(counts, evaluation["thresholds"]),
+        confusion_table(counts, evaluation["thresholds"]),
         paragraph("Thresholds come from normal images that were held out alone."),
     ]
 
@@ -134,7 +144,7 @@ def _cases(model, dataset, predictions, evaluation, decoder):
         ),
     ]
     for name in predictions.names:
-        parts.append(f"<h3>{tables.html.escape(name)}</h3>\n")
+        parts.append(f"<h3>{html.escape(name)}</h3>\n")
         threshold = evaluation["thresholds"].get(name)
         scale = cases.category_scale(predictions, name, threshold)
         chosen = cases.choose_cases(predictions, name)

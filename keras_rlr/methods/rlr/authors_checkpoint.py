@@ -103,7 +103,7 @@ def convert_state(state: dict[str, Any], where: str) -> dict[str, np.ndarray]:
     """
     left = dict(state)
 
-    def take(name: str) -> np.ndarray:
+    def remove(name: str) -> np.ndarray:
         if name not in left:
             raise ValueError(
                 f"{where} has no '{name}'. Expected the weights of one level of the "
@@ -112,21 +112,21 @@ def convert_state(state: dict[str, Any], where: str) -> dict[str, np.ndarray]:
             )
         return left.pop(name)
 
-    arrays = {"reference": take(REFERENCE)[0]}
+    arrays = {"reference": remove(REFERENCE)[0]}
 
     def linear(theirs: str, ours: str) -> None:
-        kernel = take(f"{theirs}.weight")
+        kernel = remove(f"{theirs}.weight")
         # The embeddings are convolutions over one token: (outputs, inputs, 1).
         arrays[f"{ours}/kernel"] = kernel.reshape(kernel.shape[:2]).T
-        arrays[f"{ours}/bias"] = take(f"{theirs}.bias")
+        arrays[f"{ours}/bias"] = remove(f"{theirs}.bias")
 
     def norm(theirs: str, ours: str) -> None:
-        arrays[f"{ours}/gamma"] = take(f"{theirs}.weight")
-        arrays[f"{ours}/beta"] = take(f"{theirs}.bias")
+        arrays[f"{ours}/gamma"] = remove(f"{theirs}.weight")
+        arrays[f"{ours}/beta"] = remove(f"{theirs}.bias")
 
     def attention(theirs: str, ours: str) -> None:
-        kernels = np.split(take(f"{theirs}.in_proj_weight"), 3)
-        biases = np.split(take(f"{theirs}.in_proj_bias"), 3)
+        kernels = np.split(remove(f"{theirs}.in_proj_weight"), 3)
+        biases = np.split(remove(f"{theirs}.in_proj_bias"), 3)
         for part, kernel, bias in zip(
             ("query", "key", "value"), kernels, biases, strict=True
         ):
@@ -140,7 +140,7 @@ def convert_state(state: dict[str, Any], where: str) -> dict[str, np.ndarray]:
         numbers = {re.match(rf"{re.escape(_BLOCK)}\.(\d+)\.", name) for name in state}
         count = len({match[1] for match in numbers if match})
         if not count:
-            take(f"{_BLOCK}.0.mca.in_proj_weight")
+            remove(f"{_BLOCK}.0.mca.in_proj_weight")
         for block in range(count):
             prefix = f"{_BLOCK}.{block}"
             for theirs, ours in _ATTENTIONS.items():

@@ -6,10 +6,14 @@ from typing import Any
 import numpy as np
 
 from keras_rlr.metrics.functional.aupro import aupro_of, region_weights
-from keras_rlr.metrics.functional.auroc import auroc_of
-from keras_rlr.metrics.functional.average_precision import average_precision_of
-from keras_rlr.metrics.functional.f1_max import f1_max_of
-from keras_rlr.metrics.functional.ranking import labels_and_scores, rank, rank_values
+from keras_rlr.metrics.functional.ranking import (
+    auroc_of,
+    average_precision_of,
+    f1_max_of,
+    labels_and_scores,
+    rank,
+    rank_values,
+)
 
 IMAGE_FIGURES = ("image_auroc", "image_ap", "image_f1_max")
 PIXEL_FIGURES = ("pixel_auroc", "pixel_ap", "pixel_f1_max", "pixel_aupro")

@@ -1,11 +1,4 @@
-"""How many normal values lie above each anomalous one: what every metric is made of.
-
-Between two anomalous values no true positive is added, so recall, precision and F1
-have their extremes, and the curves their corners, at the anomalous values alone.
-They are few (one pixel in a hundred), which is why the normal values are sorted but
-never paired with labels or indices: a test set of 142 million pixels takes one copy
-of them.
-"""
+"""AUROC, average precision and F1-max, exact: all from one ranking of the scores."""
 
 import warnings
 from dataclasses import dataclass
@@ -95,3 +88,131 @@ def labels_and_scores(y_true: Any, y_score: Any) -> tuple[np.ndarray, np.ndarray
             f"`y_score` must hold no NaN. Received {missing} among {score.size} values."
         )
     return positive, score
+
+
+def auroc(y_true: Any, y_score: Any) -> float:
+    """Area under the receiver operating characteristic, exact with ties.
+
+    The share of pairs of an anomalous and a normal value in which the anomalous one
+    has the higher score, a tie counting one half (the Mann-Whitney statistic):
+
+        Σ_p Σ_n ([s_p > s_n] + ½ [s_p = s_n]) / (P · N)
+
+    It is computed by sorting, in O(M log M) for M values; pairs are counted as
+    integers, so nothing is rounded before the one division.
+
+    Args:
+        y_true: Array of any shape, boolean or 0 and 1; 1 is anomalous.
+        y_score: Array of the same shape; higher is more anomalous. May be infinite,
+            not NaN.
+
+    Returns:
+        Float in [0, 1]; NaN, with a `UserWarning`, if a class is absent.
+
+    Raises:
+        ValueError: If the shapes differ, a label is neither 0 nor 1, or a score is
+            NaN.
+
+    Example:
+
+    >>> keras_rlr.metrics.functional.auroc([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8])
+    0.75
+    """
+    ranking = rank(*labels_and_scores(y_true, y_score), "AUROC")
+    return float("nan") if ranking is None else auroc_of(ranking)
+
+
+def auroc_of(ranking: Ranking) -> float:
+    """The AUROC of a `Ranking`."""
+    pairs = ranking.scores.size * ranking.normal
+    lost = int(ranking.above.sum()) + int(ranking.not_below.sum())
+    return (2 * pairs - lost) / (2 * pairs)
+
+
+def average_precision(y_true: Any, y_score: Any) -> float:
+    """Average precision: the mean precision over the anomalous values, exact with ties.
+
+    With precision and recall at every distinct score as threshold, descending:
+
+        Σ_k (recall_k - recall_{k-1}) · precision_k
+
+    the definition of scikit-learn's `average_precision_score`, without interpolation.
+
+    Args:
+        y_true: Array of any shape, boolean or 0 and 1; 1 is anomalous.
+        y_score: Array of the same shape; higher is more anomalous. May be infinite,
+            not NaN.
+
+    Returns:
+        Float in [0, 1]; NaN, with a `UserWarning`, if a class is absent.
+
+    Raises:
+        ValueError: If the shapes differ, a label is neither 0 nor 1, or a score is
+            NaN.
+
+    Example:
+
+    >>> value = keras_rlr.metrics.functional.average_precision(
+    ...     [0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8]
+    ... )
+    >>> round(value, 4)
+    0.8333
+    """
+    ranking = rank(*labels_and_scores(y_true, y_score), "Average precision")
+    return float("nan") if ranking is None else average_precision_of(ranking)
+
+
+def average_precision_of(ranking: Ranking) -> float:
+    """The average precision of a `Ranking`."""
+    detected = true_positives(ranking)
+    return float(np.mean(detected / (detected + ranking.not_below)))
+
+
+def true_positives(ranking: Ranking) -> np.ndarray:
+    """How many anomalous values are at or above each of them; int64 array (P,)."""
+    first = np.searchsorted(ranking.scores, ranking.scores, side="left")
+    return ranking.scores.size - first
+
+
+def f1_max(y_true: Any, y_score: Any) -> tuple[float, float]:
+    """The largest F1 that any threshold attains, and that threshold.
+
+    A value is called anomalous if its score is at least the threshold. With TP, FP
+    and P the true positives, the false positives and all anomalous values:
+
+        max_t 2 · TP(t) / (P + TP(t) + FP(t))
+
+    It is what a threshold chosen on the test set would reach: a measure of
+    separation, not of a threshold in use.
+
+    Args:
+        y_true: Array of any shape, boolean or 0 and 1; 1 is anomalous.
+        y_score: Array of the same shape; higher is more anomalous. May be infinite,
+            not NaN.
+
+    Returns:
+        Two floats: the value, in (0, 1], and the largest score that attains it as a
+        threshold. Both NaN, with a `UserWarning`, if a class is absent.
+
+    Raises:
+        ValueError: If the shapes differ, a label is neither 0 nor 1, or a score is
+            NaN.
+
+    Example:
+
+    >>> keras_rlr.metrics.functional.f1_max([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8])
+    (0.8, 0.35)
+    """
+    ranking = rank(*labels_and_scores(y_true, y_score), "F1-max")
+    return (float("nan"),) * 2 if ranking is None else f1_max_of(ranking)
+
+
+def f1_max_of(ranking: Ranking) -> tuple[float, float]:
+    """Value and threshold of the largest F1 of a `Ranking`."""
+    detected = true_positives(ranking)
+    total = ranking.scores.size + detected + ranking.not_below
+    # Scores ascend: the last of the largest is the largest threshold. Equal fractions
+    # of integers below 2^53 divide to equal floats, so ties are seen as ties.
+    f1 = 2 * detected / total
+    best = f1.size - 1 - int(np.argmax(f1[::-1]))
+    return float(f1[best]), float(ranking.scores[best])

@@ -7,8 +7,14 @@ from PIL import Image
 
 from keras_rlr.evaluation.confusion import COUNTS
 from keras_rlr.evaluation.published_results import PublishedResults
-from keras_rlr.evaluation.report.page import Picture, figure, page, paragraph
-from keras_rlr.evaluation.report.tables import confusion_table, results_table
+from keras_rlr.evaluation.report.page import (
+    Picture,
+    confusion_table,
+    figure,
+    page,
+    paragraph,
+    results_table,
+)
 
 pytestmark = pytest.mark.backend_independent
 

@@ -1,7 +1,6 @@
 import pytest
 
-from keras_rlr.training.run_folder import RunFolder
-from keras_rlr.training.run_settings import run_settings
+from keras_rlr.training.run_folder import RunFolder, run_settings
 
 pytestmark = pytest.mark.backend_independent
 
