@@ -2,7 +2,7 @@
 
 import contextlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +15,9 @@ IMAGE_SUFFIXES = (
 )
 SUFFIXES_IN_WORDS = ".png, .jpg, .bmp, .tif, .webp or .gif"
 
-# Pixels from which on an image counts in memory, rows that are copied at once, and
-# large images that are decoded at once.
+# Pixels from which on an image counts in memory, and rows that are copied at once.
 _LARGE = 2**22
 _STRIP = 256
-_FEW = threading.BoundedSemaphore(2)
 
 # What becomes of each of Pillow's modes; `None` keeps the pixels as they are.
 _CONVERSIONS = {
@@ -41,6 +39,32 @@ _CONVERSIONS = {
     "LAB": "RGB",
     "HSV": "RGB",
 }
+
+
+class _Room:
+    """Has threads wait that decode more pixels at a time than there is room for."""
+
+    def __init__(self, most: int) -> None:
+        self._most = self._free = most
+        self._changed = threading.Condition()
+
+    @contextlib.contextmanager
+    def of(self, pixels: int) -> Iterator[None]:
+        # An image that is larger than all the room is decoded alone.
+        pixels = min(pixels, self._most)
+        with self._changed:
+            self._changed.wait_for(lambda: self._free >= pixels)
+            self._free -= pixels
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._free += pixels
+                self._changed.notify_all()
+
+
+# While it is decoded a pixel takes 7 bytes.
+_ROOM = _Room(80_000_000)
 
 
 def check_folder(folder: Path) -> None:
@@ -127,7 +151,7 @@ def decode(path: Path, to_array: Callable[[Any], np.ndarray]) -> np.ndarray:
         try:
             with Image.open(file, formats=IMAGE_FORMATS) as image:
                 _check_pixel_count(image)
-                with _turn(image):
+                with _ROOM.of(image.width * image.height):
                     return to_array(image)
         except Image.UnidentifiedImageError as error:
             raise ValueError(_unreadable(path, "it is none")) from error
@@ -191,11 +215,6 @@ def _pixels(image: Any) -> np.ndarray:
 
 def _is_large(image: Any) -> bool:
     return image.width * image.height > _LARGE
-
-
-def _turn(image: Any) -> contextlib.AbstractContextManager:
-    """Has threads that decode a large image wait until few others do."""
-    return _FEW if _is_large(image) else contextlib.nullcontext()
 
 
 def _to_uint16(array: np.ndarray) -> np.ndarray:

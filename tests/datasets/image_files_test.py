@@ -194,9 +194,12 @@ def test_large_images_are_copied_in_strips(tmp_path, monkeypatch, mode):
     assert found.dtype == expected.dtype and found.flags.writeable
 
 
-def test_few_large_images_are_decoded_at_once(tmp_path, monkeypatch):
-    path = save(tmp_path / "large.png", np.zeros((40, 50, 3), "uint8"))
-    monkeypatch.setattr(image_files, "_LARGE", 1000)
+@pytest.mark.parametrize(("room", "expected"), [(5000, 2), (1000, 1), (10**6, 8)])
+def test_so_many_images_are_decoded_at_once_as_there_is_room_for(
+    tmp_path, monkeypatch, room, expected
+):
+    path = save(tmp_path / "image.png", np.zeros((40, 50, 3), "uint8"))
+    monkeypatch.setattr(image_files, "_ROOM", image_files._Room(room))
     decoding, most = [], []
 
     def to_array(image):
@@ -207,8 +210,11 @@ def test_few_large_images_are_decoded_at_once(tmp_path, monkeypatch):
         return np.zeros(1)
 
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda _: image_files.decode(path, to_array), range(12)))
-    assert max(most) <= 2 and len(most) == 12
+        list(pool.map(lambda _: image_files.decode(path, to_array), range(16)))
+    assert max(most) <= expected and len(most) == 16
+    with pytest.raises(ValueError, match="can't be read"):
+        image_files.decode(path, lambda image: 1 / 0)
+    assert image_files._ROOM._free == room
 
 
 def test_decompression_bomb(tmp_path):
