@@ -17,7 +17,7 @@ from keras_rlr.detectors.distribution import (
     resolve_distribution,
     spread_variables,
 )
-from keras_rlr.detectors.jax_values import give_back, hold_values
+from keras_rlr.detectors.jax_values import restore_values, values_to_restore
 from keras_rlr.inputs.resized_image import ResizedImage
 from keras_rlr.inputs.value_ranges import ValueRanges
 from keras_rlr.keras_private import without_loss_tracker
@@ -184,11 +184,11 @@ class DetectorModel(keras.Model):
         with self.scope(), warnings.catch_warnings():
             # Keras warns when data of unknown length ends, as it must.
             warnings.filterwarnings("ignore", "Your input ran out of data")
-            held = hold_values(self)
+            held = values_to_restore(self)
             try:
                 return method(batches, **kwargs)
             except BaseException:
-                give_back(self, held)
+                restore_values(self, held)
                 # TensorFlow wraps what the host's generator raised in its own words.
                 if batches.error is not None:
                     raise batches.error from None

@@ -5,8 +5,8 @@ import keras
 from keras_rlr.keras_private import drop_jax_state, has_lost_value
 
 
-def hold_values(model):
-    """Returns what `give_back` needs; empty on other backends.
+def values_to_restore(model):
+    """Returns what `restore_values` needs; empty on other backends.
 
     Keras' JAX trainer takes the values out of the variables while it runs, and leaves
     them out if the data raises or the user interrupts: the model would be unusable.
@@ -21,7 +21,7 @@ def hold_values(model):
     return [(variable, variable.value) for variable in variables]
 
 
-def give_back(model, held):
+def restore_values(model, held):
     """Gives variables their newest values, or where there are none those they had."""
     if held:
         # Steps that were taken have given away the values that were held.

@@ -74,15 +74,17 @@ def serving_functions(model, description):
     def info(request):
         count = tf.size(request)
 
-        def each(value, dtype):
+        def repeat_for_requests(value, dtype):
             value = tf.constant(value, dtype)
             return tf.repeat(value[None], count, axis=0)
 
         return {
-            "model_version": each(description["model_version"], tf.string),
-            "categories": each(description["categories"], tf.string),
-            "image_size": each(size, tf.int32),
-            "threshold": each(
+            "model_version": repeat_for_requests(
+                description["model_version"], tf.string
+            ),
+            "categories": repeat_for_requests(description["categories"], tf.string),
+            "image_size": repeat_for_requests(size, tf.int32),
+            "threshold": repeat_for_requests(
                 float("nan") if threshold is None else threshold, tf.float32
             ),
         }

@@ -9,12 +9,11 @@ from keras_rlr.export.sample_images import sample_images
 FILE = "assets.extra/tf_serving_warmup_requests"
 
 
-def write_warm_up(folder, model_name="rlr"):
+def write_warm_up(folder):
     """Writes one request for every signature of a SavedModel.
 
     Args:
         folder: The SavedModel.
-        model_name: What the requests call the model; servers do not look at it.
 
     Returns:
         Whether it was written: tensorflow-serving-api has to be installed.
@@ -41,9 +40,7 @@ def write_warm_up(folder, model_name="rlr"):
     with tf.io.TFRecordWriter(str(path)) as writer:
         for signature, (name, value) in inputs.items():
             request = predict_pb2.PredictRequest(
-                model_spec=model_pb2.ModelSpec(
-                    name=model_name, signature_name=signature
-                ),
+                model_spec=model_pb2.ModelSpec(name="rlr", signature_name=signature),
                 inputs={name: tf.make_tensor_proto(value)},
             )
             log = prediction_log_pb2.PredictionLog(

@@ -4,6 +4,7 @@ import numpy as np
 
 from keras_rlr.inputs.resize import resize_images
 from keras_rlr.inputs.resized_image import ResizedImage
+from keras_rlr.inputs.value_ranges import is_float
 
 BIT_DEPTHS = range(9, 17)
 
@@ -102,8 +103,3 @@ def _in_8_bits(pixels, dtype, bit_depth):
             pixels *= np.float32(255)
         pixels /= np.float32(257 if bit_depth is None else 2**bit_depth - 1)
     return np.repeat(pixels, 3, axis=-1) if pixels.shape[-1] == 1 else pixels
-
-
-def is_float(array):
-    """Whether an array is of a float type; NumPy itself knows no bfloat16."""
-    return array.dtype.kind == "f" or array.dtype.name == "bfloat16"

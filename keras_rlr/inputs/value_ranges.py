@@ -3,8 +3,6 @@ import weakref
 
 import numpy as np
 
-from keras_rlr.inputs.images import is_float
-
 # Cubic resizing of float images overshoots the range by up to a fifth, where black and
 # white meet at a corner.
 _OVERSHOOT = 1 / 4
@@ -283,3 +281,8 @@ def _is_normalised(image, highest):
     if colours.min() < -_OVERSHOOT * max(highest, 0.0):
         return True
     return bool(colours.mean() < colours.std() / 20)
+
+
+def is_float(array):
+    """Whether an array is of a float type; NumPy itself knows no bfloat16."""
+    return array.dtype.kind == "f" or array.dtype.name == "bfloat16"
