@@ -74,17 +74,15 @@ def serving_functions(model, description):
     def info(request):
         count = tf.size(request)
 
-        def repeat_for_requests(value, dtype):
+        def repeated(value, dtype):
             value = tf.constant(value, dtype)
             return tf.repeat(value[None], count, axis=0)
 
         return {
-            "model_version": repeat_for_requests(
-                description["model_version"], tf.string
-            ),
-            "categories": repeat_for_requests(description["categories"], tf.string),
-            "image_size": repeat_for_requests(size, tf.int32),
-            "threshold": repeat_for_requests(
+            "model_version": repeated(description["model_version"], tf.string),
+            "categories": repeated(description["categories"], tf.string),
+            "image_size": repeated(size, tf.int32),
+            "threshold": repeated(
                 float("nan") if threshold is None else threshold, tf.float32
             ),
         }
