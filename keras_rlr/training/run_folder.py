@@ -221,8 +221,8 @@ def read_run_images(path: str | Path) -> dict[str, set[str]]:
             if row.get("use") not in hashes or not row.get("sha256"):
                 raise ValueError(
                     f"'{path}' is not the record of a run's images: it must have the "
-                    f"columns {', '.join(_IMAGE_COLUMNS)}. Restore it, or remove it to do "
-                    "without."
+                    f"columns {', '.join(_IMAGE_COLUMNS)}. Restore it, or remove it to "
+                    "do without."
                 )
             hashes[row["use"]].add(row["sha256"])
     return hashes
