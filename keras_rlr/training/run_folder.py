@@ -178,7 +178,7 @@ def _check_numbers(given):
 
 
 TRAINING, CALIBRATION = "training", "calibration"
-_COLUMNS = ("use", "sha256", "path")
+_IMAGE_COLUMNS = ("use", "sha256", "path")
 
 
 def content_hashes(files: Sequence[Path]) -> list[str]:
@@ -201,7 +201,7 @@ def write_run_images(
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(_COLUMNS)
+    writer.writerow(_IMAGE_COLUMNS)
     for use, dataset in ((TRAINING, fitted), (CALIBRATION, held)):
         hashes = content_hashes([sample.image for sample in dataset.samples])
         for sample, digest in zip(dataset.samples, hashes, strict=True):
@@ -221,8 +221,8 @@ def read_run_images(path: str | Path) -> dict[str, set[str]]:
             if row.get("use") not in hashes or not row.get("sha256"):
                 raise ValueError(
                     f"'{path}' is not the record of a run's images: it must have the "
-                    f"columns {', '.join(_COLUMNS)}. Restore it, or remove it to do "
-                    "without."
+                    f"columns {', '.join(_IMAGE_COLUMNS)}. Restore it, or remove it to "
+                    "do without."
                 )
             hashes[row["use"]].add(row["sha256"])
     return hashes
