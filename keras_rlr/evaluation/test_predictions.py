@@ -108,9 +108,11 @@ def predict_test_set(
     )
     batch_size = min(batch_size, count)
     check = MaskCheck(size)
-    value_ranges = ValueRanges(getattr(model, "bit_depth", None))
+    bit_depth = getattr(model, "bit_depth", None)
+    value_ranges = ValueRanges(bit_depth)
     start = 0
-    for elements in ImageSource(dataset, batch_size).pick(range(count)):
+    source = ImageSource(dataset, batch_size).in_squares_of(size, bit_depth)
+    for elements in source.pick(range(count)):
         rows = range(start, start + len(elements))
         start = rows.stop
         images = [element["image"] for element in elements]
