@@ -43,7 +43,7 @@ def main():
 
         def from_memory():
             for batch in ready:
-                model.train_on_batch(batch)
+                keras.Model.train_on_batch(model, batch)
 
         def from_cache():
             model.fit(images, epochs=1, batch_size=8, feature_cache=cache, verbose=0)
