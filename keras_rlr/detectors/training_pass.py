@@ -53,6 +53,8 @@ def train(
     _refuse_class_weight(class_weight)
     if validation_split:
         source, validation_data = _split(source, validation_split, validation_data)
+    if feature_cache is None and steps_per_epoch is None:
+        refuse_endless(source, "an epoch", "steps_per_epoch")
     model.follow_distribution()
     announce_empty_places(source.batch_size, model.device_count)
     batches = model.training_batches(
@@ -65,8 +67,6 @@ def train(
         shuffle=shuffle,
         devices=model.device_count,
     )
-    if feature_cache is None and steps_per_epoch is None:
-        refuse_endless(source, "an epoch", "steps_per_epoch")
     model.thresholds.forget()
     with model.scope():
         # Else TensorFlow traces the first step twice.

@@ -92,6 +92,8 @@ def measure(predictions, fpr_limit=0.3):
     if predictions.unseen:
         result["unseen_categories"] = sorted(predictions.unseen)
         _warn_of_unseen(result["unseen_categories"], len(results))
+    if predictions.bins:
+        _warn_of_bins(predictions, bounds, fpr_limit)
     if bounds:
         _warn_of_bounds(bounds)
         result["pooled_error_bounds"] = bounds
@@ -140,6 +142,19 @@ def _pooled_pixels(predictions, fpr_limit):
             (mask,), (anomaly_map,) = _pixels(predictions, [i])
             bins.update(mask[None], anomaly_map[None])
     return bins.figures(fpr_limit), bins.error_bounds(fpr_limit)
+
+
+def _warn_of_bins(predictions, bounds, fpr_limit):
+    found = [*bounds.values()]
+    for name, bins in predictions.bins.items():
+        if name not in predictions.unmasked:
+            found += bins.error_bounds(fpr_limit).values()
+    largest = max((b for b in found if not math.isnan(b)), default=math.nan)
+    warnings.warn(
+        f"{len(predictions.labels)} anomaly maps are too many to be kept: all figures "
+        f"of pixels are counted in bins, and exact to {largest:.1g}.",
+        stacklevel=3,
+    )
 
 
 def _warn_of_bounds(bounds):
