@@ -1,15 +1,15 @@
 import json
+from typing import Any, ClassVar
 
 import numpy as np
 
 from keras_rlr.detectors.detector_model import DetectorModel
 from keras_rlr.detectors.evaluation_pass import evaluate_source
 from keras_rlr.detectors.inference import infer_parts
-from keras_rlr.detectors.loading import load_saved
+from keras_rlr.detectors.loading import load_saved, names_a_file, preset_settings
 from keras_rlr.detectors.training_pass import one_training_batch, train
 from keras_rlr.inputs.first_batches import finite_source
 from keras_rlr.inputs.image_source import ImageSource
-from keras_rlr.inputs.images import check_bits
 from keras_rlr.inputs.prediction_batches import PredictionBatches
 from keras_rlr.inputs.resize import resize_maps
 from keras_rlr.inputs.training_batches import TrainingBatches
@@ -31,31 +31,40 @@ class AnomalyDetector(DetectorModel):
         **kwargs: See `DetectorModel`.
     """
 
-    # Whether it is the copy that `compact()` makes, which can't be trained.
-    is_compact = False
-
-    @property
-    def bit_depth(self):
-        """Bits that a value of uint16 images has; None is 16."""
-        return self.preprocessor.bit_depth
-
-    @bit_depth.setter
-    def bit_depth(self, bits):
-        self.preprocessor.bit_depth = check_bits(bits)
+    # Settings by name, of a method's own.
+    PRESETS: ClassVar[dict[str, dict[str, Any]]] = {}
 
     @classmethod
     def from_preset(cls, preset, **overrides):
-        """Returns a model that was saved.
+        """Returns the model of a name, or one that was saved.
 
         Args:
-            preset: The path of a `.keras` file, or of a folder with a `model.keras`.
-            **overrides: A saved model takes only `distribution`.
+            preset: A name in the class's `PRESETS`, the path of a `.keras` file, or of
+                a folder with a `model.keras` in it.
+            **overrides: Arguments of the class that replace the preset's. A saved
+                model takes only `distribution`.
 
         Raises:
             FileNotFoundError: If there is no such file.
-            ValueError: If the model can't be loaded, or is of another class.
+            ValueError: If there is no such preset, the model can't be loaded, or it is
+                of another class.
         """
+        if preset in cls.PRESETS or not names_a_file(preset):
+            return cls(**cls.preset_arguments(preset, **overrides))
         return load_saved(cls, preset, **overrides)
+
+    @classmethod
+    def preset_arguments(cls, preset, **overrides):
+        """Returns the arguments that a preset stands for; some may be replaced.
+
+        Args:
+            preset: A name in `PRESETS`.
+            **overrides: Arguments that replace the preset's.
+
+        Raises:
+            ValueError: If there is no such preset; the message lists them.
+        """
+        return {**preset_settings(preset, cls.PRESETS), **overrides}
 
     def fit(
         self,
@@ -124,7 +133,6 @@ class AnomalyDetector(DetectorModel):
         """
         return train(
             self,
-            super().fit,
             ImageSource(x, batch_size or self.recipe.batch_size, y, sample_weight),
             epochs=epochs,
             verbose=verbose,
@@ -140,6 +148,16 @@ class AnomalyDetector(DetectorModel):
             validation_freq=validation_freq,
             feature_cache=feature_cache,
         )
+
+    def fit_batches(self, batches, **options):
+        """Trains on batches that are ready; a method may do otherwise than Keras.
+
+        Args:
+            batches: What `training_batches` returned.
+            **options: `epochs`, `verbose`, `callbacks`, `initial_epoch` and
+                `steps_per_epoch`, as of `fit`.
+        """
+        return super().fit(batches, **options)
 
     def training_batches(self, source, feature_cache, steps_per_epoch, **order):
         """Returns what a training reads, after getting ready for it.
@@ -318,22 +336,6 @@ class AnomalyDetector(DetectorModel):
             x: Images, as for `predict`.
         """
         return self.predict(x, verbose=0)
-
-    def compact(self, dtype=None):
-        """Returns a copy for inference, without what depends on no image.
-
-        Args:
-            dtype: A dtype policy for the copy, or None for the model's.
-
-        Returns:
-            The model itself, if it has nothing of the kind and is of that policy.
-        """
-        if dtype in (None, self.dtype_policy.name):
-            return self
-        copy = type(self).from_config(self.config_in(dtype))
-        copy.set_weights(self.get_weights())
-        copy.thresholds.copy_from(self.thresholds)
-        return copy
 
     def export(self, filepath, format="saved_model", verbose=False, **options):
         """Writes the model for use without this package, and compares the two.

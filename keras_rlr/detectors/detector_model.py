@@ -18,6 +18,7 @@ from keras_rlr.detectors.distribution import (
     spread_variables,
 )
 from keras_rlr.detectors.jax_values import restore_values, values_to_restore
+from keras_rlr.inputs.images import check_bits
 from keras_rlr.inputs.resized_image import ResizedImage
 from keras_rlr.inputs.value_ranges import ValueRanges
 from keras_rlr.keras_private import without_loss_tracker
@@ -37,6 +38,9 @@ class DetectorModel(keras.Model):
         trained_categories: Names of the products that it was trained on.
         **kwargs: `name`, `dtype` and `trainable`, as in Keras.
     """
+
+    # Whether it is the copy that `compact()` makes, which can't be trained.
+    is_compact = False
 
     def __init__(
         self,
@@ -68,6 +72,15 @@ class DetectorModel(keras.Model):
     def build(self, input_shape=None):
         """Everything is built on construction."""
         self.built = True
+
+    @property
+    def bit_depth(self):
+        """Bits that a value of uint16 images has; None is 16."""
+        return self.preprocessor.bit_depth
+
+    @bit_depth.setter
+    def bit_depth(self, bits):
+        self.preprocessor.bit_depth = check_bits(bits)
 
     @property
     def device_count(self):
@@ -164,6 +177,22 @@ class DetectorModel(keras.Model):
         """
         config = self.get_config()
         return config if dtype is None else {**config, "dtype": dtype}
+
+    def compact(self, dtype=None):
+        """Returns a copy for inference, without what depends on no image.
+
+        Args:
+            dtype: A dtype policy for the copy, or None for the model's.
+
+        Returns:
+            The model itself, if it has nothing of the kind and is of that policy.
+        """
+        if dtype in (None, self.dtype_policy.name):
+            return self
+        copy = type(self).from_config(self.config_in(dtype))
+        copy.set_weights(self.get_weights())
+        copy.thresholds.copy_from(self.thresholds)
+        return copy
 
     def follow_distribution(self):
         """Moves to the devices of a `keras.distribution` set after construction."""

@@ -1,5 +1,6 @@
-"""Detectors from files."""
+"""Detectors from files and by name."""
 
+import difflib
 import json
 import zipfile
 from pathlib import Path
@@ -39,6 +40,27 @@ def load_saved(cls, location, distribution=None, **overrides):
         )
     model.distribution = distribution or model.distribution
     return model
+
+
+def preset_settings(preset, presets):
+    """Returns the settings of a preset.
+
+    Args:
+        preset: Its name.
+        presets: Dict of settings by name.
+
+    Raises:
+        ValueError: If there is no such preset; the message lists them.
+    """
+    if preset in presets:
+        return dict(presets[preset])
+    close = difflib.get_close_matches(str(preset), presets, n=1, cutoff=0.6)
+    hint = f" Did you mean '{close[0]}'?" if close else ""
+    known = "".join(f"{name}, " for name in presets)
+    raise ValueError(
+        f"Unknown preset {str(preset)!r}.{hint} Expected one of {known}a folder that "
+        "holds a model.keras, or a .keras file."
+    )
 
 
 def names_a_file(location):

@@ -1,4 +1,4 @@
-"""What `AnomalyDetector.fit` does before and after Keras' own `fit`."""
+"""What `AnomalyDetector.fit` does before and after the batches are trained on."""
 
 import warnings
 
@@ -13,7 +13,6 @@ from keras_rlr.inputs.training_batches import TrainingBatches
 
 def train(
     model,
-    keras_fit,
     source,
     epochs,
     callbacks,
@@ -33,7 +32,6 @@ def train(
 
     Args:
         model: The detector.
-        keras_fit: Keras' own `fit` of the model.
         source: The `ImageSource`.
         epochs: See `fit`, as are all that follow.
         callbacks: See `fit`.
@@ -83,7 +81,7 @@ def train(
         )
     steps = steps_per_epoch or batches.num_batches
     history = model.run(
-        keras_fit,
+        model.fit_batches,
         batches,
         epochs=model.recipe.epochs_for(steps) if epochs is None else epochs,
         verbose=verbose,

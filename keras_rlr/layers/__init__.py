@@ -1,4 +1,4 @@
-"""The layers of RLR: ordinary Keras layers that know nothing of images."""
+"""The layers of the methods: ordinary Keras layers that know nothing of images."""
 
 from keras_rlr.layers.anomaly_map import AnomalyMap
 from keras_rlr.layers.anomaly_score import AnomalyScore
@@ -6,6 +6,7 @@ from keras_rlr.layers.feature_aggregation import FeatureAggregation
 from keras_rlr.layers.feature_perturbation import FeaturePerturbation
 from keras_rlr.layers.feature_standardization import FeatureStandardization
 from keras_rlr.layers.feed_forward import FeedForward
+from keras_rlr.layers.fused_levels import FusedLevels
 from keras_rlr.layers.grid_attention import GridAttention
 from keras_rlr.layers.initializers import SeededNormal, SeededUniform
 from keras_rlr.layers.local_cross_attention import LocalCrossAttention
@@ -21,6 +22,7 @@ __all__ = [
     "FeaturePerturbation",
     "FeatureStandardization",
     "FeedForward",
+    "FusedLevels",
     "GridAttention",
     "LocalCrossAttention",
     "MaskedLearnableKeyAttention",

@@ -20,6 +20,20 @@ def aligned_bilinear_weights(source: Any, target: Any) -> np.ndarray:
     return np.maximum(0.0, 1.0 - distance).astype("float32")
 
 
+def upsample_map(token_map: Any, size: tuple[int, ...]) -> Any:
+    """Returns a map of tokens at an image's size, bilinear with aligned corners.
+
+    Args:
+        token_map: float32 tensor (batch, height, width).
+        size: (height, width) of the result.
+    """
+    height, width = token_map.shape[1:3]
+    rows = aligned_bilinear_weights(height, size[0])
+    columns = aligned_bilinear_weights(width, size[1])
+    token_map = ops.matmul(token_map, ops.convert_to_tensor(columns.T))
+    return ops.matmul(ops.convert_to_tensor(rows), token_map)
+
+
 @keras.saving.register_keras_serializable(package="keras_rlr")
 class AnomalyMap(keras.layers.Layer):
     """How badly each place of the image was reconstructed, over all levels.
@@ -77,11 +91,7 @@ class AnomalyMap(keras.layers.Layer):
             features, reconstructions, damping, strict=True
         ):
             error = token_error(original, rebuilt, tau)
-            height, width = original.shape[1:3]
-            rows = aligned_bilinear_weights(height, self.size[0])
-            columns = aligned_bilinear_weights(width, self.size[1])
-            error = ops.matmul(error, ops.convert_to_tensor(columns.T))
-            maps.append(ops.matmul(ops.convert_to_tensor(rows), error))
+            maps.append(upsample_map(error, self.size))
         return sum(maps[1:], maps[0]) / len(maps)
 
     def compute_output_shape(

@@ -1,9 +1,9 @@
 """Models by name: what `RLR.from_preset` and the command line offer."""
 
-import difflib
 from typing import Any
 
 from keras_rlr.detectors.feature_detector import resolve_levels
+from keras_rlr.detectors.loading import preset_settings
 
 PRESETS: dict[str, dict[str, Any]] = {
     "rlr_efficientnet_b6": {
@@ -39,15 +39,7 @@ def preset_arguments(preset, **overrides):
     Raises:
         ValueError: If there is no such preset; the message lists them.
     """
-    if preset not in PRESETS:
-        close = difflib.get_close_matches(str(preset), PRESETS, n=1, cutoff=0.6)
-        hint = f" Did you mean '{close[0]}'?" if close else ""
-        raise ValueError(
-            f"Unknown preset {str(preset)!r}.{hint} Expected one of "
-            f"{', '.join(PRESETS)}, a folder that holds a model.keras, or a .keras "
-            "file."
-        )
-    arguments = dict(PRESETS[preset])
+    arguments = preset_settings(preset, PRESETS)
     if "levels" in overrides and "hidden_dims" in arguments:
         width = dict(zip(arguments["levels"], arguments["hidden_dims"], strict=True))
         levels = resolve_levels(overrides["levels"])

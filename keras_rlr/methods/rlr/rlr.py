@@ -1,6 +1,5 @@
 import keras
 
-from keras_rlr.detectors.loading import names_a_file
 from keras_rlr.detectors.reconstruction_detector import ReconstructionDetector
 from keras_rlr.layers.initializers import derive_seed
 from keras_rlr.layers.reconstruction_block import validate_attentions
@@ -75,6 +74,8 @@ class RLR(ReconstructionDetector):
     >>> model.predict(images, verbose=0)["anomaly_score"].shape
     (8,)
     """
+
+    PRESETS = PRESETS
 
     def __init__(
         self,
@@ -155,25 +156,21 @@ class RLR(ReconstructionDetector):
         return reconstructor
 
     @classmethod
-    def from_preset(cls, preset, **overrides):
-        """Returns the model of a name, or one that was saved.
+    def preset_arguments(cls, preset, **overrides):
+        """Returns the arguments that a preset stands for; what suits it goes with it.
 
         Args:
-            preset: A name in `keras_rlr.methods.rlr.presets.PRESETS`, the path of a
-                `.keras` file, or of a folder with a `model.keras` in it.
-            **overrides: Arguments of `RLR` that replace the preset's. A saved model
-                takes only `distribution`.
+            preset: A name in `PRESETS`.
+            **overrides: Arguments that replace the preset's.
 
         Raises:
-            ValueError: If there is no such preset, or a saved model can't be loaded.
+            ValueError: If there is no such preset; the message lists them.
 
         Example:
 
         >>> model = keras_rlr.RLR.from_preset("rlr_efficientnet_lite2", seed=0)
         """
-        if preset in PRESETS or not names_a_file(preset):
-            return cls(**preset_arguments(preset, **overrides))
-        return super().from_preset(preset, **overrides)
+        return preset_arguments(preset, **overrides)
 
     def reconstruct_levels(self, features):
         """Returns the reconstructions of the levels, as tensors."""
