@@ -12,6 +12,8 @@ choose_backend()
 from keras_rlr import layers, losses, metrics  # noqa: E402
 from keras_rlr.detectors.feature_cache import FeatureCache  # noqa: E402
 from keras_rlr.detectors.feature_decoder import FeatureDecoder  # noqa: E402
+from keras_rlr.methods.padim import PaDiM  # noqa: E402
+from keras_rlr.methods.patchcore import PatchCore  # noqa: E402
 from keras_rlr.methods.rlr.feature_reconstructor import FeatureReconstructor  # noqa: E402
 from keras_rlr.methods.rlr.import_torch_checkpoint import (  # noqa: E402
     import_torch_checkpoint,
@@ -25,6 +27,8 @@ __all__ = [
     "FeatureCache",
     "FeatureDecoder",
     "FeatureReconstructor",
+    "PaDiM",
+    "PatchCore",
     "__version__",
     "import_torch_checkpoint",
     "layers",

@@ -7,7 +7,8 @@ versions of Keras it passed on. pyproject.toml has the first of them as the floo
 ends below the first version that was not tried.
 """
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import keras
@@ -29,6 +30,7 @@ __all__ = [
     "is_loading_safely",
     "is_loading_unsafely",
     "keep_on_devices",
+    "unlocked",
     "without_loss_tracker",
 ]
 
@@ -93,3 +95,18 @@ def keep_on_devices(variable: Any, layout: Any) -> None:
     """
     variable._layout = layout
     variable.assign(variable.value)
+
+
+@contextlib.contextmanager
+def unlocked(layer: keras.Layer) -> Iterator[None]:
+    """Lets a layer that is built have weights of another size.
+
+    Args:
+        layer: The layer. An attribute that held a weight is deleted first, which is
+            Keras' way to drop it.
+    """
+    layer._tracker.unlock()
+    try:
+        yield
+    finally:
+        layer._tracker.lock()

@@ -41,6 +41,8 @@ class DetectorModel(keras.Model):
 
     # Whether it is the copy that `compact()` makes, which can't be trained.
     is_compact = False
+    # Whether features that are kept save a backbone's work in later epochs.
+    profits_from_cache = False
 
     def __init__(
         self,

@@ -3,10 +3,10 @@ import itertools
 import json
 from pathlib import Path
 
-import keras
 import numpy as np
 from keras import ops
 
+from keras_rlr.detectors.feature_extractor import extract_by_image
 from keras_rlr.inputs.cached_batches import CachedBatches
 from keras_rlr.inputs.cached_source import CachedSource
 from keras_rlr.inputs.feature_store import DTYPES, FeatureStore
@@ -172,13 +172,15 @@ def _refuse_unless(same):
 
 def _fill(store, model, source, keys):
     """Computes the features that miss."""
-    extract = _extraction(model)
+    extract = extract_by_image(model)
     value_ranges = ValueRanges(model.bit_depth)
     missing = _missing(store, model, source, keys)
     while batch := list(itertools.islice(missing, _READ_AT_A_TIME)):
         names, elements, positions = zip(*batch, strict=True)
         images = stack_images(elements, model.image_size, positions, value_ranges)
-        store.add(names, extract(images), [_note(element) for element in elements])
+        rows = [level.reshape(len(level), -1) for level in extract(images)]
+        notes = [_note(element) for element in elements]
+        store.add(names, np.concatenate(rows, axis=1), notes)
     value_ranges.finish()
     store.flush()
 
@@ -212,25 +214,3 @@ def _note(element):
     if element.get("label") is not None:
         note["label"] = 0
     return note
-
-
-def _extraction(model):
-    """The compiled backbone: images to float32 rows, all levels of an image in one.
-
-    It takes one image at a time. In a larger batch the last bits of an image's features
-    depend on its place in the batch, and so on which images a killed process had
-    already computed. A CPU is as fast this way.
-    """
-    size = model.image_size
-    inputs = keras.Input((size, size, 3), dtype="float32")
-    extractor = keras.Model(inputs, model.feature_extractor(inputs))
-    # XLA takes longer to compile a backbone than it saves on TensorFlow.
-    on_jax = keras.backend.backend() == "jax"
-    extractor.compile(jit_compile="auto" if on_jax else False)
-
-    def row(image):
-        levels = extractor.predict_on_batch(image[None])
-        levels = levels if isinstance(levels, list | tuple) else [levels]
-        return np.concatenate([np.asarray(f, "float32").reshape(-1) for f in levels])
-
-    return lambda images: np.stack([row(image) for image in images])

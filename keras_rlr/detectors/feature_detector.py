@@ -37,6 +37,8 @@ class FeatureDetector(AnomalyDetector):
         **kwargs: See `AnomalyDetector`.
     """
 
+    profits_from_cache = True
+
     def __init__(
         self,
         backbone,

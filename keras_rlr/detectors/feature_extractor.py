@@ -1,4 +1,5 @@
 import keras
+import numpy as np
 
 from keras_rlr.detectors.preprocessor import Preprocessor
 from keras_rlr.layers.feature_aggregation import FeatureAggregation
@@ -46,3 +47,36 @@ class FeatureExtractor(keras.layers.Layer):
     def compute_output_shape(self, input_shape):
         """Returns one shape a level."""
         return [(input_shape[0], *shape) for shape in self.feature_shapes]
+
+
+def extract_by_image(model):
+    """Returns a function of images that gives the features of each level.
+
+    It takes one image at a time. In a larger batch the last bits of an image's features
+    depend on its place in the batch, and so on which images a killed process had
+    already computed. A CPU is as fast this way.
+
+    Args:
+        model: A `FeatureDetector`.
+
+    Returns:
+        A function of a float32 array (images, image_size, image_size, 3) that returns
+        a list of float32 arrays (images, H, W, C).
+    """
+    size = model.image_size
+    inputs = keras.Input((size, size, 3), dtype="float32")
+    extractor = keras.Model(inputs, model.feature_extractor(inputs))
+    # XLA takes longer to compile a backbone than it saves on TensorFlow.
+    on_jax = keras.backend.backend() == "jax"
+    extractor.compile(jit_compile="auto" if on_jax else False)
+
+    def of_one(image):
+        levels = extractor.predict_on_batch(image[None])
+        levels = levels if isinstance(levels, list | tuple) else [levels]
+        return [np.asarray(level, "float32") for level in levels]
+
+    def of_all(images):
+        parts = [of_one(image) for image in images]
+        return [np.concatenate(level) for level in zip(*parts, strict=True)]
+
+    return of_all

@@ -11,6 +11,8 @@ from keras_rlr.layers.grid_attention import GridAttention
 from keras_rlr.layers.initializers import SeededNormal, SeededUniform
 from keras_rlr.layers.local_cross_attention import LocalCrossAttention
 from keras_rlr.layers.masked_learnable_key_attention import MaskedLearnableKeyAttention
+from keras_rlr.layers.memory_bank import MemoryBank
+from keras_rlr.layers.position_gaussians import PositionGaussians
 from keras_rlr.layers.reconstruction_block import ReconstructionBlock
 from keras_rlr.layers.reference_weights import ReferenceWeights
 from keras_rlr.layers.sine_position_encoding_2d import SinePositionEncoding2D
@@ -26,6 +28,8 @@ __all__ = [
     "GridAttention",
     "LocalCrossAttention",
     "MaskedLearnableKeyAttention",
+    "MemoryBank",
+    "PositionGaussians",
     "ReconstructionBlock",
     "ReferenceWeights",
     "SeededNormal",

@@ -5,12 +5,30 @@ import inspect
 import keras
 import pytest
 
+import keras_rlr
 from tests.detectors import contract
-from tests.tiny_model import ONE_LEVEL, tiny_model
+from tests.tiny_model import IMAGE_SIZE, ONE_LEVEL, tiny_backbone, tiny_model
 
 METHODS = {
     "RLR": lambda: tiny_model(
         **ONE_LEVEL, standardize_features=True, cosine_damping=0.3
+    ),
+    "PatchCore": lambda: keras_rlr.PatchCore(
+        tiny_backbone(),
+        levels=(1, 2),
+        image_size=IMAGE_SIZE,
+        reweighted_neighbors=3,
+        smoothing=1.0,
+        standardize_features=True,
+        seed=0,
+    ),
+    "PaDiM": lambda: keras_rlr.PaDiM(
+        tiny_backbone(),
+        levels=(1, 2),
+        image_size=IMAGE_SIZE,
+        num_channels=5,
+        smoothing=1.0,
+        seed=0,
     ),
 }
 

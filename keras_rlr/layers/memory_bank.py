@@ -1,0 +1,202 @@
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_rlr.keras_private import unlocked
+
+# Of the distances of one image to a part of the bank, so many are in memory at once.
+_MOST_DISTANCES = 2**22
+DISTANCES = ("euclidean", "cosine")
+
+
+@keras.saving.register_keras_serializable(package="keras_rlr")
+class MemoryBank(keras.layers.Layer):
+    """How far each token is from the nearest of the tokens that are stored.
+
+    The search is exact: every token is compared with every stored one, a part of the
+    bank at a time. The nearest is found by |x|² - 2x·m + |m|², which rounds; its
+    distance is then computed anew from the difference. Source: equation 6 of "Towards
+    Total Recall in Industrial Anomaly Detection" (Roth et al., 2022).
+
+    Args:
+        size: Number of stored tokens; `store` changes it.
+        distance: "euclidean", or "cosine": 1 minus the cosine.
+        reweighted_neighbors: Stored tokens around the nearest one by which `score`
+            weighs the largest distance; 0 does not weigh.
+
+    Call arguments:
+        tokens: Tensor (batch, height, width, C).
+
+    Returns:
+        float32 tensor (batch, height, width), at least 0.
+
+    Raises:
+        ValueError: If an argument is not possible.
+
+    Example:
+
+    >>> bank = keras_rlr.layers.MemoryBank()
+    >>> bank.build((None, 4, 4, 8))
+    >>> bank.store(np.eye(8, dtype="float32"))
+    >>> bank(np.zeros((1, 4, 4, 8), "float32")).shape
+    (1, 4, 4)
+    """
+
+    def __init__(
+        self,
+        size: int = 1,
+        distance: str = "euclidean",
+        reweighted_neighbors: int = 0,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**{**kwargs, "dtype": "float32", "trainable": False})
+        if distance not in DISTANCES:
+            raise ValueError(
+                f"`distance` must be 'euclidean' or 'cosine'. Received: {distance!r}."
+            )
+        if int(size) < 1 or int(reweighted_neighbors) < 0:
+            raise ValueError(
+                "`size` must be at least 1 and `reweighted_neighbors` at least 0. "
+                f"Received: {size!r} and {reweighted_neighbors!r}."
+            )
+        self.size = int(size)
+        self.distance = distance
+        self.reweighted_neighbors = int(reweighted_neighbors)
+
+    def build(self, tokens_shape: Any) -> None:
+        """Makes the bank, of zeros."""
+        self.channels = int(tokens_shape[-1])
+        self._make()
+        self.built = True
+
+    def _make(self):
+        self.patches = self.add_weight(
+            name="patches",
+            shape=(self.size, self.channels),
+            initializer="zeros",
+            trainable=False,
+        )
+
+    def store(self, tokens: Any) -> None:
+        """Replaces what is stored; compiled functions that use it are to be made anew.
+
+        Args:
+            tokens: float32 array (size, C), as `normalized` returns them.
+        """
+        if tokens.shape[0] != self.size:
+            self.size = int(tokens.shape[0])
+            with unlocked(self):
+                del self.patches
+                self._make()
+        self.patches.assign(tokens)
+
+    def normalized(self, tokens: Any) -> Any:
+        """Returns tokens as they are compared: for cosines at length 1.
+
+        Args:
+            tokens: Tensor (..., C).
+        """
+        if self.distance == "euclidean":
+            return tokens
+        squares = ops.sum(ops.square(tokens), axis=-1, keepdims=True)
+        return tokens / ops.sqrt(ops.maximum(squares, 1e-12))
+
+    def call(self, tokens: Any) -> Any:
+        """Returns the distance of each token to the nearest."""
+        return self.search(tokens)[0]
+
+    def search(self, tokens: Any) -> tuple[Any, Any]:
+        """Returns distances and positions of the nearest stored tokens.
+
+        Args:
+            tokens: Tensor (batch, height, width, C).
+
+        Returns:
+            float32 and int32 tensors (batch, height, width).
+        """
+        height, width, channels = tokens.shape[1:]
+        flat = ops.reshape(self.normalized(tokens), (-1, channels))
+        nearest = self._nearest(flat, height * width)
+        stored = ops.take(self.patches, nearest, axis=0)
+        distance = self._distance(flat, stored)
+        shape = (-1, height, width)
+        return ops.reshape(distance, shape), ops.reshape(nearest, shape)
+
+    def _nearest(self, flat, tokens_an_image):
+        lowest = position = None
+        # The same for both; without it |x|² and |m|² are large, and round more.
+        middle = ops.mean(self.patches, axis=0)
+        flat = flat - middle
+        length = max(256, _MOST_DISTANCES // tokens_an_image)
+        for start in range(0, self.size, length):
+            part = self.patches[start : min(start + length, self.size)] - middle
+            # |x|² is the same for all of them.
+            distances = ops.sum(ops.square(part), axis=-1) - 2.0 * ops.matmul(
+                flat, ops.transpose(part)
+            )
+            found = ops.cast(ops.argmin(distances, axis=-1), "int32") + start
+            value = ops.min(distances, axis=-1)
+            if lowest is None:
+                lowest, position = value, found
+            else:
+                position = ops.where(value < lowest, found, position)
+                lowest = ops.minimum(value, lowest)
+        return position
+
+    def _distance(self, first, second):
+        squares = ops.sum(ops.square(first - second), axis=-1)
+        # Between vectors of length 1, |a - b|² = 2 (1 - cosine).
+        return ops.sqrt(squares) if self.distance == "euclidean" else squares / 2.0
+
+    def score(self, tokens: Any, distances: Any, nearest: Any) -> Any:
+        """Returns the largest distance of each image, weighed if so set.
+
+        With the token x of the largest distance s, the nearest stored token m and its b
+        neighbours N in the bank, itself among them, the weight is
+        1 - exp|x - m| / Σ exp|x - n|. Source: equation 7; of the published figures
+        none depends on it.
+
+        Args:
+            tokens: Tensor (batch, height, width, C).
+            distances: What `search` returned.
+            nearest: What `search` returned.
+        """
+        height, width, channels = tokens.shape[1:]
+        distances = ops.reshape(distances, (-1, height * width))
+        largest = ops.max(distances, axis=-1)
+        # Not every runtime lets NaN through a maximum.
+        mean = ops.mean(distances, axis=-1)
+        largest = ops.where(ops.isnan(mean), mean, largest)
+        if not self.reweighted_neighbors:
+            return largest
+        worst = ops.expand_dims(ops.argmax(distances, axis=-1), -1)
+        flat = ops.reshape(self.normalized(tokens), (-1, height * width, channels))
+        token = ops.take_along_axis(flat, ops.expand_dims(worst, -1), axis=1)
+        nearest = ops.reshape(nearest, (-1, height * width))
+        nearest = ops.take_along_axis(nearest, worst, axis=1)[:, 0]
+        stored = ops.take(self.patches, nearest, axis=0)
+        apart = ops.sum(ops.square(self.patches), axis=-1) - 2.0 * ops.matmul(
+            stored, ops.transpose(self.patches)
+        )
+        count = min(self.reweighted_neighbors, self.size)
+        neighbors = ops.top_k(-apart, count)[1]
+        around = ops.take(self.patches, neighbors, axis=0)
+        lengths = ops.sqrt(ops.sum(ops.square(around - token), axis=-1))
+        own = ops.sqrt(ops.sum(ops.square(stored - token[:, 0]), axis=-1))
+        highest = ops.max(lengths, axis=-1)
+        total = ops.sum(ops.exp(lengths - highest[:, None]), axis=-1)
+        return largest * (1.0 - ops.exp(own - highest) / total)
+
+    def compute_output_shape(self, tokens_shape: Any) -> Any:
+        """Returns (batch, height, width)."""
+        return tuple(tokens_shape)[:-1]
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the constructor's arguments."""
+        return {
+            **super().get_config(),
+            "size": self.size,
+            "distance": self.distance,
+            "reweighted_neighbors": self.reweighted_neighbors,
+        }
