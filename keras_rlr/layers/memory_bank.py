@@ -22,14 +22,19 @@ class MemoryBank(keras.layers.Layer):
     Args:
         size: Number of stored tokens; `store` changes it.
         distance: "euclidean", or "cosine": 1 minus the cosine.
-        reweighted_neighbors: Stored tokens around the nearest one by which `score`
-            weighs the largest distance; 0 does not weigh.
+        reweighted_neighbors: Stored tokens around the nearest one by which the score
+            is weighed (the paper's b); 0 does not weigh.
 
     Call arguments:
         tokens: Tensor (batch, height, width, C).
+        with_score: Whether the score of each image is returned too: its largest
+            distance s. With `reweighted_neighbors` it is s · (1 - exp|x - m| / Σₙ
+            exp|x - n|) of the token x it is of, the stored token m that is nearest to
+            x, and the neighbours n of m, itself among them (equation 7).
 
     Returns:
-        float32 tensor (batch, height, width), at least 0.
+        float32 tensor (batch, height, width), at least 0; with the score a pair of it
+        and a tensor (batch,).
 
     Raises:
         ValueError: If an argument is not possible.
@@ -102,26 +107,20 @@ class MemoryBank(keras.layers.Layer):
         squares = ops.sum(ops.square(tokens), axis=-1, keepdims=True)
         return tokens / ops.sqrt(ops.maximum(squares, 1e-12))
 
-    def call(self, tokens: Any) -> Any:
-        """Returns the distance of each token to the nearest."""
-        return self.search(tokens)[0]
-
-    def search(self, tokens: Any) -> tuple[Any, Any]:
-        """Returns distances and positions of the nearest stored tokens.
-
-        Args:
-            tokens: Tensor (batch, height, width, C).
-
-        Returns:
-            float32 and int32 tensors (batch, height, width).
-        """
+    def call(self, tokens: Any, with_score: bool = False) -> Any:
+        """Returns the distance of each token to the nearest, and the score if asked."""
         height, width, channels = tokens.shape[1:]
         flat = ops.reshape(self.normalized(tokens), (-1, channels))
         nearest = self._nearest(flat, height * width)
         stored = ops.take(self.patches, nearest, axis=0)
-        distance = self._distance(flat, stored)
-        shape = (-1, height, width)
-        return ops.reshape(distance, shape), ops.reshape(nearest, shape)
+        distances = self._distance(flat, stored)
+        grid = ops.reshape(distances, (-1, height, width))
+        if not with_score:
+            return grid
+        of_images = (-1, height * width)
+        flat = ops.reshape(flat, (*of_images, channels))
+        distances = ops.reshape(distances, of_images)
+        return grid, self._score(flat, distances, ops.reshape(nearest, of_images))
 
     def _nearest(self, flat, tokens_an_image):
         lowest = position = None
@@ -135,7 +134,7 @@ class MemoryBank(keras.layers.Layer):
             distances = ops.sum(ops.square(part), axis=-1) - 2.0 * ops.matmul(
                 flat, ops.transpose(part)
             )
-            found = ops.cast(ops.argmin(distances, axis=-1), "int32") + start
+            found = _position_of_smallest(distances) + start
             value = ops.min(distances, axis=-1)
             if lowest is None:
                 lowest, position = value, found
@@ -149,31 +148,15 @@ class MemoryBank(keras.layers.Layer):
         # Between vectors of length 1, |a - b|² = 2 (1 - cosine).
         return ops.sqrt(squares) if self.distance == "euclidean" else squares / 2.0
 
-    def score(self, tokens: Any, distances: Any, nearest: Any) -> Any:
-        """Returns the largest distance of each image, weighed if so set.
-
-        With the token x of the largest distance s, the nearest stored token m and its b
-        neighbours N in the bank, itself among them, the weight is
-        1 - exp|x - m| / Σ exp|x - n|. Source: equation 7; of the published figures
-        none depends on it.
-
-        Args:
-            tokens: Tensor (batch, height, width, C).
-            distances: What `search` returned.
-            nearest: What `search` returned.
-        """
-        height, width, channels = tokens.shape[1:]
-        distances = ops.reshape(distances, (-1, height * width))
+    def _score(self, tokens, distances, nearest):
         largest = ops.max(distances, axis=-1)
         # Not every runtime lets NaN through a maximum.
         mean = ops.mean(distances, axis=-1)
         largest = ops.where(ops.isnan(mean), mean, largest)
         if not self.reweighted_neighbors:
             return largest
-        worst = ops.expand_dims(ops.argmax(distances, axis=-1), -1)
-        flat = ops.reshape(self.normalized(tokens), (-1, height * width, channels))
-        token = ops.take_along_axis(flat, ops.expand_dims(worst, -1), axis=1)
-        nearest = ops.reshape(nearest, (-1, height * width))
+        worst = ops.expand_dims(_position_of_smallest(-distances), -1)
+        token = ops.take_along_axis(tokens, ops.expand_dims(worst, -1), axis=1)
         nearest = ops.take_along_axis(nearest, worst, axis=1)[:, 0]
         stored = ops.take(self.patches, nearest, axis=0)
         apart = ops.sum(ops.square(self.patches), axis=-1) - 2.0 * ops.matmul(
@@ -184,12 +167,13 @@ class MemoryBank(keras.layers.Layer):
         around = ops.take(self.patches, neighbors, axis=0)
         lengths = ops.sqrt(ops.sum(ops.square(around - token), axis=-1))
         own = ops.sqrt(ops.sum(ops.square(stored - token[:, 0]), axis=-1))
-        highest = ops.max(lengths, axis=-1)
-        total = ops.sum(ops.exp(lengths - highest[:, None]), axis=-1)
-        return largest * (1.0 - ops.exp(own - highest) / total)
+        # Subtracted from all exponents, or they would overflow.
+        highest = ops.max(lengths, axis=-1, keepdims=True)
+        total = ops.sum(ops.exp(lengths - highest), axis=-1)
+        return largest * (1.0 - ops.exp(own - highest[:, 0]) / total)
 
     def compute_output_shape(self, tokens_shape: Any) -> Any:
-        """Returns (batch, height, width)."""
+        """Returns (batch, height, width), the shape of the distances."""
         return tuple(tokens_shape)[:-1]
 
     def get_config(self) -> dict[str, Any]:
@@ -200,3 +184,13 @@ class MemoryBank(keras.layers.Layer):
             "distance": self.distance,
             "reweighted_neighbors": self.reweighted_neighbors,
         }
+
+
+def _position_of_smallest(values):
+    """int32 positions along the last axis; NaN may come first."""
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        # Keras' function tells 0 from -0, by operations that LiteRT lacks.
+        return tf.argmin(values, axis=-1, output_type="int32")
+    return ops.cast(ops.argmin(values, axis=-1), "int32")

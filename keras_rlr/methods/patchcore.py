@@ -154,11 +154,11 @@ class PatchCore(OnePassDetector):
         """Returns map and score; the loss of an image is the mean distance."""
         batch = inputs if isinstance(inputs, dict) else {"image": inputs}
         tokens = self.fused_levels(self.features_of(batch))
-        distances, nearest = self.memory_bank.search(tokens)
+        distances, scores = self.memory_bank(tokens, with_score=True)
         upsampled = upsample_map(distances, (self.image_size,) * 2)
         outputs = {
             "anomaly_map": self.smoothing.smooth(upsampled),
-            "anomaly_score": self.memory_bank.score(tokens, distances, nearest),
+            "anomaly_score": scores,
         }
         if "weight" in batch:
             outputs["loss"] = ops.mean(distances, axis=(1, 2))

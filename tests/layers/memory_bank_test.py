@@ -28,11 +28,10 @@ def test_contract():
 def test_finds_what_scikit_learn_finds(distance, most, monkeypatch):
     monkeypatch.setattr(memory_bank, "_MOST_DISTANCES", most)
     stored = np.concatenate([STORED + i for i in range(10)])  # Of several parts.
-    distances, nearest = map(to_numpy, bank(stored, distance=distance).search(TOKENS))
+    distances = to_numpy(bank(stored, distance=distance)(TOKENS))
     search = NearestNeighbors(n_neighbors=1, metric=distance).fit(stored)
-    expected, positions = search.kneighbors(TOKENS.reshape(-1, 6))
+    expected, _ = search.kneighbors(TOKENS.reshape(-1, 6))
     np.testing.assert_allclose(distances.reshape(-1), expected[:, 0], atol=1e-5)
-    np.testing.assert_array_equal(nearest.reshape(-1), positions[:, 0])
 
 
 def test_what_is_stored_has_no_distance():
@@ -44,25 +43,19 @@ def test_what_is_stored_has_no_distance():
 def test_a_token_that_is_not_finite_has_no_finite_distance():
     broken = TOKENS.copy()
     broken[1, 2, 3, 4] = np.nan
-    layer = bank()
-    distances, nearest = layer.search(ops.convert_to_tensor(broken))
-    assert np.argwhere(np.isnan(to_numpy(distances))).tolist() == [[1, 2, 3]]
-    scores = to_numpy(layer.score(ops.convert_to_tensor(broken), distances, nearest))
+    distances, scores = to_numpy(bank()(broken, with_score=True))
+    assert np.argwhere(np.isnan(distances)).tolist() == [[1, 2, 3]]
     assert np.isnan(scores).tolist() == [False, True, False]
 
 
 def test_the_score_is_the_largest_distance():
-    layer = bank()
-    distances, nearest = layer.search(ops.convert_to_tensor(TOKENS))
-    score = to_numpy(layer.score(ops.convert_to_tensor(TOKENS), distances, nearest))
-    np.testing.assert_array_equal(score, to_numpy(distances).max(axis=(1, 2)))
+    distances, score = to_numpy(bank()(TOKENS, with_score=True))
+    np.testing.assert_array_equal(score, distances.max(axis=(1, 2)))
 
 
 @pytest.mark.parametrize("neighbors", [3, 500])
 def test_the_weighed_score_is_equation_7(neighbors):
-    layer = bank(reweighted_neighbors=neighbors)
-    tokens = ops.convert_to_tensor(TOKENS)
-    score = to_numpy(layer.score(tokens, *layer.search(tokens)))
+    _, score = to_numpy(bank(reweighted_neighbors=neighbors)(TOKENS, with_score=True))
     apart = cdist(STORED, STORED)
     for found, image in zip(score, TOKENS.reshape(3, -1, 6), strict=True):
         distances = cdist(image, STORED)
