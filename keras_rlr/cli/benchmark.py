@@ -3,6 +3,7 @@ import io
 import json
 import re
 import statistics
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from keras_rlr.cli.backend import start_backend
 from keras_rlr.cli.data_location import data_location
 from keras_rlr.cli.options import (
     AT_LEAST_ONE,
+    NAMES,
     WHOLE_NUMBERS,
     bit_depth_option,
     categories_option,
@@ -36,6 +38,11 @@ def command() -> None:
     "--output", type=click.Path(), help="Folder of the runs [default: runs/table_N]."
 )
 @categories_option
+@click.option(
+    "--methods",
+    type=NAMES,
+    help="Of tables 1 and 2, what is trained: rlr,patchcore,… or all [default: rlr].",
+)
 @click.option("--preset", help="What all rows share; `keras-rlr info` lists them.")
 @click.option("--backbone", help="Backbone of all rows.")
 @click.option("--levels", type=WHOLE_NUMBERS, help="Feature levels of all rows: 2,3.")
@@ -52,24 +59,28 @@ def tables(
     dataset: str | None,
     data_dir: str | None,
     output: str | None,
+    methods: tuple[str, ...] | None,
     seeds: int,
     **settings: Any,
 ) -> None:
     """Train what a table of the paper compares, and print its rows beside ours.
 
-    Tables 1 and 2 compare methods on MVTec AD and VisA: ours is trained, the others
-    are as printed. Tables 3, 4 and 5 compare attentions, levels and the factor alpha:
-    every row is trained. All of it on any data set. No images are held out, and the
-    last epoch counts. Runs that are finished are not repeated, others are resumed;
-    they share the features of the images, in --output.
+    Tables 1 and 2 compare methods on MVTec AD and VisA: those of --methods are trained,
+    the others are as printed. Tables 3, 4 and 5 compare attentions, levels and the
+    factor alpha: every row is trained. All of it on any data set. No images are held
+    out, and the last epoch counts. Runs that are finished are not repeated, others are
+    resumed; they share the features of the images, in --output.
     """
     location = data_location(data, dataset, data_dir)
     start_backend()
     from keras_rlr.atomic_file import check_writable, write_text
     from keras_rlr.evaluation.paper_tables import PAPER_TABLES, printed_rows
 
-    rows = PAPER_TABLES[table].rows
-    clash = [k for row in rows.values() for k in row if settings.get(k) is not None]
+    if methods and table > 2:
+        raise click.UsageError(f"Table {table} compares variants of RLR alone.")
+    rows = _methods(methods, settings) if methods else PAPER_TABLES[table].rows
+    compared = () if methods else rows.values()
+    clash = [k for row in compared for k in row if settings.get(k) is not None]
     if table == 4 and settings["hidden_dims"]:
         clash.append("hidden_dims")
     if clash:
@@ -85,12 +96,14 @@ def tables(
                 location,
                 folder / f"seed_{seed}",
                 seed,
-                {**settings, **arguments, "feature_cache": place / "features"},
+                {**settings, "feature_cache": place / "features", **arguments},
             )
             for seed in range(seeds)
         ]
     printed = printed_rows(table)
-    if table < 3:
+    if methods:
+        _print_methods(results, printed, table)
+    elif table < 3:
         _print_categories(results["RLR"], printed)
     else:
         _print_rows(results, printed)
@@ -113,26 +126,38 @@ def _row(location, folder, seed, settings):
     if file.is_file():
         return json.loads(file.read_text(encoding="utf-8"))
     click.echo(f"Training {folder}", err=True)
+    resumed = (folder / "config.json").is_file()
     progress = training_progress()
+    began = time.monotonic()
     try:
         run = train(
             location.folder,
             folder,
             seed=seed,
             calibration_fraction=0.0,
-            resume=(folder / "config.json").is_file(),
+            resume=resumed,
             callbacks=[progress],
             **settings,
         )
     finally:
         progress.close()
     test = FolderDataset(location.folder, "test", settings["categories"])
+    trained = time.monotonic()
     with image_progress("evaluating") as on_progress:
         predictions = predict_test_set(run["model"], test, on_progress=on_progress)
+    cost = {
+        # A resumed run took longer than this part of it.
+        "training_seconds": sum(row["seconds"] for row in run["history"])
+        if resumed
+        else trained - began,
+        "milliseconds_an_image": 1000 * (time.monotonic() - trained) / len(test),
+        "model_bytes": (folder / "model.keras").stat().st_size,
+    }
     result = measure(predictions)
     evaluation = describe_evaluation(
         run["model"], test, predictions, result, run=run["config"]
     )
+    evaluation["cost"] = cost
     write_text(file, result_as_json(evaluation) + "\n")
     return json.loads(result_as_json(evaluation))
 
@@ -173,6 +198,60 @@ def _print_categories(of_seeds, printed):
         cells = [_spread([part[f] for part in parts]) for f in _FIGURES]
         rows.append([name, *(_pair(p.get(name)) for p in printed.values()), *cells])
     _print(["category", *printed, *(f"ours: {h}" for h in _headings())], rows)
+
+
+def _methods(names, settings):
+    """Rows of methods: arguments that settings are to be overridden by."""
+    from keras_rlr.methods.by_name import METHODS, method_for, takes
+
+    rows = {}
+    for name in METHODS if names == ("all",) else names:
+        method = method_for(name)
+        # What one method has no use for is left out of its row.
+        idle = dict.fromkeys(("hidden_dims", "levels", "recipe", "backbone"))
+        row = {key: None for key in idle if not takes(method, key)}
+        if not method.has_steps:
+            row["epochs"] = None
+        if not method.profits_from_cache:
+            row["feature_cache"] = None
+        rows[method.__name__] = {"method": name, **row}
+    if settings.get("preset"):
+        raise click.UsageError(
+            "--methods have presets of their own; name a --backbone."
+        )
+    return rows
+
+
+def _print_methods(results, printed, table):
+    from keras_rlr.evaluation.paper_tables import MEASURED_BY_OTHERS
+
+    others = MEASURED_BY_OTHERS.get(table, {})
+    rows = []
+    for name in sorted({*results, *printed}, key=[*results, *printed].index):
+        of_seeds = results.get(name, [])
+        figures = [_spread([r["mean"][f] for r in of_seeds]) for f in _FIGURES]
+        costs = [
+            _median([r["cost"][key] / unit for r in of_seeds])
+            for key, unit in (
+                ("training_seconds", 1),
+                ("model_bytes", 2**20),
+                ("milliseconds_an_image", 1),
+            )
+        ]
+        paper = _pair(printed.get(name, {}).get("mean"))
+        rows.append([name, paper, _pair(others.get(name)), *figures, *costs])
+    titles = ["method", "paper, image / pixel", "others, image / pixel"]
+    costs = ["training, s", "model, MiB", "ms an image"]
+    _print([*titles, *(f"ours: {h}" for h in _headings()), *costs], rows)
+    click.echo(
+        "Paper: as printed, on the paper's data set. Others: published by others, on "
+        "the same. Ours: measured here, on your data; a row without was not trained. "
+        "OmniAL and JNLD have no published code."
+    )
+
+
+def _median(values):
+    return f"{statistics.median(values):.1f}" if values else "-"
 
 
 def _headings():

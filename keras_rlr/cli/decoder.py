@@ -83,6 +83,8 @@ def train(
     fraction = settings.get("calibration_fraction") or _FRACTION
     fitted, held = hold_out(images, fraction, settings.get("seed", seed))
     detector = load_run(place, bit_depth)
+    if not hasattr(detector, "reconstruct"):
+        raise refused_method(detector)
     progress = training_progress()
     try:
         decoder = train_decoder(
@@ -116,6 +118,18 @@ def decoder_path(place: str | Path) -> Path:
     return place.with_suffix(".decoder.keras")
 
 
+def refused_method(model: Any) -> ValueError:
+    """The error for a model whose method reconstructs no features.
+
+    Args:
+        model: The detector.
+    """
+    return ValueError(
+        f"{type(model).__name__} reconstructs no features, so there is nothing that a "
+        "decoder could show. Leave the decoder out; RLR is a method with one."
+    )
+
+
 def load_decoder(
     path: str | Path | None, place: str | Path, model: Any, required: bool = False
 ) -> Any:
@@ -129,12 +143,17 @@ def load_decoder(
 
     Raises:
         FileNotFoundError: If it is required, or named, and not there.
-        ValueError: If the file is no decoder, or one of other features.
+        ValueError: If the file is no decoder, or one of other features, or the model
+            reconstructs no features.
     """
     from keras_rlr.detectors.feature_decoder import FeatureDecoder
     from keras_rlr.detectors.features_fingerprint import features_fingerprint
     from keras_rlr.detectors.loading import load_file
 
+    if not hasattr(model, "reconstruct"):
+        if required or path:
+            raise refused_method(model)
+        return None
     file = Path(path) if path else decoder_path(place)
     if not file.is_file():
         if not (required or path):

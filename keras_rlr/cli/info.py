@@ -23,16 +23,18 @@ def command(model: str | None, as_json: bool) -> None:
 
 def _environment():
     from keras_rlr.environment import describe_environment
-    from keras_rlr.methods.rlr.presets import PRESETS
+    from keras_rlr.methods.by_name import METHODS
 
     facts = describe_environment()
     facts["installed_backends"] = installed_backends()
+    facts["methods"] = list(METHODS)
     facts["presets"] = {
         name: {
             key: list(value) if isinstance(value, tuple) else value
             for key, value in arguments.items()
         }
-        for name, arguments in PRESETS.items()
+        for method in METHODS.values()
+        for name, arguments in method.PRESETS.items()
     }
     return facts
 
@@ -40,11 +42,13 @@ def _environment():
 def _model(model):
     from keras_rlr.detectors.describe_model import describe_model
 
-    parameters = {"feature_extractor": model.feature_extractor.count_params()}
-    for level, reconstructor in zip(model.levels, model.reconstructors, strict=True):
-        parameters[f"reconstructor_{level}"] = reconstructor.count_params()
     total = model.count_params()
-    # Statistics of the features, and the threshold.
+    # Statistics of the features and the threshold are few, and none of them learned.
+    parameters = {
+        layer.name: layer.count_params()
+        for layer in model.layers
+        if layer.count_params() > 0.01 * total
+    }
     parameters["others"] = total - sum(parameters.values())
     return {
         **describe_model(model),

@@ -1,5 +1,6 @@
 """Kinds of values that several commands take."""
 
+import json
 from typing import Any
 
 import click
@@ -65,6 +66,37 @@ def data_options(command: Any) -> Any:
 
 categories_option = click.option(
     "--categories", type=NAMES, help="Use these categories alone: bottle,cable."
+)
+method_option = click.option(
+    "--method",
+    help="rlr, patchcore, padim, … [default: the preset's, or rlr]; `keras-rlr info` "
+    "lists them.",
+)
+
+
+def _argument(ctx, param, values):
+    """Click callback: NAME=VALUE, several of them, to a dict."""
+    arguments = {}
+    for text in values:
+        name, separator, value = text.partition("=")
+        name = name.strip().replace("-", "_")
+        if not separator or not name.isidentifier():
+            raise click.BadParameter(f"{text!r} is not NAME=VALUE.", ctx, param)
+        try:
+            arguments[name] = json.loads(value)
+        except ValueError:
+            arguments[name] = value.strip()  # A word need not be quoted.
+    return arguments
+
+
+arguments_option = click.option(
+    "--set",
+    "arguments",
+    multiple=True,
+    metavar="NAME=VALUE",
+    callback=_argument,
+    help="An argument of the method's class by its name, for those without an option: "
+    "--set coreset_ratio=0.01 --set 'augmentation=[\"flip\"]'. May be repeated.",
 )
 model_option = click.option(
     "--model", required=True, type=click.Path(), help="Folder of a run, or .keras file."

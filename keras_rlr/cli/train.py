@@ -8,12 +8,14 @@ from keras_rlr.cli.data_location import data_location
 from keras_rlr.cli.options import (
     AT_LEAST_ONE,
     WHOLE_NUMBERS,
+    arguments_option,
     bit_depth_option,
     categories_option,
     data_options,
     feature_cache_option,
     json_option,
     large_images_option,
+    method_option,
     optional_weights,
 )
 
@@ -24,6 +26,7 @@ from keras_rlr.cli.options import (
     "--output", type=click.Path(), help="Folder of the run [default: runs/NAME]."
 )
 @categories_option
+@method_option
 @click.option("--preset", help="Settings by name; `keras-rlr info` lists them.")
 @click.option(
     "--backbone", help="efficientnet_b0 … b7, efficientnet_lite2 (offline), …"
@@ -79,9 +82,18 @@ from keras_rlr.cli.options import (
     help="Keep the models that are best on the test set too, as the paper's authors "
     "select them, for `evaluate --protocol best-on-test-set`.",
 )
+@arguments_option
 @json_option
 def command(
-    data, dataset, data_dir, output, resume, test_every_epoch, as_json, **settings
+    data,
+    dataset,
+    data_dir,
+    output,
+    resume,
+    test_every_epoch,
+    as_json,
+    arguments,
+    **settings,
 ):
     """Train one model on all categories of a data set.
 
@@ -94,6 +106,11 @@ def command(
     from keras_rlr.training import TrainingInterrupted, train
     from keras_rlr.training.best_on_test_set import BestOnTestSet
 
+    for name, value in arguments.items():
+        if settings.get(name) is not None:
+            option = "--" + name.replace("_", "-")
+            raise click.UsageError(f"`{name}` is given by {option} and by --set.")
+        settings[name] = value
     output = output or location.run
     progress = training_progress()
     callbacks = [progress]
@@ -102,7 +119,11 @@ def command(
         callbacks.append(BestOnTestSet.of_run(output, location.folder, categories))
     try:
         run = train(
-            location.folder, output, resume=resume, callbacks=callbacks, **settings
+            location.folder,
+            output,
+            resume=resume,
+            callbacks=callbacks,
+            **settings,
         )
     except TrainingInterrupted:
         if Path(output, "config.json").is_file():
@@ -118,14 +139,18 @@ def command(
         "seconds": sum(row["seconds"] for row in history),
         "training_images": config["data"]["training_images"],
         "calibration": config["calibration"],
+        "stored": run["model"].described_size,
     }
     if as_json:
         click.echo(json.dumps(summary, indent=2))
         return
+    epochs = "1 epoch" if summary["epochs"] == 1 else f"{summary['epochs']} epochs"
     click.echo(
-        f"Trained on {summary['training_images']} images for {summary['epochs']} "
-        f"epochs; the loss is {summary['loss']:.4f}."
+        f"Trained on {summary['training_images']} images for {epochs}; the loss is "
+        f"{summary['loss']:.4f}."
     )
+    if summary["stored"]:
+        click.echo(f"The model holds {summary['stored']}.")
     if config["calibration"]:
         threshold, rate = (
             config["calibration"][key] for key in ("threshold", "false_positive_rate")

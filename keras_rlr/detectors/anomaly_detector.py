@@ -1,12 +1,10 @@
 import json
-from typing import Any, ClassVar
 
 import numpy as np
 
 from keras_rlr.detectors.detector_model import DetectorModel
 from keras_rlr.detectors.evaluation_pass import evaluate_source
 from keras_rlr.detectors.inference import infer_parts
-from keras_rlr.detectors.loading import load_saved, names_a_file, preset_settings
 from keras_rlr.detectors.training_pass import one_training_batch, train
 from keras_rlr.inputs.first_batches import finite_source
 from keras_rlr.inputs.image_source import ImageSource
@@ -30,41 +28,6 @@ class AnomalyDetector(DetectorModel):
     Args:
         **kwargs: See `DetectorModel`.
     """
-
-    # Settings by name, of a method's own.
-    PRESETS: ClassVar[dict[str, dict[str, Any]]] = {}
-
-    @classmethod
-    def from_preset(cls, preset, **overrides):
-        """Returns the model of a name, or one that was saved.
-
-        Args:
-            preset: A name in the class's `PRESETS`, the path of a `.keras` file, or of
-                a folder with a `model.keras` in it.
-            **overrides: Arguments of the class that replace the preset's. A saved
-                model takes only `distribution`.
-
-        Raises:
-            FileNotFoundError: If there is no such file.
-            ValueError: If there is no such preset, the model can't be loaded, or it is
-                of another class.
-        """
-        if preset in cls.PRESETS or not names_a_file(preset):
-            return cls(**cls.preset_arguments(preset, **overrides))
-        return load_saved(cls, preset, **overrides)
-
-    @classmethod
-    def preset_arguments(cls, preset, **overrides):
-        """Returns the arguments that a preset stands for; some may be replaced.
-
-        Args:
-            preset: A name in `PRESETS`.
-            **overrides: Arguments that replace the preset's.
-
-        Raises:
-            ValueError: If there is no such preset; the message lists them.
-        """
-        return {**preset_settings(preset, cls.PRESETS), **overrides}
 
     def fit(
         self,
@@ -149,15 +112,27 @@ class AnomalyDetector(DetectorModel):
             feature_cache=feature_cache,
         )
 
-    def fit_batches(self, batches, **options):
+    def fit_batches(
+        self, batches, epochs, verbose, callbacks, initial_epoch, steps_per_epoch
+    ):
         """Trains on batches that are ready; a method may do otherwise than Keras.
 
         Args:
             batches: What `training_batches` returned.
-            **options: `epochs`, `verbose`, `callbacks`, `initial_epoch` and
-                `steps_per_epoch`, as of `fit`.
+            epochs: As of Keras' `fit`, as are all that follow.
+            verbose: See `epochs`.
+            callbacks: See `epochs`.
+            initial_epoch: See `epochs`.
+            steps_per_epoch: See `epochs`.
         """
-        return super().fit(batches, **options)
+        return super().fit(
+            batches,
+            epochs=epochs,
+            verbose=verbose,
+            callbacks=callbacks,
+            initial_epoch=initial_epoch,
+            steps_per_epoch=steps_per_epoch,
+        )
 
     def training_batches(self, source, feature_cache, steps_per_epoch, **order):
         """Returns what a training reads, after getting ready for it.

@@ -1,4 +1,5 @@
 import warnings
+from typing import Any, ClassVar
 
 import keras
 from keras import ops
@@ -18,6 +19,7 @@ from keras_rlr.detectors.distribution import (
     spread_variables,
 )
 from keras_rlr.detectors.jax_values import restore_values, values_to_restore
+from keras_rlr.detectors.loading import load_saved, names_a_file, preset_settings
 from keras_rlr.inputs.images import check_bits
 from keras_rlr.inputs.resized_image import ResizedImage
 from keras_rlr.inputs.value_ranges import ValueRanges
@@ -41,8 +43,12 @@ class DetectorModel(keras.Model):
 
     # Whether it is the copy that `compact()` makes, which can't be trained.
     is_compact = False
+    # Settings by name, of a method's own.
+    PRESETS: ClassVar[dict[str, dict[str, Any]]] = {}
     # Whether features that are kept save a backbone's work in later epochs.
     profits_from_cache = False
+    # Whether it is trained by steps of an optimizer.
+    has_steps = True
 
     def __init__(
         self,
@@ -93,6 +99,11 @@ class DetectorModel(keras.Model):
     def threshold(self):
         """The score from which on an image is anomalous, or None before `calibrate`."""
         return self.thresholds.threshold
+
+    @property
+    def described_size(self):
+        """What `fit` stored and how much that is, in words, or None."""
+        return None
 
     def set_weights(self, weights):
         """As Keras' method; thresholds of categories, which are no weights, are lost.
@@ -170,6 +181,52 @@ class DetectorModel(keras.Model):
         """Builds the model; nothing is downloaded, and no other file is read."""
         refuse_outside_config(config)
         return cls(**config)
+
+    @classmethod
+    def from_preset(cls, preset, **overrides):
+        """Returns the model of a name, or one that was saved.
+
+        Args:
+            preset: A name in the class's `PRESETS`, the path of a `.keras` file, or of
+                a folder with a `model.keras` in it.
+            **overrides: Arguments of the class that replace the preset's. A saved
+                model takes only `distribution`.
+
+        Raises:
+            FileNotFoundError: If there is no such file.
+            ValueError: If there is no such preset, the model can't be loaded, or it is
+                of another class.
+        """
+        if preset in cls.PRESETS or not names_a_file(preset):
+            return cls(**cls.preset_arguments(preset, **overrides))
+        return load_saved(cls, preset, **overrides)
+
+    @classmethod
+    def preset_for(cls, backbone=None):
+        """Returns the name of the preset of a backbone; the first where there is none.
+
+        Args:
+            backbone: Name of a backbone, or None.
+        """
+        of_backbone = [
+            name
+            for name, settings in cls.PRESETS.items()
+            if settings.get("backbone") == backbone
+        ]
+        return [*of_backbone, *cls.PRESETS][0]
+
+    @classmethod
+    def preset_arguments(cls, preset, **overrides):
+        """Returns the arguments that a preset stands for; some may be replaced.
+
+        Args:
+            preset: A name in `PRESETS`.
+            **overrides: Arguments that replace the preset's.
+
+        Raises:
+            ValueError: If there is no such preset; the message lists them.
+        """
+        return {**preset_settings(preset, cls.PRESETS), **overrides}
 
     def config_in(self, dtype):
         """Returns the configuration of the same model of another dtype policy.

@@ -23,6 +23,7 @@ class OnePassDetector(FeatureDetector):
 
     # Features are computed once as it is.
     profits_from_cache = False
+    has_steps = False
 
     def __init__(self, **kwargs):
         super().__init__(recipe=ONE_PASS, **kwargs)
@@ -57,13 +58,7 @@ class OnePassDetector(FeatureDetector):
         yield images
 
     def fit_batches(
-        self,
-        batches,
-        epochs=1,
-        verbose="auto",
-        callbacks=None,
-        initial_epoch=0,
-        steps_per_epoch=None,
+        self, batches, epochs, verbose, callbacks, initial_epoch, steps_per_epoch
     ):
         """Looks at each image once.
 

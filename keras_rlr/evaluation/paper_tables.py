@@ -20,6 +20,15 @@ class PaperTable:
     rows: dict = field(default_factory=dict)
 
 
+# Means on MVTec AD of one model for all categories, image and pixel AUROC in per cent,
+# that others measured and published after the paper.
+MEASURED_BY_OTHERS = {
+    1: {
+        "PatchCore": (98.8, 98.3),
+        "SimpleNet": (95.3, 96.9),
+        "UniAD": (97.6, 97.0),
+    }
+}
 _RESIDUAL = {"residual": True}
 PAPER_TABLES = {
     table.number: table

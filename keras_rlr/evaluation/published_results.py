@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from keras_rlr.datasets.catalogue import CATALOGUE, PublishedDataset
 from keras_rlr.evaluation.paper_tables import printed_rows
 
-_METHOD = "RLR"
 _TABLES = {"mvtec_ad": 1, "visa": 2}
 PUBLISHED = ("image_auroc", "pixel_auroc")
 
@@ -16,7 +15,7 @@ class PublishedResults:
 
     Args:
         title: The data set's name as its authors write it.
-        method: The one that this package is of, "RLR".
+        method: The method, as its authors write it: "RLR".
         categories: For each category, fractions by the names of `PUBLISHED`.
         mean: The same of the printed mean.
     """
@@ -28,7 +27,7 @@ class PublishedResults:
 
 
 def published_results(
-    counts: dict[str, tuple[int, int]],
+    counts: dict[str, tuple[int, int]], method: str = "RLR"
 ) -> PublishedResults | None:
     """Returns the printed results on the data set that has these test images.
 
@@ -36,9 +35,11 @@ def published_results(
 
     Args:
         counts: For each category, (normal, anomalous) test images.
+        method: Name of the method's class.
 
     Returns:
-        `PublishedResults`, or None if no published data set has such categories.
+        `PublishedResults`, or None if no published data set has such categories, or
+        the paper printed no results of the method on it.
 
     Example:
 
@@ -49,13 +50,16 @@ def published_results(
     for dataset in CATALOGUE.values():
         published = {name: tuple(c[1:]) for name, c in dataset.counts.items()}
         if counts and counts.items() <= published.items():
-            return _read(dataset)
+            return _read(dataset, method)
     return None
 
 
-def _read(dataset: PublishedDataset) -> PublishedResults:
-    results = PublishedResults(dataset.title, _METHOD)
-    for category, pair in printed_rows(_TABLES[dataset.name])[_METHOD].items():
+def _read(dataset: PublishedDataset, method: str) -> PublishedResults | None:
+    printed = printed_rows(_TABLES[dataset.name])
+    if method not in printed:
+        return None
+    results = PublishedResults(dataset.title, method)
+    for category, pair in printed[method].items():
         figures = {
             name: round(value / 100, 5)
             for name, value in zip(PUBLISHED, pair, strict=True)

@@ -136,6 +136,15 @@ class PaDiM(OnePassDetector):
                 "takes one pass."
             )
 
+    @property
+    def described_size(self):
+        """What `fit` stored and how much that is, in words, or None."""
+        places, channels = self.gaussians.mean.shape
+        return (
+            f"Gaussians of {places} places and {channels} channels, "
+            f"{places * channels * (channels + 1) * 4 / 2**20:.1f} MiB"
+        )
+
     def tokens_of(self, features):
         """Returns the drawn channels of all levels in one grid, (batch, H, W, C)."""
         return ops.take(self.fused_levels(features), self.channels, axis=-1)
@@ -155,7 +164,7 @@ class PaDiM(OnePassDetector):
 
     def begin_pass(self):
         """Begins sums of values and of their products."""
-        self._count, self._origin = 0, None
+        self._count = 0
 
     def take_in(self, features):
         """Adds the features of some images to the sums."""
@@ -163,7 +172,7 @@ class PaDiM(OnePassDetector):
         rows = np.asarray(tokens, "float32").reshape(
             len(tokens), -1, len(self.channels)
         )
-        if self._origin is None:
+        if not self._count:
             # Sums of squares of what lies far from 0 would lose the small differences.
             self._origin = rows.mean(axis=0)
             places, channels = self._origin.shape
@@ -198,7 +207,7 @@ class PaDiM(OnePassDetector):
             # The mean of the squared distances is the trace of Σ⁻¹ times what Σ was.
             squares += np.sum(np.matmul(inverse, covariance) * inverse)
         mean = self._origin + total / count
-        self._sum = self._products = self._origin = None
+        del self._sum, self._products, self._origin
         self.gaussians.store(mean.astype("float32"), whitening)
         self.fitted = True
         return np.sqrt(squares / len(mean) * (count - 1) / count)

@@ -150,6 +150,17 @@ class PatchCore(OnePassDetector):
                 "images first; one pass, and one image is enough."
             )
 
+    @property
+    def described_size(self):
+        """What `fit` stored and how much that is, in words, or None."""
+        if self.bank_size is None:
+            return None
+        channels = self.memory_bank.channels
+        return (
+            f"a memory bank of {self.bank_size} patches of {channels} channels, "
+            f"{self.bank_size * channels * 4 / 2**20:.1f} MiB"
+        )
+
     def call(self, inputs, training=False):
         """Returns map and score; the loss of an image is the mean distance."""
         batch = inputs if isinstance(inputs, dict) else {"image": inputs}
@@ -188,7 +199,9 @@ class PatchCore(OnePassDetector):
         """Forgets the patches of an earlier pass."""
         seed = derive_seed(self.seed, "patches")
         self._generator = np.random.Generator(np.random.Philox(seed))
-        self._patches, self._priorities, self._seen = [], [], 0
+        self._patches: list[np.ndarray] = []
+        self._priorities: list[np.ndarray] = []
+        self._seen = 0
 
     def take_in(self, features):
         """Keeps the patches of some images, or a random choice where they are many."""
@@ -215,7 +228,7 @@ class PatchCore(OnePassDetector):
         """Selects the bank; returns the mean distance of a patch to its nearest one."""
         self._draw()
         (patches,) = self._patches
-        self._patches = self._priorities = None
+        del self._patches, self._priorities
         if self._seen > len(patches):
             warnings.warn(
                 f"The images have {self._seen} patches, more than `max_patches`: "

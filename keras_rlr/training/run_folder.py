@@ -11,9 +11,9 @@ from typing import Any
 
 from keras_rlr.atomic_file import check_writable, write_text
 from keras_rlr.datasets import FolderDataset
+from keras_rlr.detectors.anomaly_detector import AnomalyDetector
 from keras_rlr.inputs.read_ahead import read_ahead
-from keras_rlr.methods.rlr.presets import preset_for
-from keras_rlr.methods.rlr.rlr import RLR
+from keras_rlr.methods.by_name import check_arguments, method_for
 
 _COLUMNS = ("epoch", "loss", "seconds")
 
@@ -236,6 +236,7 @@ def _sha256(path):
 # Settings of the run that are no arguments of the model.
 _OF_THE_RUN = {
     "categories",
+    "method",
     "preset",
     "epochs",
     "batch_size",
@@ -244,22 +245,35 @@ _OF_THE_RUN = {
 }
 
 
-def new_model(settings: dict[str, Any]) -> RLR:
-    """Returns the model of the settings: a preset's, with the user's own on top."""
+def new_model(settings: dict[str, Any]) -> AnomalyDetector:
+    """Returns the model of the settings: a preset's, with the user's own on top.
+
+    Raises:
+        ValueError: If the method has no such argument, or no such preset.
+    """
+    method = method_for(settings.get("method"), settings.get("preset"))
     arguments = {
         name: value for name, value in settings.items() if name not in _OF_THE_RUN
     }
     if arguments.get("backbone_weights") == "none":
         arguments["backbone_weights"] = None
-    preset = preset_for(settings.get("preset"), settings.get("backbone"))
-    model = RLR.from_preset(preset, **arguments)
+    check_arguments(method, arguments)
+    if not method.has_steps and "learning_rate" in settings:
+        raise ValueError(
+            f"{method.__name__} takes no steps, so it has no learning rate. Leave "
+            "`learning_rate` out."
+        )
+    preset = settings.get("preset") or method.preset_for(settings.get("backbone"))
+    model = method.from_preset(preset, **arguments)
     if "learning_rate" in settings:
         model.optimizer.learning_rate = settings["learning_rate"]
     return model
 
 
-def resumed_model(run: RunFolder, settings: dict[str, Any]) -> RLR:
+def resumed_model(run: RunFolder, settings: dict[str, Any]) -> AnomalyDetector:
     """Returns the model of a run's checkpoint, or a new one if it has none yet."""
     if not run.checkpoint.is_file():
         return new_model(settings)
-    return RLR.from_preset(run.checkpoint, distribution=settings.get("distribution"))
+    return AnomalyDetector.from_preset(
+        run.checkpoint, distribution=settings.get("distribution")
+    )

@@ -28,6 +28,7 @@ def train(
     data: Any,
     output: str | Path,
     categories: Any = None,
+    method: str | None = None,
     preset: str | None = None,
     epochs: int | None = None,
     batch_size: int | None = None,
@@ -53,6 +54,8 @@ def train(
         data: A folder in MVTec AD's layout.
         output: The run's folder.
         categories: Names of the categories to train on; None for all.
+        method: Name of a method, as of `keras_rlr.methods.by_name`; by default the
+            preset's, or "rlr".
         preset: Name of a preset; by default the one that suits `backbone`.
         epochs: Passes over the images; None for as many as the recipe asks for.
         batch_size: Images a step; None for the recipe's.
@@ -64,11 +67,11 @@ def train(
         callbacks: Keras callbacks.
         feature_cache: As of `RLR.fit`; by default in memory up to 2 GiB, and beyond
             that in a folder of the run, which is removed when it is done.
-        **model_arguments: Arguments of `RLR` that override the preset's. None leaves
-            the preset's value.
+        **model_arguments: Arguments of the method's class that override the preset's.
+            None leaves the preset's value.
 
     Returns:
-        Dict: "model", the trained `RLR`; "history", a list of dicts of epoch, loss
+        Dict: "model", the trained detector; "history", a list of dicts of epoch, loss
         and seconds; "config", the content of `config.json`.
 
     Raises:
@@ -90,6 +93,7 @@ def train(
     run = RunFolder(output)
     given = {
         "categories": None if categories is None else sorted(set(categories)),
+        "method": method,
         "preset": preset,
         "epochs": epochs,
         "batch_size": batch_size,
@@ -114,9 +118,10 @@ def train(
         batch_size = settings.get("batch_size", model.recipe.batch_size)
         steps = math.ceil(len(fitted) / batch_size)  # of an epoch
         epochs = settings.get("epochs") or model.recipe.epochs_for(steps)
+        cache = None
         if feature_cache:
             cache = FeatureCache.of(feature_cache)
-        else:
+        elif model.profits_from_cache:
             folder = run.path / "feature_cache"
             cache = default_feature_cache(model, len(fitted), folder)
             cache = stack.enter_context(cache)
@@ -128,11 +133,13 @@ def train(
             "epochs": epochs,
             "steps": epochs * steps,
             "batch_size": batch_size,
-            # By way of text, 2e-4 as float32 stays 0.0002.
-            "learning_rate": float(f"{float(model.optimizer.learning_rate):.6g}"),
-            "beta_2": model.recipe.beta_2,
             "feature_cache": None if cache is None else cache.dtype,
         }
+        if model.has_steps:
+            # By way of text, 2e-4 as float32 stays 0.0002.
+            rate = float(f"{float(model.optimizer.learning_rate):.6g}")
+            config["training"]["learning_rate"] = rate
+            config["training"]["beta_2"] = model.recipe.beta_2
         # Of the model that is saved, until another one is.
         before = run.read_config() if resume else {}
         config["trained_epochs"] = before.get("trained_epochs", 0)
@@ -155,6 +162,7 @@ def train(
             )
         config["calibration"] = _calibrate(model, held) if len(held) else None
         config["trained_epochs"] = len(history)
+        config["model"] = describe_model(model)  # A bank has its size now.
         save_without_optimizer(model, run.model)
         run.write_json(run.config, config)
     return {"model": model, "history": history, "config": config}

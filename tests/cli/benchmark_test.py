@@ -95,3 +95,25 @@ def test_wrong_use(data, options, message):
     result = run("benchmark", "tables", "--data", data, *options)
     assert result.exit_code == 2
     assert message in " ".join(result.stderr.split())
+
+
+def test_methods_are_trained_and_printed_beside_the_papers(data, tmp_path):
+    arguments = (
+        "benchmark", "tables", "--table", 1, "--data", data, "--output", tmp_path,
+        "--backbone", "efficientnet_lite2", "--methods", "patchcore,padim",
+        "--categories", "gear", "--epochs", 1, "--recipe", "paper", "--levels", "2,3",
+    )  # fmt: skip
+    result = run(*arguments)
+    assert result.exit_code == 0, result.stderr
+    assert result.stderr.count("Training ") == 2
+    for word in ("PatchCore", "98.8 / 98.3", "PaDiM", "OmniAL", "97.2 / 98.3", "MiB"):
+        assert word in result.stdout
+    for method in ("patchcore", "padim"):
+        written = json.loads((tmp_path / method / "seed_0/metrics.json").read_text())
+        assert written["cost"]["training_seconds"] > 0
+        assert written["cost"]["milliseconds_an_image"] > 0
+        size = (tmp_path / method / "seed_0/model.keras").stat().st_size
+        assert written["cost"]["model_bytes"] == size
+    rows = list(csv.DictReader((tmp_path / "table.csv").open(newline="")))
+    assert {row["row"] for row in rows} == {"PatchCore", "PaDiM"}
+    assert run(*arguments).stdout == result.stdout

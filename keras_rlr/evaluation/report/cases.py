@@ -16,10 +16,9 @@ from keras_rlr.evaluation.test_predictions import TestPredictions
 from keras_rlr.inputs.part_of_pass import PartOfPass
 from keras_rlr.inputs.value_ranges import ValueRanges
 
-PANELS = "image, true mask, anomaly map, features, rebuilt features"
-DECODED_PANELS = (
-    "image, true mask, anomaly map, decoded features, decoded reconstruction"
-)
+PLAIN_PANELS = "image, true mask, anomaly map"
+PANELS = f"{PLAIN_PANELS}, features, rebuilt features"
+DECODED_PANELS = f"{PLAIN_PANELS}, decoded features, decoded reconstruction"
 _SIDE = 192
 
 
@@ -72,7 +71,7 @@ def choose_cases(
 def draw_cases(
     model: Any, elements: Any, maps: Any, scale: Any, decoder: Any = None
 ) -> list[Any]:
-    """Draws images with masks, maps and what the model rebuilt.
+    """Draws images with masks, maps and, of models that rebuild, what they rebuilt.
 
     Args:
         model: An `RLR` model.
@@ -89,14 +88,9 @@ def draw_cases(
     # They were looked at when they were scored.
     images = [element["image"] for element in elements]
     known = PartOfPass(images, ValueRanges(bit_depth or 16))
-    features = model.extract_features(known)
-    rebuilt = model.reconstruct(features)
-    if decoder is None:
-        seen, rebuilt = _false_colours(features[-1], rebuilt[-1])
-    else:
-        seen, rebuilt = decoder.decode(features), decoder.decode(rebuilt)
+    views_of_all = _views(model, known, decoder)
     pictures = []
-    for element, anomaly_map, *views in zip(elements, maps, seen, rebuilt, strict=True):
+    for element, anomaly_map, views in zip(elements, maps, views_of_all, strict=True):
         mask = element.get("mask")
         image, overlay = overlay_panels(
             element["image"], anomaly_map, scale, mask, _SIDE, bit_depth
@@ -108,6 +102,17 @@ def draw_cases(
         views = [resize_pixels(view, height, width) for view in views]
         pictures.append(side_by_side([image, truth, overlay, *views], scale))
     return pictures
+
+
+def _views(model, images, decoder):
+    """What is shown of each image's features, before and after reconstruction."""
+    if not hasattr(model, "reconstruct"):
+        return [()] * len(images)
+    features = model.extract_features(images)
+    rebuilt = model.reconstruct(features)
+    if decoder is None:
+        return list(zip(*_false_colours(features[-1], rebuilt[-1]), strict=True))
+    return list(zip(decoder.decode(features), decoder.decode(rebuilt), strict=True))
 
 
 def _false_colours(features, rebuilt):

@@ -25,6 +25,7 @@ _FALSE_COLOURS = (
     "Features are those of the coarsest level, in false colours: what the model can't "
     "rebuild changes its colour."
 )
+_PRINTED_WITH = {"RLR": "EfficientNet-B6, levels 1 to 3"}
 _DECODED = (
     "The last two are pictures that a decoder, trained on normal images, makes of the "
     "image's features and of what the model rebuilt."
@@ -50,7 +51,7 @@ def report_html(
         decoder: The `FeatureDecoder` of the model's features, or None.
     """
     parts = [
-        *_summary(predictions, evaluation),
+        *_summary(type(model).__name__, predictions, evaluation),
         *_decisions(evaluation),
         *_curves(predictions, evaluation),
         *_cases(model, dataset, predictions, evaluation, decoder),
@@ -60,9 +61,9 @@ def report_html(
     return page(title, parts)
 
 
-def _summary(predictions, evaluation):
+def _summary(method, predictions, evaluation):
     protocol = evaluation["protocol"]
-    published = published_results(_counts(predictions))
+    published = published_results(_counts(predictions), method)
     parts = [
         paragraph(protocol["words"], label=protocol["selected_on_test_set"]),
         paragraph(_EXPLANATION),
@@ -71,8 +72,9 @@ def _summary(predictions, evaluation):
     if published is not None:
         parts.append(
             paragraph(
-                f"{published.method}: as printed in the paper (EfficientNet-B6, levels "
-                f"1 to 3, one model for all categories of {published.title})."
+                f"{published.method}: as printed in the paper of RLR "
+                f"({_PRINTED_WITH.get(published.method, 'settings not given')}, one "
+                f"model for all categories of {published.title})."
             )
         )
     return parts
@@ -134,8 +136,12 @@ def _curves(predictions, evaluation):
 
 
 def _cases(model, dataset, predictions, evaluation, decoder):
-    panels = cases.PANELS if decoder is None else cases.DECODED_PANELS
-    views = _FALSE_COLOURS if decoder is None else _DECODED
+    if not hasattr(model, "reconstruct"):
+        panels, views = cases.PLAIN_PANELS, ""
+    elif decoder is None:
+        panels, views = cases.PANELS, _FALSE_COLOURS
+    else:
+        panels, views = cases.DECODED_PANELS, _DECODED
     parts = [
         section("Worst and best cases"),
         paragraph(

@@ -22,7 +22,6 @@ PRESETS: dict[str, dict[str, Any]] = {
         "cosine_damping": 0.3,
     },
 }
-_DEFAULT = "rlr_efficientnet_b6"
 
 
 def preset_arguments(preset, **overrides):
@@ -50,17 +49,3 @@ def preset_arguments(preset, **overrides):
     if overrides.get("standardize_features") is False:
         arguments.pop("cosine_damping", None)
     return {**arguments, **overrides}
-
-
-def preset_for(preset=None, backbone=None):
-    """Returns the preset whose settings a user's choice implies.
-
-    Args:
-        preset: The preset the user named, or None.
-        backbone: The backbone the user named, or None.
-    """
-    if preset is not None:
-        return preset
-    if backbone == "efficientnet_lite2":
-        return "rlr_efficientnet_lite2"
-    return _DEFAULT

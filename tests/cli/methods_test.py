@@ -1,0 +1,107 @@
+"""A method other than RLR, by the commands alone."""
+
+import json
+
+import pytest
+
+from keras_rlr.datasets import write_procedural_dataset
+from tests.run_command import run
+
+pytestmark = pytest.mark.backend_independent
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return write_procedural_dataset(
+        tmp_path_factory.mktemp("products") / "data",
+        image_size=64,
+        train_per_category=6,
+        test_normal=2,
+        test_anomalous=2,
+        categories=["gear", "wood"],
+    )
+
+
+@pytest.fixture(scope="module")
+def trained(data, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs") / "patchcore"
+    result = run(
+        "train", "--data", data, "--output", folder, "--method", "patchcore",
+        "--backbone", "efficientnet_lite2", "--image-size", 64,
+        "--set", "coreset_ratio=0.5", "--set", 'augmentation=["flip"]',
+        "--calibration-fraction", 0.3,
+    )  # fmt: skip
+    assert result.exit_code == 0, result.stderr
+    return folder, result
+
+
+def test_train_says_the_size_of_the_bank(trained):
+    folder, result = trained
+    # 8 images, mirrored two ways, of 8 x 8 patches.
+    assert (
+        "The model holds a memory bank of 768 patches of 168 channels" in result.stdout
+    )
+    assert "for 1 epoch;" in result.stdout
+    config = json.loads((folder / "config.json").read_text())
+    assert config["settings"]["method"] == "patchcore"
+    assert config["model"]["bank_size"] == 768
+    assert "learning_rate" not in config["training"]
+    assert not (folder / "feature_cache").exists()
+
+
+def test_the_other_commands_take_it(trained, data, tmp_path):
+    folder, _ = trained
+    result = run("evaluate", "--data", data, "--model", folder, "--json")
+    assert result.exit_code == 0, result.stderr
+    assert 0 <= json.loads(result.stdout)["mean"]["image_auroc"] <= 1
+    written = json.loads((folder / "evaluation/metrics.json").read_text())
+    assert written["model"]["method"] == "PatchCore"
+    report = (folder / "evaluation/report.html").read_text()
+    assert "image, true mask, anomaly map." in report
+    result = run("predict", data, "--model", folder, "--show-reconstruction")
+    assert result.exit_code == 2
+    assert "PatchCore reconstructs no features" in " ".join(result.stderr.split())
+    images = data / "gear" / "test"
+    result = run("predict", images, "--model", folder, "--output", tmp_path / "out")
+    assert result.exit_code == 0, result.stderr
+    assert len((tmp_path / "out/scores.csv").read_text().splitlines()) == 1 + 4
+    more = data / "wood" / "test" / "good"
+    result = run(
+        "calibrate", "--model", folder, "--data", more, "--false-positive-rate", 0.5
+    )
+    assert result.exit_code == 0, result.stderr
+    facts = json.loads(run("info", "--model", folder, "--json").stdout)
+    assert facts["parameters"]["memory_bank"] == 768 * 168
+
+
+def test_a_finished_run_is_resumed_without_a_word_of_its_bank(trained, data):
+    folder, _ = trained
+    result = run("train", "--data", data, "--output", folder, "--resume")
+    assert result.exit_code == 0, result.stderr
+    assert "memory bank of 768 patches" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--method", "patch"), "Did you mean 'patchcore'"),
+        (("--method", "padim", "--hidden-dims", 8), "PaDiM has no 'hidden_dims'"),
+        (("--method", "patchcore", "--epochs", 3), "looks at each image once"),
+        (("--method", "patchcore", "--learning-rate", 1), "takes no steps"),
+        (("--set", "coreset_ratio"), "is not NAME=VALUE"),
+        (
+            ("--set", "noise_scale=2", "--noise-scale", 1),
+            "by --noise-scale and by --set",
+        ),
+        (("--set", "noize_scale=2"), "RLR has no 'noize_scale'"),
+    ],
+)
+def test_wrong_use(data, tmp_path, options, message):
+    output = tmp_path / "run"
+    result = run(
+        "train", "--data", data, "--output", output, "--backbone",
+        "efficientnet_lite2", *options,
+    )  # fmt: skip
+    assert result.exit_code == 2, result.stdout
+    assert message in " ".join(result.stderr.split())
+    assert not output.exists()
