@@ -1,4 +1,5 @@
 import json
+import math
 
 import click
 
@@ -44,11 +45,12 @@ def _model(model):
 
     total = model.count_params()
     # Statistics of the features and the threshold are few, and none of them learned.
-    parameters = {
-        layer.name: layer.count_params()
+    # Layers without weights are not built, and can't count.
+    counts = {
+        layer.name: sum(math.prod(weight.shape) for weight in layer.weights)
         for layer in model.layers
-        if layer.count_params() > 0.01 * total
     }
+    parameters = {name: count for name, count in counts.items() if count > 0.01 * total}
     parameters["others"] = total - sum(parameters.values())
     return {
         **describe_model(model),
