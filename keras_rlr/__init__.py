@@ -17,6 +17,7 @@ from keras_rlr.methods.rlr.import_torch_checkpoint import (  # noqa: E402
     import_torch_checkpoint,
 )
 from keras_rlr.methods.rlr.rlr import RLR  # noqa: E402
+from keras_rlr.methods.simplenet import SimpleNet  # noqa: E402
 
 __version__ = "0.1.0"
 
@@ -25,6 +26,7 @@ __all__ = [
     "FeatureCache",
     "FeatureDecoder",
     "FeatureReconstructor",
+    "SimpleNet",
     "__version__",
     "import_torch_checkpoint",
     "layers",

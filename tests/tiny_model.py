@@ -37,6 +37,18 @@ def tiny_model(**overrides):
     return keras_rlr.RLR(**{**settings, **overrides})
 
 
+def tiny_simplenet(**overrides):
+    """SimpleNet on `tiny_backbone`, 8x8 tokens of 20 channels."""
+    settings = {
+        "backbone": tiny_backbone(),
+        "levels": (1, 2),
+        "image_size": IMAGE_SIZE,
+        "hidden_dim": 16,
+        "seed": 0,
+    }
+    return keras_rlr.SimpleNet(**{**settings, **overrides})
+
+
 def snapshot(model):
     """What `restore` needs to put a model back, which is quicker than a new one."""
     model.optimizer.build(model.trainable_variables)

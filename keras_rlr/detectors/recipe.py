@@ -15,9 +15,12 @@ class Recipe:
         name: "default" or "paper".
         epochs: Passes over the training images, at least.
         batch_size: Images a step.
-        learning_rate: Of Adam, constant.
+        learning_rate: Of Adam.
         beta_2: Of Adam: how slowly it forgets the size of past gradients.
         steps: Steps, at least: few images are passed over more often.
+        weight_decay: Of AdamW, which takes Adam's place where it is above 0.
+        drop_after: Share of the epochs after which the learning rate falls to a tenth;
+            1 keeps it constant.
     """
 
     name: str
@@ -26,6 +29,8 @@ class Recipe:
     learning_rate: float
     beta_2: float = 0.999
     steps: int = 1
+    weight_decay: float = 0.0
+    drop_after: float = 1.0
 
     def epochs_for(self, steps_per_epoch):
         """Returns the passes over data after which both minima are reached.
@@ -47,7 +52,35 @@ class Recipe:
         return max(self.epochs, math.ceil(self.steps / steps_per_epoch))
 
     def optimizer(self):
-        """Returns a new optimizer, Adam."""
-        return keras.optimizers.Adam(
-            self.learning_rate, beta_2=self.beta_2, epsilon=1e-8, name="adam"
+        """Returns a new optimizer, Adam or AdamW."""
+        settings = {"beta_2": self.beta_2, "epsilon": 1e-8}
+        if self.weight_decay:
+            return keras.optimizers.AdamW(
+                self.learning_rate,
+                weight_decay=self.weight_decay,
+                name="adamw",
+                **settings,
+            )
+        return keras.optimizers.Adam(self.learning_rate, name="adam", **settings)
+
+
+def named_recipe(name, default, paper):
+    """Returns the recipe that a model's argument `recipe` names.
+
+    Args:
+        name: "default" or "paper".
+        default: The `Recipe` of the first.
+        paper: The `Recipe` of the second.
+
+    Raises:
+        ValueError: If it is another name.
+    """
+    recipes = {"default": default, "paper": paper}
+    if name not in recipes:
+        kind = "AdamW" if paper.weight_decay else "Adam"
+        raise ValueError(
+            f"Unknown recipe {name!r}. Expected 'default' or 'paper' ({kind} "
+            f"{paper.learning_rate:g}, batches of {paper.batch_size}, {paper.epochs} "
+            "epochs)."
         )
+    return recipes[name]

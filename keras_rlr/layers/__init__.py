@@ -14,6 +14,7 @@ from keras_rlr.layers.masked_learnable_key_attention import MaskedLearnableKeyAt
 from keras_rlr.layers.reconstruction_block import ReconstructionBlock
 from keras_rlr.layers.reference_weights import ReferenceWeights
 from keras_rlr.layers.sine_position_encoding_2d import SinePositionEncoding2D
+from keras_rlr.layers.weighted_batch_normalization import WeightedBatchNormalization
 
 __all__ = [
     "AnomalyMap",
@@ -31,4 +32,5 @@ __all__ = [
     "SeededNormal",
     "SeededUniform",
     "SinePositionEncoding2D",
+    "WeightedBatchNormalization",
 ]
