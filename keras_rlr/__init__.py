@@ -18,6 +18,7 @@ from keras_rlr.methods.rlr.import_torch_checkpoint import (  # noqa: E402
 )
 from keras_rlr.methods.rlr.rlr import RLR  # noqa: E402
 from keras_rlr.methods.simplenet import SimpleNet  # noqa: E402
+from keras_rlr.methods.uniad.uniad import UniAD  # noqa: E402
 
 __version__ = "0.1.0"
 
@@ -27,6 +28,7 @@ __all__ = [
     "FeatureDecoder",
     "FeatureReconstructor",
     "SimpleNet",
+    "UniAD",
     "__version__",
     "import_torch_checkpoint",
     "layers",

@@ -80,6 +80,33 @@ class EpochOrder(keras.callbacks.Callback):
             self.model.optimizer.iterations.assign(self._first_step + self._steps)
 
 
+class RateDrop(keras.callbacks.Callback):
+    """Trains the last epochs with a tenth of the learning rate.
+
+    Between epochs the optimizer has the whole rate, so checkpoints do too.
+
+    Args:
+        first_epoch: The first of those epochs, counted from 0.
+    """
+
+    async_safe = True
+
+    def __init__(self, first_epoch):
+        super().__init__()
+        self.first_epoch = first_epoch
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Lowers the rate."""
+        self._rate = float(self.model.optimizer.learning_rate)
+        if epoch >= self.first_epoch:
+            self.model.optimizer.learning_rate = 0.1 * self._rate
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Gives the rate back."""
+        if epoch >= self.first_epoch:
+            self.model.optimizer.learning_rate = self._rate
+
+
 class Validation(keras.callbacks.Callback):
     """Evaluates after every epoch and adds the results to its logs, as `val_…`.
 

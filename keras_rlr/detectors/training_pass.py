@@ -1,11 +1,18 @@
 """What `AnomalyDetector.fit` does before and after the batches are trained on."""
 
+import math
 import warnings
 
 import keras
 from keras import ops
 
-from keras_rlr.detectors.training_callbacks import EpochOrder, StopAtNan, Validation
+from keras_rlr.detectors.compiling import is_of_recipe
+from keras_rlr.detectors.training_callbacks import (
+    EpochOrder,
+    RateDrop,
+    StopAtNan,
+    Validation,
+)
 from keras_rlr.inputs.endless import refuse_endless
 from keras_rlr.inputs.image_source import BatchList, ImageSource
 from keras_rlr.inputs.training_batches import TrainingBatches
@@ -69,7 +76,12 @@ def train(
     with model.scope():
         # Else TensorFlow traces the first step twice.
         model.optimizer.build(model.trainable_variables)
+    steps = steps_per_epoch or batches.num_batches
+    recipe = model.recipe
+    epochs = recipe.epochs_for(steps) if epochs is None else epochs
     own_callbacks = [StopAtNan(), EpochOrder(batches)]
+    if recipe.drop_after < 1 and is_of_recipe(model.optimizer, recipe):
+        own_callbacks.append(RateDrop(math.ceil(recipe.drop_after * epochs)))
     if validation_data is not None:
         own_callbacks.append(
             Validation(
@@ -79,11 +91,10 @@ def train(
                 validation_freq,
             )
         )
-    steps = steps_per_epoch or batches.num_batches
     history = model.run(
         model.fit_batches,
         batches,
-        epochs=model.recipe.epochs_for(steps) if epochs is None else epochs,
+        epochs=epochs,
         verbose=verbose,
         callbacks=[*own_callbacks, *keras.tree.flatten(callbacks or [])],
         initial_epoch=initial_epoch,

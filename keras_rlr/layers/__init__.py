@@ -9,6 +9,7 @@ from keras_rlr.layers.feed_forward import FeedForward
 from keras_rlr.layers.fused_levels import FusedLevels
 from keras_rlr.layers.grid_attention import GridAttention
 from keras_rlr.layers.initializers import SeededNormal, SeededUniform
+from keras_rlr.layers.learned_position_encoding_2d import LearnedPositionEncoding2D
 from keras_rlr.layers.local_cross_attention import LocalCrossAttention
 from keras_rlr.layers.masked_learnable_key_attention import MaskedLearnableKeyAttention
 from keras_rlr.layers.reconstruction_block import ReconstructionBlock
@@ -25,6 +26,7 @@ __all__ = [
     "FeedForward",
     "FusedLevels",
     "GridAttention",
+    "LearnedPositionEncoding2D",
     "LocalCrossAttention",
     "MaskedLearnableKeyAttention",
     "ReconstructionBlock",

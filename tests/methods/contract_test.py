@@ -6,13 +6,14 @@ import keras
 import pytest
 
 from tests.detectors import contract
-from tests.tiny_model import ONE_LEVEL, tiny_model, tiny_simplenet
+from tests.tiny_model import ONE_LEVEL, tiny_model, tiny_simplenet, tiny_uniad
 
 METHODS = {
     "RLR": lambda: tiny_model(
         **ONE_LEVEL, standardize_features=True, cosine_damping=0.3
     ),
     "SimpleNet": lambda: tiny_simplenet(standardize_features=True),
+    "UniAD": tiny_uniad,
 }
 
 
