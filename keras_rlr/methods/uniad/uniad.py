@@ -164,7 +164,7 @@ class UniAD(FeatureDetector):
             shape = self.fusion.compute_output_shape(
                 [(None, *shape) for shape in self.feature_shapes]
             )
-            _check_grid(*shape[1:3], self.transformer_settings["window"])
+            _check_grid(shape[1], shape[2], self.transformer_settings["window"])
             self.perturbation = FeaturePerturbation(
                 scale=self.noise_scale,
                 seed=derive_seed(self.seed, "noise"),
