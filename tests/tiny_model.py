@@ -59,7 +59,7 @@ def tiny_uniad(**overrides):
         "window": 3,
         "num_heads": 2,
         "num_encoder_layers": 1,
-        "num_decoder_layers": 2,
+        "num_decoder_layers": 1,
         "ffn_dim": 16,
         "seed": 0,
     }

@@ -24,7 +24,7 @@ def torch():
 @pytest.fixture(scope="module")
 def model():
     """With weights that are all random, biases too."""
-    model = tiny_uniad()
+    model = tiny_uniad(num_decoder_layers=2)
     generator = np.random.default_rng(9)
     for variable in model.trainable_variables:
         variable.assign(generator.normal(0, 0.4, variable.shape))
