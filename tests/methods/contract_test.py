@@ -13,7 +13,7 @@ METHODS = {
         **ONE_LEVEL, standardize_features=True, cosine_damping=0.3
     ),
     "SimpleNet": lambda: tiny_simplenet(standardize_features=True),
-    "UniAD": tiny_uniad,
+    "UniAD": lambda: tiny_uniad(standardize_features=True),
 }
 
 
