@@ -19,6 +19,8 @@ from keras_rlr.methods.rlr.import_torch_checkpoint import (  # noqa: E402
     import_torch_checkpoint,
 )
 from keras_rlr.methods.rlr.rlr import RLR  # noqa: E402
+from keras_rlr.methods.simplenet import SimpleNet  # noqa: E402
+from keras_rlr.methods.uniad.uniad import UniAD  # noqa: E402
 
 __version__ = "0.1.0"
 
@@ -29,6 +31,8 @@ __all__ = [
     "FeatureReconstructor",
     "PaDiM",
     "PatchCore",
+    "SimpleNet",
+    "UniAD",
     "__version__",
     "import_torch_checkpoint",
     "layers",

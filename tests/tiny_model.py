@@ -37,6 +37,35 @@ def tiny_model(**overrides):
     return keras_rlr.RLR(**{**settings, **overrides})
 
 
+def tiny_simplenet(**overrides):
+    """SimpleNet on `tiny_backbone`, 8x8 tokens of 20 channels."""
+    settings = {
+        "backbone": tiny_backbone(),
+        "levels": (1, 2),
+        "image_size": IMAGE_SIZE,
+        "hidden_dim": 16,
+        "seed": 0,
+    }
+    return keras_rlr.SimpleNet(**{**settings, **overrides})
+
+
+def tiny_uniad(**overrides):
+    """UniAD on `tiny_backbone`, 4x4 tokens of 20 channels."""
+    settings = {
+        "backbone": tiny_backbone(),
+        "levels": (1, 2),
+        "image_size": IMAGE_SIZE,
+        "hidden_dim": 8,
+        "window": 3,
+        "num_heads": 2,
+        "num_encoder_layers": 1,
+        "num_decoder_layers": 1,
+        "ffn_dim": 16,
+        "seed": 0,
+    }
+    return keras_rlr.UniAD(**{**settings, **overrides})
+
+
 def snapshot(model):
     """What `restore` needs to put a model back, which is quicker than a new one."""
     model.optimizer.build(model.trainable_variables)

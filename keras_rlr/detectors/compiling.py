@@ -33,6 +33,20 @@ def optimizer_in_scope(optimizer, distribution):
         return type(optimizer).from_config(optimizer.get_config())
 
 
+def is_of_recipe(optimizer, recipe):
+    """Whether an optimizer is a recipe's, but for a learning rate of another number.
+
+    Args:
+        optimizer: The optimizer.
+        recipe: The `Recipe`.
+    """
+    # Under mixed_float16 Keras wraps what it is given.
+    optimizer = getattr(optimizer, "inner_optimizer", optimizer)
+    used, own = optimizer.get_config(), recipe.optimizer().get_config()
+    is_constant = isinstance(used["learning_rate"], float)
+    return is_constant and used == {**own, "learning_rate": used["learning_rate"]}
+
+
 def saved_compile_config(model, config):
     """Returns what is to be saved of `compile`; nothing where the recipe will do.
 

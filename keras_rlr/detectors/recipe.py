@@ -15,9 +15,14 @@ class Recipe:
         name: "default" or "paper".
         epochs: Passes over the training images, at least.
         batch_size: Images a step.
-        learning_rate: Of Adam, constant.
+        learning_rate: Of Adam.
         beta_2: Of Adam: how slowly it forgets the size of past gradients.
         steps: Steps, at least: few images are passed over more often.
+        weight_decay: Of AdamW, which takes Adam's place where it is above 0.
+        drop_after: Share of the epochs after which the learning rate falls to a tenth;
+            1 for no such drop.
+        cosine: Whether the learning rate falls from epoch to epoch as a cosine does, to
+            0 at the end.
     """
 
     name: str
@@ -26,6 +31,27 @@ class Recipe:
     learning_rate: float
     beta_2: float = 0.999
     steps: int = 1
+    weight_decay: float = 0.0
+    drop_after: float = 1.0
+    cosine: bool = False
+
+    @property
+    def has_schedule(self):
+        """Whether the learning rate is not the same in all epochs."""
+        return self.cosine or self.drop_after < 1
+
+    def rate_share(self, epoch, epochs):
+        """Returns the share of the learning rate that an epoch has.
+
+        Args:
+            epoch: Counted from 0.
+            epochs: How many there will be.
+        """
+        if self.cosine:
+            return 0.5 + 0.5 * math.cos(
+                math.pi * (epoch + 0.5) / max(epochs, epoch + 1)
+            )
+        return 0.1 if epoch >= math.ceil(self.drop_after * epochs) else 1.0
 
     def epochs_for(self, steps_per_epoch):
         """Returns the passes over data after which both minima are reached.
@@ -47,7 +73,35 @@ class Recipe:
         return max(self.epochs, math.ceil(self.steps / steps_per_epoch))
 
     def optimizer(self):
-        """Returns a new optimizer, Adam."""
-        return keras.optimizers.Adam(
-            self.learning_rate, beta_2=self.beta_2, epsilon=1e-8, name="adam"
+        """Returns a new optimizer, Adam or AdamW."""
+        settings = {"beta_2": self.beta_2, "epsilon": 1e-8}
+        if self.weight_decay:
+            return keras.optimizers.AdamW(
+                self.learning_rate,
+                weight_decay=self.weight_decay,
+                name="adamw",
+                **settings,
+            )
+        return keras.optimizers.Adam(self.learning_rate, name="adam", **settings)
+
+
+def named_recipe(name, default, paper):
+    """Returns the recipe that a model's argument `recipe` names.
+
+    Args:
+        name: "default" or "paper".
+        default: The `Recipe` of the first.
+        paper: The `Recipe` of the second.
+
+    Raises:
+        ValueError: If it is another name.
+    """
+    recipes = {"default": default, "paper": paper}
+    if name not in recipes:
+        kind = "AdamW" if paper.weight_decay else "Adam"
+        raise ValueError(
+            f"Unknown recipe {name!r}. Expected 'default' or 'paper' ({kind} "
+            f"{paper.learning_rate:g}, batches of {paper.batch_size}, {paper.epochs} "
+            "epochs)."
         )
+    return recipes[name]

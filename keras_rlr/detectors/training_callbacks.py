@@ -80,6 +80,34 @@ class EpochOrder(keras.callbacks.Callback):
             self.model.optimizer.iterations.assign(self._first_step + self._steps)
 
 
+class RateOfEpoch(keras.callbacks.Callback):
+    """Trains each epoch with the share of the learning rate that its recipe says.
+
+    Between epochs the optimizer has the whole rate, so checkpoints do too.
+
+    Args:
+        recipe: The `Recipe`.
+        epochs: How many epochs there will be.
+    """
+
+    async_safe = True
+
+    def __init__(self, recipe, epochs):
+        super().__init__()
+        self.recipe = recipe
+        self.epochs = epochs
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Lowers the rate."""
+        self._rate = float(self.model.optimizer.learning_rate)
+        share = self.recipe.rate_share(epoch, self.epochs)
+        self.model.optimizer.learning_rate = share * self._rate
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Gives the rate back."""
+        self.model.optimizer.learning_rate = self._rate
+
+
 class Validation(keras.callbacks.Callback):
     """Evaluates after every epoch and adds the results to its logs, as `val_…`.
 

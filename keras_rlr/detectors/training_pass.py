@@ -5,7 +5,13 @@ import warnings
 import keras
 from keras import ops
 
-from keras_rlr.detectors.training_callbacks import EpochOrder, StopAtNan, Validation
+from keras_rlr.detectors.compiling import is_of_recipe
+from keras_rlr.detectors.training_callbacks import (
+    EpochOrder,
+    RateOfEpoch,
+    StopAtNan,
+    Validation,
+)
 from keras_rlr.inputs.endless import refuse_endless
 from keras_rlr.inputs.image_source import BatchList, ImageSource
 from keras_rlr.inputs.training_batches import TrainingBatches
@@ -69,7 +75,12 @@ def train(
     with model.scope():
         # Else TensorFlow traces the first step twice.
         model.optimizer.build(model.trainable_variables)
+    steps = steps_per_epoch or batches.num_batches
+    recipe = model.recipe
+    epochs = recipe.epochs_for(steps) if epochs is None else epochs
     own_callbacks = [StopAtNan(), EpochOrder(batches)]
+    if recipe.has_schedule and is_of_recipe(model.optimizer, recipe):
+        own_callbacks.append(RateOfEpoch(recipe, epochs))
     if validation_data is not None:
         own_callbacks.append(
             Validation(
@@ -79,11 +90,10 @@ def train(
                 validation_freq,
             )
         )
-    steps = steps_per_epoch or batches.num_batches
     history = model.run(
         model.fit_batches,
         batches,
-        epochs=model.recipe.epochs_for(steps) if epochs is None else epochs,
+        epochs=epochs,
         verbose=verbose,
         callbacks=[*own_callbacks, *keras.tree.flatten(callbacks or [])],
         initial_epoch=initial_epoch,

@@ -9,6 +9,7 @@ from keras_rlr.layers.feed_forward import FeedForward
 from keras_rlr.layers.fused_levels import FusedLevels
 from keras_rlr.layers.grid_attention import GridAttention
 from keras_rlr.layers.initializers import SeededNormal, SeededUniform
+from keras_rlr.layers.learned_position_encoding_2d import LearnedPositionEncoding2D
 from keras_rlr.layers.local_cross_attention import LocalCrossAttention
 from keras_rlr.layers.masked_learnable_key_attention import MaskedLearnableKeyAttention
 from keras_rlr.layers.memory_bank import MemoryBank
@@ -16,6 +17,7 @@ from keras_rlr.layers.position_gaussians import PositionGaussians
 from keras_rlr.layers.reconstruction_block import ReconstructionBlock
 from keras_rlr.layers.reference_weights import ReferenceWeights
 from keras_rlr.layers.sine_position_encoding_2d import SinePositionEncoding2D
+from keras_rlr.layers.weighted_batch_normalization import WeightedBatchNormalization
 
 __all__ = [
     "AnomalyMap",
@@ -26,6 +28,7 @@ __all__ = [
     "FeedForward",
     "FusedLevels",
     "GridAttention",
+    "LearnedPositionEncoding2D",
     "LocalCrossAttention",
     "MaskedLearnableKeyAttention",
     "MemoryBank",
@@ -35,4 +38,5 @@ __all__ = [
     "SeededNormal",
     "SeededUniform",
     "SinePositionEncoding2D",
+    "WeightedBatchNormalization",
 ]

@@ -8,9 +8,12 @@ from keras_rlr.detectors.anomaly_detector import AnomalyDetector
 from keras_rlr.methods.padim import PaDiM
 from keras_rlr.methods.patchcore import PatchCore
 from keras_rlr.methods.rlr.rlr import RLR
+from keras_rlr.methods.simplenet import SimpleNet
+from keras_rlr.methods.uniad.uniad import UniAD
 
 METHODS: dict[str, type[AnomalyDetector]] = {
-    method.__name__.lower(): method for method in (RLR, PatchCore, PaDiM)
+    method.__name__.lower(): method
+    for method in (RLR, PatchCore, PaDiM, UniAD, SimpleNet)
 }
 
 

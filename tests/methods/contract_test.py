@@ -7,7 +7,14 @@ import pytest
 
 import keras_rlr
 from tests.detectors import contract
-from tests.tiny_model import IMAGE_SIZE, ONE_LEVEL, tiny_backbone, tiny_model
+from tests.tiny_model import (
+    IMAGE_SIZE,
+    ONE_LEVEL,
+    tiny_backbone,
+    tiny_model,
+    tiny_simplenet,
+    tiny_uniad,
+)
 
 METHODS = {
     "RLR": lambda: tiny_model(
@@ -30,6 +37,8 @@ METHODS = {
         smoothing=1.0,
         seed=0,
     ),
+    "SimpleNet": lambda: tiny_simplenet(standardize_features=True),
+    "UniAD": lambda: tiny_uniad(standardize_features=True),
 }
 
 

@@ -1,6 +1,6 @@
 """How RLR is trained: as in the paper, or sooner."""
 
-from keras_rlr.detectors.recipe import Recipe
+from keras_rlr.detectors.recipe import Recipe, named_recipe
 
 PAPER = Recipe("paper", epochs=200, batch_size=4, learning_rate=1e-4)
 # The gradients of the first steps are many times those of later ones; to forget them in
@@ -22,9 +22,5 @@ def resolve_recipe(name, standardize_features):
     Raises:
         ValueError: If there is no such recipe.
     """
-    if name not in ("default", "paper"):
-        raise ValueError(
-            f"Unknown recipe {name!r}. Expected 'default' or 'paper' (Adam 1e-4, "
-            "batches of 4, 200 epochs)."
-        )
-    return _STANDARDIZED if name == "default" and standardize_features else PAPER
+    default = _STANDARDIZED if standardize_features else PAPER
+    return named_recipe(name, default, PAPER)

@@ -1,0 +1,1 @@
+"""UniAD: reconstruction of features by a transformer that may not copy."""
