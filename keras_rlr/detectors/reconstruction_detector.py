@@ -6,6 +6,7 @@ from keras_rlr.detectors.feature_detector import FeatureDetector
 from keras_rlr.layers.anomaly_map import AnomalyMap
 from keras_rlr.layers.anomaly_score import AnomalyScore
 from keras_rlr.layers.feature_perturbation import FeaturePerturbation
+from keras_rlr.layers.fused_levels import FusedLevels
 from keras_rlr.layers.initializers import derive_seed
 from keras_rlr.losses import ReconstructionLoss
 
@@ -18,31 +19,45 @@ class ReconstructionDetector(FeatureDetector):
     Args:
         noise_scale: Scale of the noise added to the features in training.
         cosine_damping: λ of the damped cosine of the score; 0 does not damp.
+        fuse_levels: Whether all levels are reconstructed as one: in the grid of the
+            coarsest, the tokens of finer ones that fall into one behind each other.
         **kwargs: See `FeatureDetector`.
     """
 
-    def __init__(self, noise_scale=0.0, cosine_damping=0.0, **kwargs):
+    def __init__(
+        self, noise_scale=0.0, cosine_damping=0.0, fuse_levels=False, **kwargs
+    ):
         super().__init__(**kwargs)
+        self.fuse_levels = bool(fuse_levels)
         self.noise_scale = float(noise_scale)
         self.cosine_damping = float(cosine_damping)
         if not self.cosine_damping >= 0:
             raise ValueError(
                 f"`cosine_damping` must be at least 0. Received: {cosine_damping!r}."
             )
-        shapes = [(None, *shape) for shape in self.feature_shapes]
         with self.scope():
+            self.fusion = FusedLevels(
+                "coarsest", finer="space_to_depth", dtype="float32", name="fusion"
+            )
+            # Of what is reconstructed: the names of the grids, and their shapes.
+            self.grids = self.levels
+            self.grid_shapes = self.feature_shapes
+            if self.fuse_levels:
+                shapes = [(None, *shape) for shape in self.feature_shapes]
+                self.grids = ("fused",)
+                self.grid_shapes = [self.fusion.compute_output_shape(shapes)[1:]]
             self.perturbations = []
-            for level, shape in zip(self.levels, shapes, strict=True):
+            for grid, shape in zip(self.grids, self.grid_shapes, strict=True):
                 layer = FeaturePerturbation(
                     scale=self.noise_scale,
-                    seed=derive_seed(self.seed, f"noise_{level}"),
-                    name=f"perturbation_{level}",
+                    seed=derive_seed(self.seed, f"noise_{grid}"),
+                    name=f"perturbation_{grid}",
                     dtype="float32",
                 )
-                layer.build(shape)
+                layer.build((None, *shape))
                 self.perturbations.append(layer)
             self.anomaly_map = AnomalyMap((self.image_size,) * 2, name="anomaly_map")
-            self.anomaly_map.build(shapes)
+            self.anomaly_map.build(None)
             self.anomaly_score = AnomalyScore(name="anomaly_score")
             self.anomaly_score.build((None, self.image_size, self.image_size))
             self.reconstruction_loss = ReconstructionLoss(reduction=None)
@@ -53,10 +68,11 @@ class ReconstructionDetector(FeatureDetector):
         return self.standardize_features or self.cosine_damping > 0
 
     def reconstruct_levels(self, features):
-        """Returns the reconstructions of the levels.
+        """Returns the reconstructions of what is in each grid.
 
         Args:
-            features: List of float32 tensors (batch, H, W, C), one a level.
+            features: List of float32 tensors (batch, H, W, C), one a grid: one a level,
+                or one of all levels where they are fused.
 
         Returns:
             List of tensors of the same shapes.
@@ -68,12 +84,13 @@ class ReconstructionDetector(FeatureDetector):
     def call(self, inputs, training=False):
         """Returns map and score; in training the loss of each image."""
         batch = inputs if isinstance(inputs, dict) else {"image": inputs}
-        features = self.features_of(batch)
+        features = self._in_grids(self.features_of(batch))
         visible = [
             perturb(f, noise_key=batch.get("noise_key"), training=training)
             for perturb, f in zip(self.perturbations, features, strict=True)
         ]
-        reconstructions = self.reconstruct_levels(visible)
+        reconstructions = self._by_level(self.reconstruct_levels(visible))
+        features = self._by_level(features)
         outputs = {}
         if training or "weight" in batch:
             outputs["loss"] = sum(
@@ -89,12 +106,26 @@ class ReconstructionDetector(FeatureDetector):
             outputs["anomaly_score"] = self.anomaly_score(outputs["anomaly_map"])
         return outputs
 
+    def _in_grids(self, features):
+        return [self.fusion(features)] if self.fuse_levels else features
+
+    def _by_level(self, tokens):
+        """Splits what is in one grid, so that each level's error counts the same."""
+        if not self.fuse_levels:
+            return tokens
+        return self.fusion.split(tokens[0], self.feature_shapes)
+
     def _damping(self):
         if not self.cosine_damping:
             return None
+        # Of fused levels a token is several of the level's, and its norm is larger.
+        sizes = [height * width for height, width, _ in self.feature_shapes]
+        together = [size // min(sizes) if self.fuse_levels else 1 for size in sizes]
         return [
-            self.cosine_damping * layer.mean_squared_norm(self.standardize_features)
-            for layer in self.standardizations
+            self.cosine_damping
+            * count
+            * layer.mean_squared_norm(self.standardize_features)
+            for layer, count in zip(self.standardizations, together, strict=True)
         ]
 
     def reconstruct(self, features):
@@ -121,9 +152,10 @@ class ReconstructionDetector(FeatureDetector):
         parts = []
         for start in range(0, counts.pop(), INFERENCE_BATCH):
             rows = slice(start, start + INFERENCE_BATCH)
-            levels = self.reconstruct_levels(
-                [ops.convert_to_tensor(f[rows], "float32") for f in features]
-            )
+            part = [ops.convert_to_tensor(f[rows], "float32") for f in features]
+            levels = self.reconstruct_levels(self._in_grids(part))
+            if self.fuse_levels:
+                levels = self.fusion.unfused(levels[0], self.feature_shapes)
             parts.append(
                 [ops.convert_to_numpy(ops.cast(level, "float32")) for level in levels]
             )
@@ -135,4 +167,5 @@ class ReconstructionDetector(FeatureDetector):
             **super().get_config(),
             "noise_scale": self.noise_scale,
             "cosine_damping": self.cosine_damping,
+            "fuse_levels": self.fuse_levels,
         }

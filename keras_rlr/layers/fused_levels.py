@@ -134,26 +134,58 @@ class FusedLevels(keras.layers.Layer):
             ops.convert_to_tensor(resampling_matrix(source, target, how)), dtype
         )
 
+    def split(self, tokens: Any, shapes: Sequence[Sequence[int]]) -> list[Any]:
+        """Returns the channels of each level, still in one grid.
+
+        Args:
+            tokens: Tensor (batch, height, width, channels), what a call returned.
+            shapes: (height, width, channels) of each level that it was called on.
+        """
+        target = self.target(shapes)
+        parts, start = [], 0
+        for shape in shapes:
+            end = start + self._factor(shape, target) * shape[2]
+            parts.append(tokens[..., start:end])
+            start = end
+        return parts
+
+    def unfused(self, tokens: Any, shapes: Sequence[Sequence[int]]) -> list[Any]:
+        """Returns the levels in their own grids, of a layer with "space_to_depth".
+
+        Args:
+            tokens: Tensor (batch, height, width, channels), what a call returned.
+            shapes: (height, width, channels) of each level that it was called on.
+        """
+        height, width = self.target(shapes)
+        levels = []
+        for part, shape in zip(self.split(tokens, shapes), shapes, strict=True):
+            rows, columns = shape[0] // height, shape[1] // width
+            if rows * columns > 1:
+                part = ops.reshape(part, (-1, height, width, rows, columns, shape[2]))
+                part = ops.transpose(part, (0, 1, 3, 2, 4, 5))
+                part = ops.reshape(part, (-1, *shape))
+            levels.append(part)
+        return levels
+
+    def _factor(self, shape, target):
+        """How many tokens of a level are put behind each other."""
+        height, width = shape[:2]
+        if self.finer != "space_to_depth" or height * width <= target[0] * target[1]:
+            return 1
+        if height % target[0] or width % target[1]:
+            raise ValueError(
+                "Tokens that fall into one can be put behind each other only where "
+                "the coarse grid divides the fine one evenly. Received a level of "
+                f"{height}x{width} tokens for a grid of {target[0]}x{target[1]}. "
+                "Choose another `image_size`."
+            )
+        return height // target[0] * (width // target[1])
+
     def compute_output_shape(self, levels_shape: Any) -> Any:
         """Returns (batch, height, width, channels)."""
         shapes = [tuple(shape)[1:] for shape in levels_shape]
         target = self.target(shapes)
-        channels = 0
-        for height, width, depth in shapes:
-            factor = 1
-            if (
-                self.finer == "space_to_depth"
-                and height * width > target[0] * target[1]
-            ):
-                if height % target[0] or width % target[1]:
-                    raise ValueError(
-                        "`finer='space_to_depth'` needs grids that the result's "
-                        f"divides evenly. Received a level of {height}x{width} tokens "
-                        f"for a grid of {target[0]}x{target[1]}. Choose another "
-                        "`image_size`, or finer='average'."
-                    )
-                factor = height // target[0] * (width // target[1])
-            channels += factor * depth
+        channels = sum(self._factor(shape, target) * shape[2] for shape in shapes)
         return (levels_shape[0][0], *target, channels)
 
     def get_config(self) -> dict[str, Any]:

@@ -20,7 +20,7 @@ def compact_copy(model, dtype=None):
         for own, original, shape in zip(
             copy.reconstructors,
             model.reconstructors,
-            model.feature_shapes,
+            model.grid_shapes,
             strict=True,
         ):
             # Of other layers than a compact one; their names are this package's.

@@ -21,6 +21,14 @@ PRESETS: dict[str, dict[str, Any]] = {
         "standardize_features": True,
         "cosine_damping": 0.3,
     },
+    "rlr_efficientnet_lite2_fused": {
+        "backbone": "efficientnet_lite2",
+        "levels": (1, 2, 3),
+        "hidden_dims": (256,),
+        "fuse_levels": True,
+        "standardize_features": True,
+        "cosine_damping": 0.3,
+    },
 }
 
 
@@ -39,7 +47,8 @@ def preset_arguments(preset, **overrides):
         ValueError: If there is no such preset; the message lists them.
     """
     arguments = preset_settings(preset, PRESETS)
-    if "levels" in overrides and "hidden_dims" in arguments:
+    of_levels = not {**arguments, **overrides}.get("fuse_levels")
+    if of_levels and "levels" in overrides and "hidden_dims" in arguments:
         width = dict(zip(arguments["levels"], arguments["hidden_dims"], strict=True))
         levels = resolve_levels(overrides["levels"])
         if set(levels) <= set(width):

@@ -45,6 +45,10 @@ class RLR(ReconstructionDetector):
         standardize_features: Whether each channel is brought to mean 0 and variance
             1 over the training images. Ours, not the paper's; learns sooner.
         cosine_damping: λ of the damped cosine of the score; 0 is the paper's.
+        fuse_levels: Whether one reconstructor rebuilds all levels, in the grid of the
+            coarsest, where the tokens of finer ones that fall into one are put behind
+            each other; it costs what the coarsest level alone does. `hidden_dims` and
+            `windows` then have one value. Ours, not the paper's.
         distribution: None, a number of devices, an object of `keras.distribution`
             (JAX) or a `tf.distribute.Strategy` (TensorFlow).
         seed: Seed of initial values, order of the data and noise; None draws one.
@@ -93,6 +97,7 @@ class RLR(ReconstructionDetector):
         residual=False,
         standardize_features=False,
         cosine_damping=0.0,
+        fuse_levels=False,
         distribution=None,
         seed=None,
         recipe="default",
@@ -108,15 +113,18 @@ class RLR(ReconstructionDetector):
             noise_scale=noise_scale,
             standardize_features=standardize_features,
             cosine_damping=cosine_damping,
+            fuse_levels=fuse_levels,
             distribution=distribution,
             seed=seed,
-            recipe=resolve_recipe(recipe, standardize_features),
+            recipe=resolve_recipe(recipe, standardize_features, fuse_levels),
             bit_depth=bit_depth,
             **kwargs,
         )
         self._recipe_argument = recipe
-        self.hidden_dims = resolve_hidden_dims(hidden_dims, self.levels)
-        self.windows = resolve_windows(windows, self.levels)
+        # The grid of fused levels is that of the coarsest.
+        of_grids = self.levels[-1:] if self.fuse_levels else self.levels
+        self.hidden_dims = resolve_hidden_dims(hidden_dims, of_grids)
+        self.windows = resolve_windows(windows, of_grids)
         self.num_heads = int(num_heads)
         self.num_blocks = int(num_blocks)
         self.alpha = float(alpha)
@@ -124,13 +132,13 @@ class RLR(ReconstructionDetector):
         self.residual = bool(residual)
         self.is_compact = bool(compact)
         if "mlka" in self.attentions:
-            check_grids(self.feature_shapes, self.levels, self.windows, self.image_size)
+            check_grids(self.grid_shapes, of_grids, self.windows, self.image_size)
         with self.scope():
             self.reconstructors = [
                 self._reconstructor(*settings)
                 for settings in zip(
-                    self.levels,
-                    self.feature_shapes,
+                    self.grids,
+                    self.grid_shapes,
                     self.hidden_dims,
                     self.windows,
                     strict=True,
@@ -138,7 +146,7 @@ class RLR(ReconstructionDetector):
             ]
         self.compile()
 
-    def _reconstructor(self, level, shape, hidden_dim, window):
+    def _reconstructor(self, grid, shape, hidden_dim, window):
         reconstructor = FeatureReconstructor(
             hidden_dim,
             window,
@@ -147,8 +155,8 @@ class RLR(ReconstructionDetector):
             alpha=self.alpha,
             attentions=self.attentions,
             residual=self.residual,
-            seed=derive_seed(self.seed, f"reconstructor_{level}"),
-            name=f"reconstructor_{level}",
+            seed=derive_seed(self.seed, f"reconstructor_{grid}"),
+            name=f"reconstructor_{grid}",
             compact=self.is_compact,
             dtype=self.dtype_policy,
         )
