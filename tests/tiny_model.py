@@ -2,6 +2,7 @@
 
 import keras
 import numpy as np
+import pytest
 
 import keras_rlr
 
@@ -94,3 +95,14 @@ def random_images(count, height=IMAGE_SIZE, width=IMAGE_SIZE, seed=0):
 def fit_losses(model, data, **options):
     """The loss of each epoch of a quiet `fit`."""
     return model.fit(data, verbose=0, **options).history["loss"]
+
+
+def bilinear(token_map):
+    """A map of tokens at `IMAGE_SIZE` as PyTorch's `interpolate` makes it."""
+    torch = pytest.importorskip("torch")
+    found = torch.nn.functional.interpolate(
+        torch.as_tensor(token_map)[None, None],
+        (IMAGE_SIZE, IMAGE_SIZE),
+        mode="bilinear",
+    )
+    return found[0, 0].numpy()

@@ -5,6 +5,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_rlr.layers.fused_levels import resampling_matrix
 from keras_rlr.losses import token_error
 
 
@@ -20,16 +21,25 @@ def aligned_bilinear_weights(source: Any, target: Any) -> np.ndarray:
     return np.maximum(0.0, 1.0 - distance).astype("float32")
 
 
-def upsample_map(token_map: Any, size: tuple[int, ...]) -> Any:
-    """Returns a map of tokens at an image's size, bilinear with aligned corners.
+def upsample_map(
+    token_map: Any, size: tuple[int, ...], align_corners: bool = True
+) -> Any:
+    """Returns a map of tokens at an image's size, interpolated linearly.
 
     Args:
         token_map: float32 tensor (batch, height, width).
         size: (height, width) of the result.
+        align_corners: Whether the middles of the corner tokens lie in the middles of
+            the corner pixels, or tokens cover their pixels evenly.
     """
+
+    def weights(source, target):
+        if align_corners:
+            return aligned_bilinear_weights(source, target)
+        return resampling_matrix(source, target, "bilinear")
+
     height, width = token_map.shape[1:3]
-    rows = aligned_bilinear_weights(height, size[0])
-    columns = aligned_bilinear_weights(width, size[1])
+    rows, columns = weights(height, size[0]), weights(width, size[1])
     token_map = ops.matmul(token_map, ops.convert_to_tensor(columns.T))
     return ops.matmul(ops.convert_to_tensor(rows), token_map)
 

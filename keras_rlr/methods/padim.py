@@ -153,7 +153,7 @@ class PaDiM(OnePassDetector):
         """Returns map and score; the loss of an image is the mean distance."""
         batch = inputs if isinstance(inputs, dict) else {"image": inputs}
         distances = self.gaussians(self.tokens_of(self.features_of(batch)))
-        upsampled = upsample_map(distances, (self.image_size,) * 2)
+        upsampled = upsample_map(distances, (self.image_size,) * 2, align_corners=False)
         outputs = {
             "anomaly_map": self.smoothing.smooth(upsampled),
             "anomaly_score": self.smoothing(upsampled),

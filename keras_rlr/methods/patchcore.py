@@ -166,7 +166,7 @@ class PatchCore(OnePassDetector):
         batch = inputs if isinstance(inputs, dict) else {"image": inputs}
         tokens = self.fused_levels(self.features_of(batch))
         distances, scores = self.memory_bank(tokens, with_score=True)
-        upsampled = upsample_map(distances, (self.image_size,) * 2)
+        upsampled = upsample_map(distances, (self.image_size,) * 2, align_corners=False)
         outputs = {
             "anomaly_map": self.smoothing.smooth(upsampled),
             "anomaly_score": scores,

@@ -5,8 +5,7 @@ from scipy.spatial.distance import mahalanobis
 
 import keras_rlr
 from tests.layer_test_case import to_numpy
-from tests.layers.anomaly_map_test import upsample
-from tests.tiny_model import IMAGE_SIZE, random_images, tiny_backbone
+from tests.tiny_model import IMAGE_SIZE, bilinear, random_images, tiny_backbone
 
 NORMAL = random_images(12) // 2 + random_images(12, seed=5) // 3
 TESTED = random_images(2, seed=2)
@@ -46,7 +45,7 @@ def test_is_scipys_mahalanobis_distance_of_numpys_covariance(standardize):
             inverse = np.linalg.inv(covariance)
             distances.append(mahalanobis(image[place], mean, inverse))
         grid = np.reshape(distances, (8, 8))
-        expected = gaussian_filter(upsample(grid, (IMAGE_SIZE, IMAGE_SIZE)), 2.0)
+        expected = gaussian_filter(bilinear(grid), 2.0)
         np.testing.assert_allclose(outputs["anomaly_map"][i], expected, rtol=2e-3)
         np.testing.assert_allclose(
             outputs["anomaly_score"][i], expected.max(), rtol=2e-3

@@ -7,8 +7,7 @@ from sklearn.neighbors import NearestNeighbors
 import keras_rlr
 from keras_rlr.layers import FusedLevels
 from tests.layer_test_case import to_numpy
-from tests.layers.anomaly_map_test import upsample
-from tests.tiny_model import IMAGE_SIZE, random_images, tiny_backbone
+from tests.tiny_model import IMAGE_SIZE, bilinear, random_images, tiny_backbone
 
 NORMAL = random_images(6)
 TESTED = random_images(3, seed=2)
@@ -48,7 +47,7 @@ def test_is_the_nearest_neighbour_of_scikit_learn(standardize):
         distances = search.kneighbors(image)[0][:, 0]
         score = outputs["anomaly_score"][i]
         np.testing.assert_allclose(score, distances.max(), rtol=1e-4)
-        expected = upsample(distances.reshape(8, 8), (IMAGE_SIZE, IMAGE_SIZE))
+        expected = bilinear(distances.reshape(8, 8))
         expected = gaussian_filter(expected, 2.0)
         np.testing.assert_allclose(
             outputs["anomaly_map"][i], expected, rtol=1e-3, atol=1e-4
