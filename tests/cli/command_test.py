@@ -7,7 +7,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import keras
@@ -20,6 +19,7 @@ from keras_rlr.datasets import (
     read_image,
     write_procedural_dataset,
 )
+from tests.fresh_process import start_command
 from tests.run_command import run
 
 ROOT = Path(__file__).parents[2]
@@ -45,19 +45,13 @@ def data(tmp_path_factory):
 def terminated(data, tmp_path_factory):
     """A run in a process of its own that got SIGTERM after its first epoch."""
     folder = tmp_path_factory.mktemp("runs") / "run"
-    command = [sys.executable, "-m", "keras_rlr_command", "train", "--data", data]
-    process = subprocess.Popen(
-        [*map(str, command), *SMALL, "--output", str(folder), "--epochs", "100000"],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
+    process = start_command(
+        *("train", "--data", data, *SMALL, "--output", folder, "--epochs", 100000)
     )
-    while not (folder / "history.csv").exists() and process.poll() is None:
-        time.sleep(0.05)
+    process.wait_for((folder / "history.csv").exists)
     process.send_signal(signal.SIGTERM)
-    stdout, stderr = process.communicate(timeout=120)
-    return process.returncode, stdout, stderr, folder
+    done = process.wait()
+    return done.returncode, done.stdout, done.stderr, folder
 
 
 @pytest.fixture(scope="module")
@@ -206,20 +200,13 @@ def test_predict_that_is_terminated_keeps_what_was_done(trained, data, tmp_path)
     for i in range(3000):
         (images / f"{i:04}.png").symlink_to(source)
     output = tmp_path / "predictions"
-    command = [sys.executable, "-m", "keras_rlr_command", "predict", images]
-    process = subprocess.Popen(
-        [*map(str, command), "--model", str(trained[-1]), "--output", str(output)],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    while not any(output.glob("overlays/*")) and process.poll() is None:
-        time.sleep(0.05)
+    words = ("predict", images, "--model", trained[-1], "--output", output)
+    process = start_command(*words)
+    process.wait_for(lambda: any(output.glob("overlays/*")))
     process.send_signal(signal.SIGTERM)
-    _, stderr = process.communicate(timeout=120)
-    assert process.returncode == 143
-    assert "What was done is in" in stderr and "Traceback" not in stderr
+    done = process.wait()
+    assert done.returncode == 143
+    assert "What was done is in" in done.stderr and "Traceback" not in done.stderr
     with (output / "scores.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert 0 < len(rows) < 3000
