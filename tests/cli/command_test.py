@@ -22,6 +22,9 @@ from keras_rlr.datasets import (
 from tests.fresh_process import start_command
 from tests.run_command import run
 
+# That a training is interrupted and resumed is tested on every backend in train_test.
+pytestmark = pytest.mark.backend_independent
+
 ROOT = Path(__file__).parents[2]
 SMALL = [
     *("--backbone", "efficientnet_lite2", "--levels", "1", "--hidden-dims", "16"),
@@ -92,7 +95,6 @@ def test_resume_prints_one_object(trained):
     assert f"epoch {done + 2}/{done + 2}  loss" in result.stderr
 
 
-@pytest.mark.backend_independent
 def test_evaluate_prints_a_table_or_one_object(trained, data, tmp_path):
     folder = trained[-1]
     arguments = ("evaluate", "--data", data, "--model", folder)
@@ -126,7 +128,6 @@ def test_evaluate_prints_a_table_or_one_object(trained, data, tmp_path):
     assert "pooled" in table.stdout
 
 
-@pytest.mark.backend_independent
 def test_predict_writes_scores_and_overlays(trained, data, tmp_path):
     images = tmp_path / "images"
     (images / "sub").mkdir(parents=True)
@@ -152,7 +153,6 @@ def test_predict_writes_scores_and_overlays(trained, data, tmp_path):
     assert (output / "overlays" / "a.png").exists()
 
 
-@pytest.mark.backend_independent
 def test_predict_decides_as_evaluate_does(trained, data, tmp_path):
     folder = shutil.copytree(trained[-1], tmp_path / "run")
     model = keras.saving.load_model(folder / "model.keras")
@@ -192,7 +192,6 @@ def test_predict_decides_as_evaluate_does(trained, data, tmp_path):
     assert "knows no category 'screw'. It knows: gear, wood." in result.stderr
 
 
-@pytest.mark.backend_independent
 def test_predict_that_is_terminated_keeps_what_was_done(trained, data, tmp_path):
     images = tmp_path / "images"
     images.mkdir()
@@ -213,7 +212,6 @@ def test_predict_that_is_terminated_keeps_what_was_done(trained, data, tmp_path)
     assert all(float(row["anomaly_score"]) > 0 for row in rows)
 
 
-@pytest.mark.backend_independent
 def test_predict_fails_when_every_image_does(trained, tmp_path):
     (tmp_path / "broken.png").write_bytes(b"no image")
     output = tmp_path / "predictions"
@@ -225,7 +223,6 @@ def test_predict_fails_when_every_image_does(trained, tmp_path):
     assert summary["scores"][0]["anomaly_score"] is None
 
 
-@pytest.mark.backend_independent
 def test_info_describes_a_model_and_the_environment(trained):
     facts = json.loads(run("info", "--model", trained[-1], "--json").stdout)
     assert facts["levels"] == [1] and facts["image_size"] == 48
@@ -239,7 +236,6 @@ def test_info_describes_a_model_and_the_environment(trained):
     assert "threshold" in run("info", "--model", trained[-1]).stdout
 
 
-@pytest.mark.backend_independent
 def test_a_run_is_not_overwritten(trained, data):
     before = (trained[-1] / "config.json").read_bytes()
     result = run("train", "--data", data, "--output", trained[-1], *SMALL)
@@ -248,7 +244,6 @@ def test_a_run_is_not_overwritten(trained, data):
     assert (trained[-1] / "config.json").read_bytes() == before
 
 
-@pytest.mark.backend_independent
 @pytest.mark.parametrize(
     ("layout", "message"),
     [
@@ -279,7 +274,6 @@ def test_what_is_no_data_set_is_refused_and_nothing_written(
     assert not (tmp_path / "output").exists()
 
 
-@pytest.mark.backend_independent
 def test_evaluate_without_a_model_names_the_command_that_makes_one(
     data, tmp_path, monkeypatch
 ):
@@ -291,7 +285,6 @@ def test_evaluate_without_a_model_names_the_command_that_makes_one(
     assert "--train" in result.stderr
 
 
-@pytest.mark.backend_independent
 @pytest.mark.parametrize(
     ("model", "message"),
     [
@@ -317,7 +310,6 @@ def test_what_is_no_model_is_refused(data, tmp_path, monkeypatch, model, message
     assert not Path("output").exists()
 
 
-@pytest.mark.backend_independent
 def test_demo_ends_with_the_table_and_the_place_of_its_pictures(tmp_path):
     output = tmp_path / "demo"
     write_procedural_dataset(
@@ -341,7 +333,6 @@ def test_demo_ends_with_the_table_and_the_place_of_its_pictures(tmp_path):
     assert (output / "run" / "model.keras").exists()
 
 
-@pytest.mark.backend_independent
 def test_standard_error_has_our_own_lines_alone(tmp_path):
     """In a process of its own: the libraries write theirs when they are imported."""
     done = subprocess.run(

@@ -184,7 +184,14 @@ def test_an_interrupted_build_goes_on(new_model, tmp_path, monkeypatch):
     np.testing.assert_allclose(found, losses(new_model(), images), rtol=1e-3)
 
 
-@pytest.mark.parametrize("known", [[], [3], [0, 15, 16, 17, 38]])
+@pytest.mark.parametrize(
+    "known",
+    [
+        pytest.param([], marks=pytest.mark.backend_independent),
+        pytest.param([3], marks=pytest.mark.backend_independent),
+        [0, 15, 16, 17, 38],
+    ],
+)
 def test_features_do_not_depend_on_what_was_there_before(new_model, known):
     """A process that is killed and goes on computes others together."""
     images = many_images(39)

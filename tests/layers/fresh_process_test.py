@@ -30,7 +30,9 @@ print("loaded")
 def model_of_all_layers(shape):
     """A functional model with every public layer in it."""
     inputs = keras.Input(shape)
-    features = layers.FeatureAggregation()(inputs)
+    coarse = keras.layers.AveragePooling2D(2)(inputs)
+    features = layers.FusedLevels()([inputs, coarse])
+    features = layers.FeatureAggregation()(features)
     features = layers.FeatureStandardization()(features)
     x = layers.FeaturePerturbation(seed=1)(features)
     reference = layers.ReferenceWeights(seed=2)(x)
