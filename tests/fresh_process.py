@@ -70,7 +70,13 @@ def _server(backend):
     server = subprocess.Popen(
         [sys.executable, "-c", SERVER],
         cwd=ROOT,
-        env={**os.environ, "KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"},
+        env={
+            **os.environ,
+            "KERAS_BACKEND": backend,
+            "TF_CPP_MIN_LOG_LEVEL": "3",
+            # So that nothing can rely on the order of this process's sets.
+            "PYTHONHASHSEED": "7",
+        },
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         # JAX warns of forks, which are safe before it has computed anything.
