@@ -292,9 +292,8 @@ def test_looking_costs_little_beside_the_resize(dtype, channels):
     rgb = to_rgb(image, "it")
     resize = quickest(lambda: resize_images(rgb, 256))
     look = quickest(lambda: ValueRanges().check([image], ["it"]))
-    # Few values need to be looked at where they are whole and none is negative. A
-    # fourth channel is looked at and not resized.
-    share = 0.1 if dtype.startswith("uint") else 0.25 if channels < 4 else 0.5
+    # 8 and 16 bits have few values that can be wrong.
+    share = 0.1 if dtype.startswith("uint") else 0.5
     assert look < share * resize, (look, resize)
 
 
