@@ -38,8 +38,7 @@ def test_table_5_is_trained_and_printed_beside_the_papers(data, tmp_path):
     output = tmp_path / "table"
     arguments = (
         "benchmark", "tables", "--table", 5, "--data", data, "--output", output,
-        "--backbone", "efficientnet_lite2", "--levels", 1, "--image-size", 48,
-        "--hidden-dims", 16, "--epochs", 1,
+        "--backbone", "efficientnet_lite2", "--hidden-dims", 16, "--epochs", 1,
         "--batch-size", 8,
     )  # fmt: skip
     result = run(*arguments)
@@ -70,8 +69,7 @@ def test_table_5_is_trained_and_printed_beside_the_papers(data, tmp_path):
 def test_table_2_has_the_other_methods_beside_ours(data, tmp_path):
     result = run(
         "benchmark", "tables", "--table", 2, "--data", data, "--output", tmp_path,
-        "--backbone", "efficientnet_lite2", "--levels", 1, "--image-size", 48,
-        "--hidden-dims", 16, "--epochs", 1,
+        "--backbone", "efficientnet_lite2", "--hidden-dims", 16, "--epochs", 1,
         "--categories", "gear", "--seeds", 2,
     )  # fmt: skip
     assert result.exit_code == 0, result.stderr
