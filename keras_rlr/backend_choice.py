@@ -22,9 +22,12 @@ def choose_backend() -> None:
     the backend it names is installed (Keras itself writes one that names TensorFlow,
     installed or not); the first installed of TensorFlow, JAX and PyTorch.
 
+    Without a home that can be written to, it also sets `KERAS_HOME`.
+
     Raises:
         ImportError: If none of them is installed.
     """
+    _name_keras_home()
     if os.environ.get("KERAS_BACKEND") or "keras" in sys.modules:
         return
     installed = installed_backends()
@@ -48,6 +51,15 @@ def keras_home() -> Path:
     # Without a home this is the text "~" and not an error, as of `Path.home`.
     home = os.path.expanduser("~")
     return Path(home if os.access(home, os.W_OK) else tempfile.gettempdir(), ".keras")
+
+
+def _name_keras_home() -> None:
+    """Without a home, has all libraries take the folder that Keras takes.
+
+    TensorFlow's own copy of Keras, and KerasHub, would make a folder called "~".
+    """
+    if not os.access(os.path.expanduser("~"), os.W_OK):
+        os.environ.setdefault("KERAS_HOME", str(keras_home()))
 
 
 def _of_settings_file() -> str | None:

@@ -17,11 +17,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-# Name, backend, and expression of markers; the longest first.
+# Name, backend, and expression of markers, by which tests/conftest.py knows what files
+# a run needs; the longest first, so that the two that go on end together.
 RUNS = (
+    ("torch", "torch", "not (backend_independent and needs_tensorflow)"),
     ("jax", "jax", "not backend_independent"),
     ("tensorflow", "tensorflow", "not backend_independent"),
-    ("torch", "torch", "not (backend_independent and needs_tensorflow)"),
     ("exports", "tensorflow", "backend_independent and needs_tensorflow"),
 )
 AT_A_TIME = 2

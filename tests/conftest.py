@@ -2,11 +2,32 @@
 
 import os
 import pathlib
+import re
 
 import numpy as np
 import pytest
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+
+def pytest_ignore_collect(collection_path, config):
+    """Leaves out files of which a run of scripts/test_backends.py has no test.
+
+    Importing them, and what they import, takes seconds for each.
+    """
+    if not collection_path.name.endswith("_test.py"):
+        return None
+    text = collection_path.read_text(encoding="utf-8")
+    marks = " ".join(re.findall(r"^pytestmark = (\[[^]]*\]|.*)", text, re.MULTILINE))
+    independent, tensorflow = "backend_independent", "needs_tensorflow"
+    without_tests = {
+        f"not {independent}": independent in marks,
+        f"not ({independent} and {tensorflow})": (
+            independent in marks and tensorflow in marks
+        ),
+        f"{independent} and {tensorflow}": tensorflow not in text,
+    }
+    return without_tests.get(config.getoption("markexpr")) or None
 
 
 @pytest.fixture(scope="session")

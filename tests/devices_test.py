@@ -1,8 +1,5 @@
 import json
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import keras
@@ -10,27 +7,17 @@ import pytest
 
 from keras_rlr.devices import device_names
 from keras_rlr.environment import describe_environment
+from tests.fresh_process import start_command
 
-ROOT = Path(__file__).parents[1]
 # A distribution that means a GPU, for each backend that is told by one.
 GPU_DISTRIBUTIONS = {"jax": "jax-cuda12-plugin", "tensorflow": "nvidia-cudnn-cu12"}
 
 
-def info(folder=None, backend=None, **environment):
+def info(backend, *folders, **environment):
     """`keras-rlr info --json`, with a folder's distributions as if installed."""
     environment = {"JAX_PLATFORMS": "", "CUDA_VISIBLE_DEVICES": "0", **environment}
-    if backend:
-        environment["KERAS_BACKEND"] = backend
-    if folder:
-        environment["PYTHONPATH"] = os.pathsep.join([str(folder), str(ROOT)])
-    result = subprocess.run(
-        [sys.executable, "-m", "keras_rlr_command", "info", "--json"],
-        cwd=ROOT,
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    options = {"backend": backend, "path": folders, "environment": environment}
+    result = start_command("info", "--json", **options).wait()
     assert result.returncode == 0, result.stderr
     return json.loads(result.stdout), result.stderr
 
@@ -55,14 +42,14 @@ def test_the_devices_are_those_of_the_backend():
 @pytest.mark.parametrize(("backend", "name"), GPU_DISTRIBUTIONS.items())
 def test_a_gpu_library_without_a_gpu_is_said_in_a_line(backend, name, tmp_path):
     install(tmp_path, name)
-    facts, stderr = info(tmp_path, backend)
+    facts, stderr = info(backend, tmp_path)
     if any(not device.startswith("cpu") for device in facts["devices"]):
         assert "sees no GPU" not in stderr
         return
     [line] = [line for line in stderr.splitlines() if "GPU" in line]
     assert line.startswith(f"Warning: {name} is installed, but ")
     assert re.search("(JAX|TensorFlow) sees no GPU and computes on the CPU", line)
-    _, hidden = info(tmp_path, backend, CUDA_VISIBLE_DEVICES="-1")
+    _, hidden = info(backend, tmp_path, CUDA_VISIBLE_DEVICES="-1")
     assert "GPU" not in hidden
 
 
@@ -71,7 +58,7 @@ def test_a_cpu_installation_says_nothing():
     """TensorFlow's wheel for CPUs is built with CUDA; it must not be taken at that."""
     if Path("/proc/driver/nvidia/version").exists():
         return
-    _, stderr = info(backend="tensorflow")
+    _, stderr = info("tensorflow")
     assert "GPU" not in stderr
 
 

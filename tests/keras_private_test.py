@@ -26,11 +26,13 @@ PRIVATE_NAMES = {
 }
 
 
+@pytest.mark.backend_independent
 def test_this_keras_is_one_of_those_tested():
     """Else: run the whole suite on it, and add it, or mend `keras_private`."""
     assert keras.__version__ in keras_private.TESTED_VERSIONS
 
 
+@pytest.mark.backend_independent
 def test_the_bounds_of_the_installation_are_the_tested_versions():
     project = (PACKAGE.parent / "pyproject.toml").read_text(encoding="utf-8")
     first, last = map(
@@ -42,6 +44,7 @@ def test_the_bounds_of_the_installation_are_the_tested_versions():
     assert f'"keras>={floor},<{ceiling}"' in project
 
 
+@pytest.mark.backend_independent
 def test_no_other_file_has_a_private_name_of_keras():
     found = []
     for path in PACKAGE.rglob("*.py"):
@@ -85,6 +88,7 @@ def test_an_adapter_is_taken_for_data_by_the_trainer():
     assert model.predict(Two(), verbose=0).shape == (6, 1)
 
 
+@pytest.mark.backend_independent
 def test_safe_loading_is_noticed(tmp_path):
     seen = []
 
@@ -117,6 +121,7 @@ def test_the_loss_tracker_is_taken_out():
     assert len(kept) == len(names) - 1
 
 
+@pytest.mark.backend_independent
 def test_layers_inside_of_others_are_listed():
     inner = keras.Sequential([keras.Input((1,)), keras.layers.ReLU(name="inside")])
     model = keras.Sequential([keras.Input((1,)), inner])

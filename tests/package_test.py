@@ -6,6 +6,7 @@ import sys
 import pytest
 
 import keras_rlr
+from tests.fresh_process import run_fresh
 
 pytestmark = pytest.mark.backend_independent
 
@@ -48,19 +49,16 @@ assert keras_rlr.RLR and keras_rlr.metrics.functional
 """
 
 
-def run_alone(code, *arguments):
-    result = subprocess.run(
-        [sys.executable, "-c", code, *arguments], capture_output=True, text=True
-    )
+def test_every_room_is_an_attribute_and_imported_when_asked_for():
+    result = run_fresh(LAZY, *keras_rlr._ROOMS)
     assert result.returncode == 0, result.stderr
 
 
-def test_every_room_is_an_attribute_and_imported_when_asked_for():
-    run_alone(LAZY, *keras_rlr._ROOMS)
-
-
 def test_importing_needs_keras_and_numpy_alone():
-    run_alone(ALONE, *OTHERS)
+    result = subprocess.run(
+        [sys.executable, "-c", ALONE, *OTHERS], capture_output=True, text=True
+    )
+    assert result.returncode == 0, result.stderr
 
 
 def test_another_attribute_is_an_error_as_of_any_module():

@@ -37,6 +37,7 @@ def test_is_frozen(backbone):
     assert_frozen(backbone, normalized(backbone, random_images(1, 96)))
 
 
+@pytest.mark.backend_independent
 @pytest.mark.parametrize("levels, blocks", [((1,), 4), ((2,), 7), ((1, 3), 15)])
 def test_computes_no_block_beyond_the_last_level(backbone, levels, blocks):
     cut = create_backbone("efficientnet_lite2", levels=levels, image_size=96)
@@ -53,6 +54,7 @@ def test_computes_no_block_beyond_the_last_level(backbone, levels, blocks):
         assert_close(output, ops.convert_to_numpy(complete[level - 1]), 1e-5)
 
 
+@pytest.mark.backend_independent
 def test_random_weights_are_not_the_shipped_ones(backbone):
     other = create_backbone(
         "efficientnet_lite2", levels=(1, 2, 3), image_size=96, weights=None
@@ -62,6 +64,7 @@ def test_random_weights_are_not_the_shipped_ones(backbone):
     assert np.abs(kernel - shipped).max() > 0.1
 
 
+@pytest.mark.backend_independent
 def test_a_file_of_the_same_layout_loads_by_path(backbone, tmp_path):
     path = tmp_path / "mine.weights.h5"
     path.write_bytes(efficientnet_lite2.WEIGHTS_PATH.read_bytes())
@@ -74,6 +77,7 @@ def test_a_file_of_the_same_layout_loads_by_path(backbone, tmp_path):
         )
 
 
+@pytest.mark.backend_independent
 def test_a_damaged_installation_is_noticed(tmp_path, monkeypatch):
     path = tmp_path / "efficientnet_lite2.weights.h5"
     monkeypatch.setattr(efficientnet_lite2, "WEIGHTS_PATH", path)

@@ -18,6 +18,9 @@ from tests.backbones.frozen import (
 )
 from tests.golden_weights import assert_close
 
+# Both networks are Keras' own; what is tested is how a file is read and one is cut.
+pytestmark = pytest.mark.backend_independent
+
 MEAN = np.array([0.485, 0.456, 0.406], "float32")
 STD = np.array([0.229, 0.224, 0.225], "float32")
 
@@ -79,7 +82,6 @@ def test_a_weight_file_gives_the_features_of_the_complete_model(complete, weight
     assert_frozen(backbone, normalized(backbone, images))
 
 
-@pytest.mark.backend_independent
 def test_a_file_in_the_format_of_the_downloads_loads_too(
     complete, weights_path, tmp_path
 ):
@@ -95,7 +97,6 @@ def test_a_file_in_the_format_of_the_downloads_loads_too(
         )
 
 
-@pytest.mark.backend_independent
 def test_a_file_of_another_network_is_refused(weights_path):
     with pytest.raises(ValueError, match="does not hold the weights of .*_b1'"):
         create_backbone(
@@ -103,7 +104,6 @@ def test_a_file_of_another_network_is_refused(weights_path):
         )
 
 
-@pytest.mark.backend_independent
 def test_computes_nothing_beyond_the_last_level(complete):
     model = create_backbone(
         "efficientnet_b0", levels=(2,), image_size=64, weights=None
@@ -114,7 +114,6 @@ def test_computes_nothing_beyond_the_last_level(complete):
     assert model.output_shape == (None, 8, 8, 40)
 
 
-@pytest.mark.backend_independent
 def test_b6_is_cut_at_the_blocks_of_the_paper():
     model = create_backbone(
         "efficientnet_b6", levels=(1, 2, 3), image_size=96, weights=None
@@ -129,13 +128,11 @@ def test_b6_is_cut_at_the_blocks_of_the_paper():
     assert round(model.count_params() / 1e6, 2) == 7.97
 
 
-@pytest.mark.backend_independent
 def test_an_image_below_32_pixels_is_refused():
     with pytest.raises(ValueError, match="image_size=32 or more"):
         create_backbone("efficientnet_b0", levels=(1,), image_size=16, weights=None)
 
 
-@pytest.mark.backend_independent
 def test_without_a_network_the_error_names_both_ways_out(tmp_path):
     """In a process of its own, whose downloads go to a closed port."""
     code = (

@@ -80,6 +80,7 @@ BAD = {
 }
 
 
+@pytest.mark.backend_independent
 @pytest.mark.parametrize("case", BAD)
 def test_a_model_that_is_no_backbone_is_refused(case):
     make, message = BAD[case]
@@ -87,6 +88,7 @@ def test_a_model_that_is_no_backbone_is_refused(case):
         create_backbone(make(), levels=(1,), image_size=64)
 
 
+@pytest.mark.backend_independent
 def test_levels_sizes_and_weights_that_do_not_fit_are_refused(tmp_path):
     with pytest.raises(ValueError, match="'mine' has no level 3"):
         create_backbone(make_model(), levels=(1, 3), image_size=64)

@@ -5,6 +5,8 @@ from keras import ops
 
 from keras_rlr.backbones.weights_file import load_weights_file
 
+pytestmark = pytest.mark.backend_independent
+
 
 def small_model(units=4):
     return keras.Sequential([keras.Input((3,)), keras.layers.Dense(units)])

@@ -1,11 +1,10 @@
 import re
 import signal
-import subprocess
-import sys
 import urllib.request
 
 import pytest
 
+from tests.fresh_process import start_command
 from tests.run_command import run
 from tests.tiny_model import ONE_LEVEL, random_images, tiny_model
 
@@ -17,19 +16,17 @@ def test_the_command_serves_until_it_is_interrupted(tmp_path):
     model.calibrate(random_images(20), false_positive_rate=0.1)
     path = tmp_path / "model.keras"
     model.save(path)
-    command = [sys.executable, "-m", "keras_rlr_command", "app", "--model", path]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    process = start_command("app", "--model", path)
     try:
-        line = process.stdout.readline()
-        address = re.search(r"http://127\.0\.0\.1:\d+/", line)[0]
+        process.wait_for(lambda: "\n" in process.written()[0])
+        address = re.search(r"http://127\.0\.0\.1:\d+/", process.written()[0])[0]
         with urllib.request.urlopen(address, timeout=60) as response:
             assert response.status == 200
             assert '"title":"keras_rlr"' in response.read().decode()
         process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=60) == 0
+        assert process.wait(timeout=60).returncode == 0
     finally:
-        process.kill()
-        process.wait()
+        process.send_signal(signal.SIGKILL)
 
 
 def test_a_model_without_a_threshold_is_refused(tmp_path):

@@ -37,8 +37,8 @@ def trained(data, tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "run"
     result = run(
         "train", "--data", data, "--output", folder, "--categories", "gear",
-        "--backbone", "efficientnet_lite2", "--levels", 3, "--hidden-dims", 16,
-        "--image-size", 96, "--epochs", 1, "--bit-depth", 12,
+        "--backbone", "efficientnet_lite2", "--levels", 1, "--hidden-dims", 16,
+        "--image-size", 48, "--epochs", 1, "--bit-depth", 12,
     )  # fmt: skip
     assert result.exit_code == 0, result.stderr
     assert "uint16 images exceeds" not in result.stderr

@@ -7,7 +7,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import keras
@@ -20,7 +19,11 @@ from keras_rlr.datasets import (
     read_image,
     write_procedural_dataset,
 )
+from tests.fresh_process import start_command
 from tests.run_command import run
+
+# That a training is interrupted and resumed is tested on every backend in train_test.
+pytestmark = pytest.mark.backend_independent
 
 ROOT = Path(__file__).parents[2]
 SMALL = [
@@ -45,19 +48,13 @@ def data(tmp_path_factory):
 def terminated(data, tmp_path_factory):
     """A run in a process of its own that got SIGTERM after its first epoch."""
     folder = tmp_path_factory.mktemp("runs") / "run"
-    command = [sys.executable, "-m", "keras_rlr_command", "train", "--data", data]
-    process = subprocess.Popen(
-        [*map(str, command), *SMALL, "--output", str(folder), "--epochs", "100000"],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
+    process = start_command(
+        *("train", "--data", data, *SMALL, "--output", folder, "--epochs", 100000)
     )
-    while not (folder / "history.csv").exists() and process.poll() is None:
-        time.sleep(0.05)
+    process.wait_for((folder / "history.csv").exists)
     process.send_signal(signal.SIGTERM)
-    stdout, stderr = process.communicate(timeout=120)
-    return process.returncode, stdout, stderr, folder
+    done = process.wait()
+    return done.returncode, done.stdout, done.stderr, folder
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +95,6 @@ def test_resume_prints_one_object(trained):
     assert f"epoch {done + 2}/{done + 2}  loss" in result.stderr
 
 
-@pytest.mark.backend_independent
 def test_evaluate_prints_a_table_or_one_object(trained, data, tmp_path):
     folder = trained[-1]
     arguments = ("evaluate", "--data", data, "--model", folder)
@@ -132,7 +128,6 @@ def test_evaluate_prints_a_table_or_one_object(trained, data, tmp_path):
     assert "pooled" in table.stdout
 
 
-@pytest.mark.backend_independent
 def test_predict_writes_scores_and_overlays(trained, data, tmp_path):
     images = tmp_path / "images"
     (images / "sub").mkdir(parents=True)
@@ -158,7 +153,6 @@ def test_predict_writes_scores_and_overlays(trained, data, tmp_path):
     assert (output / "overlays" / "a.png").exists()
 
 
-@pytest.mark.backend_independent
 def test_predict_decides_as_evaluate_does(trained, data, tmp_path):
     folder = shutil.copytree(trained[-1], tmp_path / "run")
     model = keras.saving.load_model(folder / "model.keras")
@@ -198,7 +192,6 @@ def test_predict_decides_as_evaluate_does(trained, data, tmp_path):
     assert "knows no category 'screw'. It knows: gear, wood." in result.stderr
 
 
-@pytest.mark.backend_independent
 def test_predict_that_is_terminated_keeps_what_was_done(trained, data, tmp_path):
     images = tmp_path / "images"
     images.mkdir()
@@ -206,27 +199,19 @@ def test_predict_that_is_terminated_keeps_what_was_done(trained, data, tmp_path)
     for i in range(3000):
         (images / f"{i:04}.png").symlink_to(source)
     output = tmp_path / "predictions"
-    command = [sys.executable, "-m", "keras_rlr_command", "predict", images]
-    process = subprocess.Popen(
-        [*map(str, command), "--model", str(trained[-1]), "--output", str(output)],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    while not any(output.glob("overlays/*")) and process.poll() is None:
-        time.sleep(0.05)
+    words = ("predict", images, "--model", trained[-1], "--output", output)
+    process = start_command(*words)
+    process.wait_for(lambda: any(output.glob("overlays/*")))
     process.send_signal(signal.SIGTERM)
-    _, stderr = process.communicate(timeout=120)
-    assert process.returncode == 143
-    assert "What was done is in" in stderr and "Traceback" not in stderr
+    done = process.wait()
+    assert done.returncode == 143
+    assert "What was done is in" in done.stderr and "Traceback" not in done.stderr
     with (output / "scores.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert 0 < len(rows) < 3000
     assert all(float(row["anomaly_score"]) > 0 for row in rows)
 
 
-@pytest.mark.backend_independent
 def test_predict_fails_when_every_image_does(trained, tmp_path):
     (tmp_path / "broken.png").write_bytes(b"no image")
     output = tmp_path / "predictions"
@@ -238,7 +223,6 @@ def test_predict_fails_when_every_image_does(trained, tmp_path):
     assert summary["scores"][0]["anomaly_score"] is None
 
 
-@pytest.mark.backend_independent
 def test_info_describes_a_model_and_the_environment(trained):
     facts = json.loads(run("info", "--model", trained[-1], "--json").stdout)
     assert facts["levels"] == [1] and facts["image_size"] == 48
@@ -252,7 +236,6 @@ def test_info_describes_a_model_and_the_environment(trained):
     assert "threshold" in run("info", "--model", trained[-1]).stdout
 
 
-@pytest.mark.backend_independent
 def test_a_run_is_not_overwritten(trained, data):
     before = (trained[-1] / "config.json").read_bytes()
     result = run("train", "--data", data, "--output", trained[-1], *SMALL)
@@ -261,7 +244,6 @@ def test_a_run_is_not_overwritten(trained, data):
     assert (trained[-1] / "config.json").read_bytes() == before
 
 
-@pytest.mark.backend_independent
 @pytest.mark.parametrize(
     ("layout", "message"),
     [
@@ -292,7 +274,6 @@ def test_what_is_no_data_set_is_refused_and_nothing_written(
     assert not (tmp_path / "output").exists()
 
 
-@pytest.mark.backend_independent
 def test_evaluate_without_a_model_names_the_command_that_makes_one(
     data, tmp_path, monkeypatch
 ):
@@ -304,7 +285,6 @@ def test_evaluate_without_a_model_names_the_command_that_makes_one(
     assert "--train" in result.stderr
 
 
-@pytest.mark.backend_independent
 @pytest.mark.parametrize(
     ("model", "message"),
     [
@@ -330,7 +310,6 @@ def test_what_is_no_model_is_refused(data, tmp_path, monkeypatch, model, message
     assert not Path("output").exists()
 
 
-@pytest.mark.backend_independent
 def test_demo_ends_with_the_table_and_the_place_of_its_pictures(tmp_path):
     output = tmp_path / "demo"
     write_procedural_dataset(
@@ -354,7 +333,6 @@ def test_demo_ends_with_the_table_and_the_place_of_its_pictures(tmp_path):
     assert (output / "run" / "model.keras").exists()
 
 
-@pytest.mark.backend_independent
 def test_standard_error_has_our_own_lines_alone(tmp_path):
     """In a process of its own: the libraries write theirs when they are imported."""
     done = subprocess.run(

@@ -13,9 +13,11 @@ from tests.datasets.layouts.write_files import write_image, write_mask, write_vi
 from tests.datasets.local_server import serving
 from tests.run_command import run
 
+pytestmark = pytest.mark.backend_independent
+
 SMALL = [
-    *("--backbone", "efficientnet_lite2", "--levels", "3", "--hidden-dims", "16"),
-    *("--image-size", "96", "--batch-size", "4", "--epochs", "1"),
+    *("--backbone", "efficientnet_lite2", "--levels", "1", "--hidden-dims", "16"),
+    *("--image-size", "48", "--batch-size", "4", "--epochs", "1"),
 ]
 
 
@@ -38,7 +40,6 @@ def publish(monkeypatch, name, **changes):
     monkeypatch.setitem(catalogue.CATALOGUE, name, dataset)
 
 
-@pytest.mark.backend_independent
 def test_visa_from_the_server_to_the_report(tmp_path, home, monkeypatch):
     write_visa(tmp_path / "source", train=8, normal=3, anomalous=3)
     content = pack(tmp_path / "source", tmp_path / "visa.tar")
@@ -113,7 +114,6 @@ def test_visa_from_the_server_to_the_report(tmp_path, home, monkeypatch):
     assert "true" in row.split(",")
 
 
-@pytest.mark.backend_independent
 def test_evaluate_trains_if_it_may(tmp_path, home, monkeypatch):
     shorter = dataclasses.replace(recipe._STANDARDIZED, steps=4, epochs=1)
     monkeypatch.setattr(recipe, "_STANDARDIZED", shorter)

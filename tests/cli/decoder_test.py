@@ -31,8 +31,8 @@ def data(tmp_path_factory):
 def folder(data, tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "run"
     train(
-        data, folder, epochs=1, backbone="efficientnet_lite2", levels=(3,),
-        image_size=96, hidden_dims=(16,), num_blocks=1, calibration_fraction=0,
+        data, folder, epochs=1, backbone="efficientnet_lite2", levels=(1,),
+        image_size=48, hidden_dims=(16,), num_blocks=1, calibration_fraction=0,
     )  # fmt: skip
     return folder
 

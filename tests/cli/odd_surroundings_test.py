@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.fresh_process import run_fresh, start_command
 from tests.run_command import run
 
 pytestmark = pytest.mark.backend_independent
@@ -49,17 +50,6 @@ def model(tmp_path):
     return shutil.copy(SAVED, tmp_path / "model.keras")
 
 
-def command(*arguments, **environment):
-    """The result of `keras-rlr` in a process of its own."""
-    return subprocess.run(
-        [sys.executable, "-m", "keras_rlr_command", *map(str, arguments)],
-        cwd=ROOT,
-        env={**os.environ, **environment},
-        capture_output=True,
-        check=False,
-    )
-
-
 def test_any_name_of_a_category_is_evaluated_and_shown(model, tmp_path):
     data = write_data(tmp_path / "data", NAMES)
     if os.name == "posix":
@@ -68,11 +58,11 @@ def test_any_name_of_a_category_is_evaluated_and_shown(model, tmp_path):
         write_data(data, ["mean"])
     output = tmp_path / "results"
     words = ("evaluate", "--data", data, "--model", model, "--output", output)
-    result = command(*words, PYTHONIOENCODING="utf-8:strict")
+    environment = {"PYTHONIOENCODING": "utf-8:strict"}
+    result = start_command(*words, environment=environment).wait()
     assert result.returncode == 0, result.stderr
-    shown = result.stdout.decode("utf-8")
     for name in [*NAMES, "caf\\udce9"]:
-        assert name in shown
+        assert name in result.stdout
     page = (output / "report.html").read_text(encoding="utf-8")
     assert "<h3>$a$b</h3>" in page
     with (output / "metrics.csv").open(encoding="utf-8", newline="") as file:
@@ -97,19 +87,6 @@ def test_figures_are_written_before_the_page(model, data, tmp_path, monkeypatch)
     assert not (output / "report.html").exists()
 
 
-@pytest.mark.parametrize("encoding", ["ascii", "cp1252:strict"])
-def test_a_console_of_another_encoding_gets_the_result(encoding, model, data, tmp_path):
-    words = ("evaluate", "--data", data, "--model", model, "--output", tmp_path / "out")
-    result = command(*words, PYTHONIOENCODING=encoding)
-    assert result.returncode == 0, result.stderr
-    name = encoding.split(":")[0]
-    shown = result.stdout.decode(name)
-    assert "bolt" in shown and "pooled" in shown
-    expected = {"ascii": "\\xdfx-", "cp1252": "ß×–"}
-    assert expected[name] in shown
-    assert (tmp_path / "out" / "report.html").is_file()
-
-
 NAMELESS = """
 import pwd
 
@@ -122,23 +99,33 @@ keras_rlr_command.main()
 """
 
 
-@pytest.mark.parametrize("home", [None, "/proc/no_such_home"])
-def test_without_a_home_folder(home, data, model, tmp_path):
+# How a category's name is shown by a console that has no such characters.
+SHOWN = {"ascii": "\\xdfx-", "cp1252:strict": "ß×–"}
+
+
+@pytest.mark.parametrize(
+    ("home", "encoding"), [(None, "ascii"), ("/proc/no_such_home", "cp1252:strict")]
+)
+def test_without_a_home_and_on_another_console(home, encoding, data, model, tmp_path):
     """As in a container whose user has no name, or none that may write there."""
     environment = {k: v for k, v in os.environ.items() if k not in ("HOME", "USER")}
     environment.pop("KERAS_HOME", None)
+    environment.update(PYTHONIOENCODING=encoding, PYTHONPATH=str(ROOT))
+    here = tmp_path / "here"
+    here.mkdir()
     words = ("evaluate", "--data", data, "--model", model, "--output", tmp_path / "out")
     result = subprocess.run(
         [sys.executable, "-c", NAMELESS, *map(str, words)],
-        cwd=ROOT,
+        cwd=here,
         env={**environment, **({"HOME": home} if home else {})},
         capture_output=True,
-        text=True,
         check=False,
     )
     assert result.returncode == 0, result.stderr
-    assert "pooled" in result.stdout
+    shown = result.stdout.decode(encoding.split(":")[0])
+    assert "bolt" in shown and "pooled" in shown and SHOWN[encoding] in shown
     assert (tmp_path / "out" / "report.html").is_file()
+    assert list(here.iterdir()) == []
 
 
 def test_a_folder_that_can_not_be_written_to_is_refused_before_the_work(data, model):
@@ -171,15 +158,17 @@ def test_beside_a_model_that_is_read_only_the_figures_are_printed(
     assert not (Path(model).parent / "evaluation").exists()
 
 
+UNREAD = """
+import os, sys
+reader, writer = os.pipe()
+os.close(reader)
+sys.stdout = open(writer, "w")
+import keras_rlr_command
+keras_rlr_command.main()
+"""
+
+
 def test_a_reader_that_goes_away_is_no_error(model):
-    process = subprocess.Popen(
-        [sys.executable, "-m", "keras_rlr_command", "info", "--model", str(model)],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    process.stdout.close()
-    stderr = process.stderr.read()
-    process.wait()
+    stderr = run_fresh(UNREAD, "info", "--model", model).stderr
+    assert "Backend" in stderr
     assert "Error" not in stderr and "Traceback" not in stderr

@@ -2,8 +2,6 @@
 
 import dataclasses
 import hashlib
-import subprocess
-import sys
 import tarfile
 
 import numpy as np
@@ -12,6 +10,7 @@ from PIL import Image
 
 from tests.datasets.layouts.write_files import write_image, write_mask, write_visa
 from tests.datasets.local_server import serving
+from tests.fresh_process import run_fresh
 
 pytestmark = pytest.mark.backend_independent
 tfds = pytest.importorskip("tensorflow_datasets")
@@ -140,7 +139,8 @@ def test_builders_are_known_whichever_is_imported_first(imports):
         "assert {'visa', 'mvtec_ad'} <= set(tfds.list_builders())\n"
         "assert tfds.__spec__.loader is tfds.__loader__\n"
     )
-    subprocess.run([sys.executable, "-c", program], check=True)
+    done = run_fresh(program)
+    assert done.returncode == 0, done.stderr
 
 
 def test_the_library_is_not_imported_for_it():
@@ -148,4 +148,5 @@ def test_the_library_is_not_imported_for_it():
         "import sys, keras_rlr.datasets\n"
         "assert 'tensorflow_datasets' not in sys.modules\n"
     )
-    subprocess.run([sys.executable, "-c", program], check=True)
+    done = run_fresh(program)
+    assert done.returncode == 0, done.stderr

@@ -2,9 +2,6 @@
 
 import itertools
 import json
-import os
-import subprocess
-import sys
 
 import keras
 import numpy as np
@@ -20,6 +17,7 @@ from keras_rlr.inputs.feature_store import FeatureStore
 from keras_rlr.inputs.image_keys import image_key
 from keras_rlr.inputs.image_source import ImageSource
 from tests.data_kinds import IMAGES, KINDS
+from tests.fresh_process import FreshProcess
 from tests.tiny_model import (
     ONE_LEVEL,
     fit_losses,
@@ -186,7 +184,14 @@ def test_an_interrupted_build_goes_on(new_model, tmp_path, monkeypatch):
     np.testing.assert_allclose(found, losses(new_model(), images), rtol=1e-3)
 
 
-@pytest.mark.parametrize("known", [[], [3], [0, 15, 16, 17, 38]])
+@pytest.mark.parametrize(
+    "known",
+    [
+        pytest.param([], marks=pytest.mark.backend_independent),
+        pytest.param([3], marks=pytest.mark.backend_independent),
+        [0, 15, 16, 17, 38],
+    ],
+)
 def test_features_do_not_depend_on_what_was_there_before(new_model, known):
     """A process that is killed and goes on computes others together."""
     images = many_images(39)
@@ -391,16 +396,18 @@ def test_numbers_that_do_not_fit_are_refused():
 
 
 WRITE = """
-import contextlib, sys
+import contextlib, os, sys, time, warnings
 import numpy as np
 from keras_rlr.inputs.feature_store import FeatureStore
 
-folder, lock = sys.argv[1:]
+warnings.simplefilter("error")
+folder, lock, go = sys.argv[1:]
 if lock == "none":
     FeatureStore.locked = contextlib.nullcontext
 store = FeatureStore(folder, 3, "float32")
 print("ready", flush=True)
-sys.stdin.readline()
+while not os.path.exists(go):
+    time.sleep(0.001)
 computed = 0
 for i in range(40):
     key = f"{i:064}"
@@ -419,22 +426,18 @@ print(computed)
 @pytest.mark.backend_independent
 @pytest.mark.parametrize("lock", ["held", "none"])
 def test_processes_share_a_folder(lock, tmp_path):
-    command = [sys.executable, "-W", "error", "-c", WRITE, tmp_path, lock]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    # A store computes nothing, so the backend is the one that is imported first.
-    environment = {**os.environ, "KERAS_BACKEND": "jax"}
-    writers = [subprocess.Popen(command, **pipes, env=environment) for _ in range(2)]
+    folder, go = tmp_path / "store", tmp_path / "go"
+    folder.mkdir()
+    writers = [FreshProcess(WRITE, folder, lock, go) for _ in range(2)]
     for writer in writers:
-        assert writer.stdout.readline() == "ready\n"
-    for writer in writers:
-        writer.stdin.write("go\n")
-        writer.stdin.flush()
-    outputs = [writer.communicate(timeout=120)[0] for writer in writers]
-    assert [writer.returncode for writer in writers] == [0, 0]
-    computed = sum(int(output) for output in outputs)
+        writer.wait_for(lambda writer=writer: writer.written()[0] == "ready\n")
+    go.touch()
+    done = [writer.wait(timeout=120) for writer in writers]
+    assert [each.returncode for each in done] == [0, 0], done
+    computed = sum(int(each.stdout.split()[1]) for each in done)
     # Without a lock, which not every file system has, both may compute a row.
     assert computed == 40 if lock == "held" else 40 <= computed <= 80
-    store = FeatureStore(tmp_path, 3, "float32")
+    store = FeatureStore(folder, 3, "float32")
     with store.locked():
         store.refresh()
     assert all(f"{i:064}" in store for i in range(40))

@@ -26,6 +26,7 @@ def test_pictures_have_the_images_size_and_range(decoder):
     assert pictures.min() >= 0 and pictures.max() <= 255
 
 
+@pytest.mark.backend_independent
 @pytest.mark.parametrize(
     ("shapes", "size"),
     [
@@ -42,6 +43,7 @@ def test_any_levels(shapes, size):
     assert decoder.output_shape == (None, size, size, 3)
 
 
+@pytest.mark.backend_independent
 def test_every_level_matters(decoder):
     features = random_features()
     first = decoder.decode(features)

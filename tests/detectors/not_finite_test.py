@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
-from tests.tiny_model import random_images, tiny_model
+from tests.tiny_model import ONE_LEVEL, random_images, tiny_model
 
 IMAGES = random_images(6)
 
 
 @pytest.fixture(scope="module")
 def model():
-    model = tiny_model()
+    model = tiny_model(**ONE_LEVEL)
     model.calibrate(IMAGES, false_positive_rate=0.3)
     return model
 
@@ -24,7 +24,7 @@ def broken(model):
 
 
 def test_training_stops_at_the_first_loss_that_is_nan():
-    model = tiny_model()
+    model = tiny_model(**ONE_LEVEL)
     model.optimizer.learning_rate = 1e30
     with pytest.raises(
         FloatingPointError,

@@ -52,6 +52,8 @@ def test_host_and_graph_resize_alike(height, width):
     )
 
 
+@pytest.mark.backend_independent
+@pytest.mark.needs_tensorflow  # elsewhere every size is known
 @settings(max_examples=25)
 @given(st.integers(1, 400), st.integers(1, 120))
 def test_weights_for_a_size_known_at_run_time(source, target):
@@ -61,6 +63,7 @@ def test_weights_for_a_size_known_at_run_time(source, target):
     np.testing.assert_allclose(weights, resize_weights(source, target), atol=2e-5)
 
 
+@pytest.mark.backend_independent
 @settings(max_examples=25)
 @given(st.integers(1, 400), st.integers(1, 120))
 def test_weights_are_a_mean_of_nearby_pixels(source, target):
@@ -113,6 +116,7 @@ def test_other_shapes_are_refused(shape):
         preprocess(np.zeros(shape, "float32"), 32)
 
 
+@pytest.mark.backend_independent
 def test_maps_go_back_to_their_images_sizes():
     maps = np.random.default_rng(0).random((2, 16, 16)).astype("float32")
     resized = resize_maps(maps, [(40, 20), (16, 16)])

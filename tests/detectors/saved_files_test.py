@@ -30,6 +30,8 @@ class OwnOptimizer(keras.optimizers.SGD):
     """A class that only this file knows."""
 
 
+# A loss scale is that of `mixed_float16` below, on every backend.
+@pytest.mark.backend_independent
 @pytest.mark.parametrize(
     "optimizer",
     [
@@ -45,7 +47,13 @@ def test_a_model_compiled_by_its_user_goes_on(optimizer, tmp_path):
     _goes_on(model, tmp_path)
 
 
-@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+@pytest.mark.parametrize(
+    "policy",
+    [
+        "mixed_float16",
+        pytest.param("mixed_bfloat16", marks=pytest.mark.backend_independent),
+    ],
+)
 def test_a_model_of_mixed_precision_goes_on(policy, tmp_path):
     keras.config.set_dtype_policy(policy)
     try:
@@ -67,6 +75,7 @@ def _goes_on(model, folder):
     np.testing.assert_allclose(*losses, rtol=1e-6)
 
 
+@pytest.mark.backend_independent
 def test_an_unknown_optimizer_does_not_keep_a_model_from_use(tmp_path):
     model = tiny_model(**ONE_LEVEL)
 

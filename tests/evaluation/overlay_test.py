@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
+from matplotlib import colormaps
 from scipy.ndimage import gaussian_filter
 
-from keras_rlr.evaluation import HeatScale, draw_overlay
+from keras_rlr.evaluation import HeatScale, draw_overlay, overlay
 from keras_rlr.evaluation.overlay import side_by_side
 
 pytestmark = pytest.mark.backend_independent
@@ -108,14 +109,34 @@ def test_refuses_a_scale_without_extent(ends):
         HeatScale(*ends)
 
 
-def test_the_colours_grow_evenly_lighter():
-    """In the legend, which shows all of them over grey, from the top down."""
-    picture = np.asarray(side_by_side([np.zeros((256, 8, 3))], SCALE))
-    colours = picture[6:250, 8 + 8 + 4][::-1] / 255
+def test_a_value_beyond_the_scale_has_the_colour_of_its_end():
+    image = np.full((256, 256, 3), 90, "uint8")
+    values = (SCALE.high, 9 * SCALE.high, SCALE.low, -9.0)
+    maps = (np.full((64, 64), value, "float32") for value in values)
+    shown = [panels(draw_overlay(image, each, SCALE), 256)[1] for each in maps]
+    np.testing.assert_array_equal(shown[1], shown[0])
+    np.testing.assert_array_equal(shown[3], shown[2])
+    np.testing.assert_array_equal(shown[3], image)
+
+
+def lightness_of(colours):
     linear = np.where(
         colours > 0.04045, ((colours + 0.055) / 1.055) ** 2.4, colours / 12.92
     )
-    lightness = np.cbrt(linear @ [0.2126, 0.7152, 0.0722])
+    return np.cbrt(linear @ [0.2126, 0.7152, 0.0722])
+
+
+def test_the_colours_grow_evenly_lighter():
+    colours = colormaps[overlay._COLOURS](np.linspace(0, 1, 101))[:, :3]
+    steps = np.diff(lightness_of(colours)[5:])
+    assert steps.min() > 0
+    assert steps.max() < 2.5 * steps.mean()
+
+
+def test_so_do_those_of_the_legend():
+    """Which shows all of them over grey, from the top down."""
+    picture = np.asarray(side_by_side([np.zeros((256, 8, 3))], SCALE))
+    lightness = lightness_of(picture[6:250, 8 + 8 + 4][::-1] / 255)
     # In the upper half, where they are laid over the image in full.
     steps = np.diff(lightness[len(lightness) // 2 :: 8])
     assert steps.min() > 0

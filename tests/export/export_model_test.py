@@ -14,10 +14,10 @@ from keras_rlr.export import compare as compare_module
 from keras_rlr.export import litert, write_export
 from keras_rlr.inputs.images import to_resized_rgb
 from keras_rlr.layers import windowed_attention
-from tests.export.run_alone import run_alone
+from tests.export.run_alone import assert_same, run_alone
 from tests.tiny_model import IMAGE_SIZE, ONE_LEVEL, random_images, tiny_model
 
-pytestmark = pytest.mark.needs_tensorflow
+pytestmark = [pytest.mark.backend_independent, pytest.mark.needs_tensorflow]
 
 SUFFIXES = {"litert": ".tflite", "onnx": ".onnx", "openvino": ".xml"}
 
@@ -29,17 +29,6 @@ def model():
     model.fit(images, epochs=2, batch_size=4, verbose=0)
     model.calibrate(random_images(20, seed=4), false_positive_rate=0.3)
     return model
-
-
-def assert_same(found, expected, tolerance=1e-4):
-    assert set(found) == set(expected)
-    scale = np.abs(expected["anomaly_map"]).max()
-    difference = np.abs(found["anomaly_map"] - expected["anomaly_map"]).max()
-    assert difference <= tolerance * scale
-    np.testing.assert_allclose(
-        found["anomaly_score"], expected["anomaly_score"], rtol=tolerance
-    )
-    np.testing.assert_array_equal(found["is_anomalous"], expected["is_anomalous"])
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +58,6 @@ def in_blocks(tmp_path_factory):
     return export
 
 
-@pytest.mark.backend_independent
 @pytest.mark.parametrize("format", SUFFIXES)
 def test_attention_in_blocks_needs_neither_loops_nor_masks(format, in_blocks):
     _, manifest = in_blocks(format)
@@ -87,7 +75,6 @@ def of_values(node):
     return any(of_values(source.get_node()) for source in node.input_values())
 
 
-@pytest.mark.backend_independent
 def test_openvino_cannot_bound_what_blocks_are_cut_from(in_blocks):
     # It computes bounds of all of it for each block: nine minutes of the paper's model.
     path, _ = in_blocks("openvino")
@@ -102,7 +89,6 @@ def test_openvino_cannot_bound_what_blocks_are_cut_from(in_blocks):
     assert all(of_values(node) for node in whole)
 
 
-@pytest.mark.backend_independent
 def test_many_keys_of_windows_are_not_stored(in_blocks, monkeypatch):
     assert windowed_attention._LARGEST_STORED == 2**19
     manifests = [in_blocks("litert")[1]]
@@ -116,7 +102,6 @@ def test_many_keys_of_windows_are_not_stored(in_blocks, monkeypatch):
     assert written[0] - written[1] > 2 * (36 * 64 - 24 * 24) * 16 * 4
 
 
-@pytest.mark.backend_independent
 @pytest.mark.parametrize("format", SUFFIXES)
 def test_files_say_what_the_model_says(format, exported, model, tmp_path):
     folder, manifests = exported
@@ -140,7 +125,6 @@ def test_files_say_what_the_model_says(format, exported, model, tmp_path):
         assert not [name for name in written["operators"] if "Flex" in name]
 
 
-@pytest.mark.backend_independent
 def test_formats_of_one_name_lie_side_by_side(exported, model):
     folder, _ = exported
     names = [f"detector{suffix}" for suffix in SUFFIXES.values()]
@@ -154,7 +138,6 @@ def test_formats_of_one_name_lie_side_by_side(exported, model):
             model.export(folder / f"detector{suffix}", format=format)
 
 
-@pytest.mark.backend_independent
 @pytest.mark.parametrize("quantize", ["float16", "dynamic"])
 def test_smaller_numbers_make_smaller_files(quantize, exported, model, tmp_path):
     path = tmp_path / "small.tflite"
@@ -169,22 +152,6 @@ def test_smaller_numbers_make_smaller_files(quantize, exported, model, tmp_path)
     assert found["anomaly_score"] == pytest.approx(score, rel=0.05)
 
 
-def test_saved_model_from_any_backend(model, tmp_path):
-    path = tmp_path / "serving" / "1"
-    manifest = model.export(path)
-    assert manifest == json.loads((path / "manifest.json").read_text())
-    assert set(manifest["comparison"]) == {"serving_default", "serve_bytes"}
-    batches = [random_images(3, *size, seed=6) for size in ((45, 70), (1, 1))]
-    found = run_alone(
-        "saved_model", path, [b.astype("float32") for b in batches], tmp_path
-    )
-    expected = [model.predict(images, verbose=0) for images in batches]
-    assert_same(found, {k: np.concatenate([e[k] for e in expected]) for k in found})
-    for name, file in manifest["files"].items():
-        assert (path / name).stat().st_size == file["bytes"]
-
-
-@pytest.mark.backend_independent
 def test_an_uncalibrated_model_makes_no_decisions(tmp_path):
     with pytest.warns(UserWarning, match="no threshold, so its export makes no"):
         manifest = tiny_model(**ONE_LEVEL).export(
@@ -194,7 +161,6 @@ def test_an_uncalibrated_model_makes_no_decisions(tmp_path):
     assert set(manifest["outputs"]) == {"anomaly_map", "anomaly_score"}
 
 
-@pytest.mark.backend_independent
 @pytest.mark.parametrize("name", ["new/1", "new/model.tflite"])
 def test_what_disagrees_is_not_left_behind(name, model, tmp_path, monkeypatch):
     tolerances = {**compare_module.TOLERANCES, None: -1.0}
@@ -205,7 +171,6 @@ def test_what_disagrees_is_not_left_behind(name, model, tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.backend_independent
 @pytest.mark.parametrize(
     ("name", "options", "error", "message"),
     [
@@ -244,7 +209,6 @@ def test_refuses_before_any_work(name, options, error, message, model, tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["taken"]
 
 
-@pytest.mark.backend_independent
 def test_an_empty_folder_is_filled(model, tmp_path):
     number = tmp_path.stat().st_ino
     model.export(tmp_path, format="litert")
@@ -253,7 +217,6 @@ def test_an_empty_folder_is_filled(model, tmp_path):
     assert tmp_path.stat().st_ino == number
 
 
-@pytest.mark.backend_independent
 def test_mixed_precision_is_exported_in_float32(tmp_path):
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:
@@ -266,7 +229,6 @@ def test_mixed_precision_is_exported_in_float32(tmp_path):
     assert 1e-4 < result["map_difference"] < 0.1 and result["passed"]
 
 
-@pytest.mark.backend_independent
 def test_int8_measures_on_images_from_all_of_the_data(model, tmp_path, monkeypatch):
     seen = []
     quantizer = litert._in_8_bits
@@ -294,14 +256,12 @@ def test_int8_measures_on_images_from_all_of_the_data(model, tmp_path, monkeypat
     assert np.int8 not in kinds
 
 
-@pytest.mark.backend_independent
 def test_a_model_without_statistics_is_refused(tmp_path):
     with pytest.raises(ValueError, match="was never trained"):
         tiny_model(standardize_features=True).export(tmp_path / "1")
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.backend_independent
 def test_differences_are_found():
     expected = {
         "anomaly_map": np.ones((2, 4, 4)),
@@ -319,13 +279,3 @@ def test_differences_are_found():
     assert result["decisions_changed_beyond_margin"] == 1 and not result["passed"]
     # A score within the tolerance of the threshold may go either way.
     assert compare_module.compare(expected, found, 1.05, 0.1)["passed"]
-
-
-def test_the_backend_of_this_process_does_not_change(model, tmp_path):
-    name = keras.backend.backend()
-    model.export(tmp_path / "m.onnx", format="onnx")
-    assert keras.backend.backend() == name
-    assert {path.name for path in tmp_path.iterdir()} == {
-        "m.onnx",
-        "m.onnx.manifest.json",
-    }

@@ -78,3 +78,15 @@ def run_alone(format, path, batches, folder):
     )
     with np.load(folder / "outputs.npz") as outputs:
         return {name: outputs[name] for name in outputs.files}
+
+
+def assert_same(found, expected, tolerance=1e-4):
+    """Two outputs, of an export and of its model, agree."""
+    assert set(found) == set(expected)
+    scale = np.abs(expected["anomaly_map"]).max()
+    difference = np.abs(found["anomaly_map"] - expected["anomaly_map"]).max()
+    assert difference <= tolerance * scale
+    np.testing.assert_allclose(
+        found["anomaly_score"], expected["anomaly_score"], rtol=tolerance
+    )
+    np.testing.assert_array_equal(found["is_anomalous"], expected["is_anomalous"])

@@ -276,9 +276,10 @@ def test_a_batch_padded_with_its_last_image_counts_it_once():
 def quickest(function):
     times = []
     for _ in range(5):
-        begun = time.perf_counter()
+        # Of this process alone: others may be busy too.
+        begun = time.process_time()
         function()
-        times.append(time.perf_counter() - begun)
+        times.append(time.process_time() - begun)
     return min(times)
 
 
@@ -291,7 +292,9 @@ def test_looking_costs_little_beside_the_resize(dtype, channels):
     rgb = to_rgb(image, "it")
     resize = quickest(lambda: resize_images(rgb, 256))
     look = quickest(lambda: ValueRanges().check([image], ["it"]))
-    assert look < 0.5 * resize, (look, resize)
+    # 8 and 16 bits have few values that can be wrong.
+    share = 0.1 if dtype.startswith("uint") else 0.5
+    assert look < share * resize, (look, resize)
 
 
 def test_every_path_converts_alike():

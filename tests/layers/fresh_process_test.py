@@ -1,14 +1,12 @@
 """Every public layer loads where nothing but `import keras, keras_rlr` was said."""
 
-import subprocess
-import sys
-
 import keras
 import numpy as np
 import pytest
 from keras import ops
 
 from keras_rlr import layers
+from tests.fresh_process import imported_with_the_package, run_fresh
 from tests.layers.random_tokens import random_tokens
 
 pytestmark = pytest.mark.optimized
@@ -19,8 +17,6 @@ import keras, keras_rlr
 import numpy as np
 
 folder = sys.argv[1]
-if keras.backend.backend() != "tensorflow":
-    assert "tensorflow" not in sys.modules, "the import brought TensorFlow"
 model = keras.saving.load_model(folder + "/model.keras")
 with np.load(folder + "/arrays.npz") as arrays:
     maps, scores = model(arrays["features"])
@@ -34,7 +30,9 @@ print("loaded")
 def model_of_all_layers(shape):
     """A functional model with every public layer in it."""
     inputs = keras.Input(shape)
-    features = layers.FeatureAggregation()(inputs)
+    coarse = keras.layers.AveragePooling2D(2)(inputs)
+    features = layers.FusedLevels()([inputs, coarse])
+    features = layers.FeatureAggregation()(features)
     features = layers.FeatureStandardization()(features)
     features = layers.FusedLevels()([features])
     x = layers.FeaturePerturbation(seed=1)(features)
@@ -64,11 +62,14 @@ def test_every_layer_loads_in_a_fresh_process_to_the_last_bit(tmp_path):
     maps, scores = map(ops.convert_to_numpy, model(features))
     model.save(tmp_path / "model.keras")
     np.savez(tmp_path / "arrays.npz", features=features, maps=maps, scores=scores)
-    done = subprocess.run(
-        [sys.executable, "-c", LOADING, str(tmp_path)], capture_output=True, text=True
-    )
+    done = run_fresh(LOADING, tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip().endswith("loaded")
+
+
+def test_the_import_does_not_bring_tensorflow():
+    if keras.backend.backend() != "tensorflow":
+        assert "tensorflow" not in imported_with_the_package()
 
 
 def test_a_model_of_all_layers_trains():
@@ -76,7 +77,9 @@ def test_a_model_of_all_layers_trains():
     model = model_of_all_layers(features.shape[1:])
     before = [ops.convert_to_numpy(weight).copy() for weight in model.trainable_weights]
     model = keras.Model(model.inputs, model.outputs[1])
-    model.compile(optimizer="adam", loss="mean_squared_error", jit_compile=False)
+    # One program on JAX, which would compile every operation alone.
+    compiled = keras.backend.backend() == "jax"
+    model.compile(optimizer="adam", loss="mean_squared_error", jit_compile=compiled)
     history = model.fit(features, np.zeros(4), epochs=2, verbose=0).history["loss"]
     assert np.all(np.isfinite(history))
     moved = [

@@ -155,6 +155,7 @@ def test_the_folder_names_its_images_by_content(run, data):
         assert row["sha256"] == hashlib.sha256(content).hexdigest()
 
 
+@pytest.mark.backend_independent
 def test_a_training_that_diverges_ends_with_a_sentence_and_no_model(data, tmp_path):
     folder = tmp_path / "run"
     with pytest.raises(FloatingPointError, match="diverged: the loss is nan after"):

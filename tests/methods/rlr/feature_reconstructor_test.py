@@ -57,6 +57,7 @@ def test_output_and_loss(case):
     assert_close(losses.ReconstructionLoss()(features, output), arrays["loss"])
 
 
+@pytest.mark.backend_independent
 def test_what_benchmarks_compare_to_is_the_same_method(case):
     arrays, features, model = case
     with naive():

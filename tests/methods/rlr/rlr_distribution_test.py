@@ -1,9 +1,6 @@
 """Two devices give the losses of one, in a fresh process that has two."""
 
 import json
-import os
-import subprocess
-import sys
 import warnings
 
 import keras
@@ -11,12 +8,16 @@ import numpy as np
 import pytest
 
 from keras_rlr.detectors.training_pass import announce_empty_places
+from tests.fresh_process import run_fresh
 from tests.tiny_model import tiny_model
 
 SCRIPT = """
 import json, sys
 import numpy as np
 backend, *ways = sys.argv[1:]
+if backend == "jax":
+    import jax
+    jax.config.update("jax_platforms", "cpu")
 if backend == "tensorflow":
     import tensorflow as tf
     cpu = tf.config.list_physical_devices("CPU")[0]
@@ -89,20 +90,8 @@ WAYS = {
 
 
 def run_in_fresh_process(backend):
-    environment = {
-        **os.environ,
-        "KERAS_BACKEND": backend,
-        "TF_CPP_MIN_LOG_LEVEL": "3",
-        "XLA_FLAGS": "--xla_force_host_platform_device_count=2",
-        "JAX_PLATFORMS": "cpu",
-    }
-    result = subprocess.run(
-        [sys.executable, "-c", SCRIPT, backend, *WAYS[backend]],
-        env=environment,
-        check=False,
-        capture_output=True,
-        text=True,
-    )
+    flags = {"XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
+    result = run_fresh(SCRIPT, backend, *WAYS[backend], environment=flags)
     assert result.returncode == 0, result.stderr[-3000:]
     return json.loads(result.stdout.splitlines()[-1])
 

@@ -46,6 +46,7 @@ def test_the_figures_are_those_of_predict(model, data):
     assert as_list == list(results.values())
 
 
+@pytest.mark.backend_independent
 def test_counted_in_bins_they_differ_little(model, data):
     exact = model.evaluate(data, verbose=0, return_dict=True, exact=True)
     counted = model.evaluate(data, verbose=0, return_dict=True, exact=False)
@@ -56,6 +57,7 @@ def test_counted_in_bins_they_differ_little(model, data):
         assert counted[key] == pytest.approx(exact[key], abs=1e-6)
 
 
+@pytest.mark.backend_independent
 def test_many_maps_are_counted_unless_asked_otherwise(model, data, monkeypatch):
     exact = model.evaluate(data, batch_size=4, verbose=0, return_dict=True)
     counted = model.evaluate(
@@ -94,11 +96,13 @@ def test_elements_of_any_size_and_a_stream_of_unknown_length(model, data):
     assert not math.isnan(first["pixel_aupro"])
 
 
+@pytest.mark.backend_independent
 def test_without_labels_there_is_the_loss_alone(model, data):
     results = model.evaluate(data["image"], verbose=0, return_dict=True)
     assert list(results) == ["loss"]
 
 
+@pytest.mark.backend_independent
 def test_no_images(model):
     with pytest.raises(ValueError, match="no images, so there is nothing to evaluate"):
         model.evaluate([], verbose=0)
@@ -112,6 +116,7 @@ def elements_of(categories):
     ]
 
 
+@pytest.mark.backend_independent
 def test_categories_have_thresholds_of_their_own(tmp_path):
     model = tiny_model(**ONE_LEVEL)
     normal = elements_of(["a"] * 12 + ["b"] * 15 + ["c"] * 4)
@@ -145,6 +150,7 @@ def test_categories_have_thresholds_of_their_own(tmp_path):
     assert "is_anomalous" not in model.predict(normal, verbose=0)
 
 
+@pytest.mark.backend_independent
 def test_an_array_of_categories_is_understood(model):
     images = random_images(40, seed=6)
     names = np.array(["x", "y"] * 20)
@@ -153,6 +159,7 @@ def test_an_array_of_categories_is_understood(model):
     model.thresholds.forget()
 
 
+@pytest.mark.backend_independent
 def test_thresholds_are_not_taken_from_anomalous_images(model, data):
     with pytest.raises(ValueError, match=r"Element 0 of the data is anomalous .* thre"):
         model.calibrate(data, false_positive_rate=0.3)

@@ -2,22 +2,21 @@
 
 import functools
 import json
-import os
-import subprocess
-import sys
 
 import keras
 import numpy as np
 import pytest
 
+from tests.fresh_process import run_fresh
 from tests.tiny_model import ONE_LEVEL, fit_losses, random_images, tiny_model
 
 BACKENDS = ("tensorflow", "jax", "torch")
 LOAD = """
-import json, sys
+import json, sys, warnings
 import keras, keras_rlr
 import numpy as np
 
+warnings.simplefilter("error", UserWarning)
 model = keras.saving.load_model(sys.argv[1])
 outputs = model.predict(np.load(sys.argv[2]), verbose=0)
 np.savez(sys.argv[3], **outputs)
@@ -34,7 +33,7 @@ def saved(tmp_path_factory):
     """A trained model's file, images, its outputs and the loss of one more epoch."""
     folder = tmp_path_factory.mktemp("saved")
     images = random_images(6, 50, 44)
-    model = tiny_model(standardize_features=True, cosine_damping=0.3)
+    model = tiny_model(standardize_features=True, cosine_damping=0.3, **ONE_LEVEL)
     fit_losses(model, images, epochs=2, batch_size=3)
     model.calibrate(images, 0.5)
     model.save(folder / "model.keras")
@@ -45,15 +44,8 @@ def saved(tmp_path_factory):
 
 
 def load_in_fresh_process(folder, backend):
-    environment = {**os.environ, "KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"}
-    paths = [str(folder / name) for name in ("model.keras", "images.npy", "out.npz")]
-    result = subprocess.run(
-        [sys.executable, "-W", "error::UserWarning", "-c", LOAD, *paths],
-        env=environment,
-        check=False,
-        capture_output=True,
-        text=True,
-    )
+    paths = [folder / name for name in ("model.keras", "images.npy", "out.npz")]
+    result = run_fresh(LOAD, *paths, backend=backend)
     assert result.returncode == 0, result.stderr
     report = json.loads(result.stdout.splitlines()[-1])
     assert report["backend"] == backend
