@@ -12,6 +12,7 @@ choose_backend()
 from keras_rlr import layers, losses, metrics  # noqa: E402
 from keras_rlr.detectors.feature_cache import FeatureCache  # noqa: E402
 from keras_rlr.detectors.feature_decoder import FeatureDecoder  # noqa: E402
+from keras_rlr.methods.mkd import MKD  # noqa: E402
 from keras_rlr.methods.rlr.feature_reconstructor import FeatureReconstructor  # noqa: E402
 from keras_rlr.methods.rlr.import_torch_checkpoint import (  # noqa: E402
     import_torch_checkpoint,
@@ -21,6 +22,7 @@ from keras_rlr.methods.rlr.rlr import RLR  # noqa: E402
 __version__ = "0.1.0"
 
 __all__ = [
+    "MKD",
     "RLR",
     "FeatureCache",
     "FeatureDecoder",

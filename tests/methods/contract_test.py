@@ -5,13 +5,28 @@ import inspect
 import keras
 import pytest
 
+import keras_rlr
 from tests.detectors import contract
-from tests.tiny_model import ONE_LEVEL, tiny_model
+from tests.tiny_model import IMAGE_SIZE, ONE_LEVEL, tiny_backbone, tiny_model
+
+
+def tiny_mkd(**overrides):
+    """MKD on the two levels of `tiny_backbone`."""
+    settings = {
+        "backbone": tiny_backbone(),
+        "levels": (1, 2),
+        "image_size": IMAGE_SIZE,
+        "student_width": 4,
+        "seed": 0,
+    }
+    return keras_rlr.MKD(**{**settings, **overrides})
+
 
 METHODS = {
     "RLR": lambda: tiny_model(
         **ONE_LEVEL, standardize_features=True, cosine_damping=0.3
     ),
+    "MKD": tiny_mkd,
 }
 
 
