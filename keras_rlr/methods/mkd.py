@@ -1,4 +1,5 @@
 import math
+from typing import ClassVar
 
 import keras
 from keras import ops
@@ -97,7 +98,7 @@ class MKD(FeatureDetector):
     (8, 256, 256)
     """  # noqa: E501
 
-    PRESETS = {
+    PRESETS: ClassVar = {
         "mkd_efficientnet_b6": {"backbone": "efficientnet_b6"},
         "mkd_efficientnet_lite2": {
             "backbone": "efficientnet_lite2",
@@ -208,7 +209,7 @@ class MKD(FeatureDetector):
                 ops.reshape(f, (-1, size)), ops.reshape(g, (-1, size))
             )
             norm = layer.mean_squared_norm(self.standardize_features)
-            weight = self.cosine_weight * norm / f.shape[-1]
+            weight = ops.cast(norm, "float32") * (self.cosine_weight / f.shape[-1])
             total = total + square + weight * (1.0 - cosine)
         return total
 
@@ -251,8 +252,7 @@ class MKD(FeatureDetector):
 def _check(student_width, cosine_weight, localization, recipe):
     if localization not in _LOCALIZATIONS:
         raise ValueError(
-            "`localization` must be 'gradient' or 'error'. Received: "
-            f"{localization!r}."
+            f"`localization` must be 'gradient' or 'error'. Received: {localization!r}."
         )
     if recipe not in _RECIPES:
         raise ValueError(
