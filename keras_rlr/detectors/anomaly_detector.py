@@ -31,6 +31,9 @@ class AnomalyDetector(DetectorModel):
         **kwargs: See `DetectorModel`.
     """
 
+    # Whether it takes statistics of normal images and has none yet.
+    needs_adapting = False
+
     # Settings by name, of a method's own.
     PRESETS: ClassVar[dict[str, dict[str, Any]]] = {}
 
@@ -171,14 +174,22 @@ class AnomalyDetector(DetectorModel):
         Raises:
             ValueError: If there is to be a cache, and no frozen features.
         """
+        self.refuse_cache(feature_cache)
+        return TrainingBatches(
+            source, self.image_size, bit_depth=self.bit_depth, **order
+        )
+
+    def refuse_cache(self, feature_cache):
+        """Refuses a cache where there are no frozen features.
+
+        Args:
+            feature_cache: What `fit` was given.
+        """
         if feature_cache is not None:
             raise ValueError(
                 f"{type(self).__name__} has no frozen features that could be kept. "
                 "Train without `feature_cache`."
             )
-        return TrainingBatches(
-            source, self.image_size, bit_depth=self.bit_depth, **order
-        )
 
     def predict(
         self,

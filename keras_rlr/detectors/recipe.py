@@ -15,9 +15,11 @@ class Recipe:
         name: "default" or "paper".
         epochs: Passes over the training images, at least.
         batch_size: Images a step.
-        learning_rate: Of Adam, constant.
+        learning_rate: Of Adam, constant but for `drops`.
         beta_2: Of Adam: how slowly it forgets the size of past gradients.
         steps: Steps, at least: few images are passed over more often.
+        drops: Shares of the epochs after which the rate is multiplied once more.
+        drop_factor: By what.
     """
 
     name: str
@@ -26,6 +28,8 @@ class Recipe:
     learning_rate: float
     beta_2: float = 0.999
     steps: int = 1
+    drops: tuple[float, ...] = ()
+    drop_factor: float = 1.0
 
     def epochs_for(self, steps_per_epoch):
         """Returns the passes over data after which both minima are reached.
@@ -45,6 +49,15 @@ class Recipe:
                 )
             return self.epochs
         return max(self.epochs, math.ceil(self.steps / steps_per_epoch))
+
+    def drops_before(self, epoch, epochs):
+        """How often the rate is lower in an epoch.
+
+        Args:
+            epoch: The epoch, the first being 0.
+            epochs: Number of epochs of the whole training.
+        """
+        return sum(epoch >= round(share * epochs) > 0 for share in self.drops)
 
     def optimizer(self):
         """Returns a new optimizer, Adam."""

@@ -80,6 +80,49 @@ class EpochOrder(keras.callbacks.Callback):
             self.model.optimizer.iterations.assign(self._first_step + self._steps)
 
 
+class RateDrops(keras.callbacks.Callback):
+    """Lowers the learning rate late in a training, as a recipe says.
+
+    A training that goes on finds the rate in the optimizer as it was left. Schedules of
+    the user's are left alone. After a whole training the rate is what it was before.
+
+    Args:
+        recipe: `Recipe`.
+    """
+
+    def __init__(self, recipe):
+        super().__init__()
+        self.recipe = recipe
+        self._drops = None
+
+    def on_train_begin(self, logs=None):
+        """Nothing is known of where the training stands."""
+        self._drops = None
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Lowers the rate in the epochs that begin another one."""
+        if self._drops is None:
+            self._drops = self._before(epoch - 1) if epoch else 0
+        self._set(self._before(epoch))
+
+    def on_train_end(self, logs=None):
+        """Gives the rate back that another training begins with."""
+        self._set(0)
+
+    def _before(self, epoch):
+        return self.recipe.drops_before(epoch, self.params["epochs"])
+
+    def _set(self, drops):
+        more = drops - (self._drops or 0)
+        rate = self.model.optimizer._learning_rate
+        is_schedule = isinstance(rate, keras.optimizers.schedules.LearningRateSchedule)
+        if more and not is_schedule:
+            factor = self.recipe.drop_factor**more
+            value = float(keras.ops.convert_to_numpy(rate)) * factor
+            self.model.optimizer.learning_rate = value
+        self._drops = drops
+
+
 class Validation(keras.callbacks.Callback):
     """Evaluates after every epoch and adds the results to its logs, as `val_…`.
 

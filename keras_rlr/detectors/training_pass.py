@@ -5,10 +5,14 @@ import warnings
 import keras
 from keras import ops
 
-from keras_rlr.detectors.training_callbacks import EpochOrder, StopAtNan, Validation
+from keras_rlr.detectors.training_callbacks import (
+    EpochOrder,
+    RateDrops,
+    StopAtNan,
+    Validation,
+)
 from keras_rlr.inputs.endless import refuse_endless
 from keras_rlr.inputs.image_source import BatchList, ImageSource
-from keras_rlr.inputs.training_batches import TrainingBatches
 
 
 def train(
@@ -70,6 +74,8 @@ def train(
         # Else TensorFlow traces the first step twice.
         model.optimizer.build(model.trainable_variables)
     own_callbacks = [StopAtNan(), EpochOrder(batches)]
+    if model.recipe.drops:
+        own_callbacks.append(RateDrops(model.recipe))
     if validation_data is not None:
         own_callbacks.append(
             Validation(
@@ -110,10 +116,10 @@ def one_training_batch(model, x, y, sample_weight, class_weight):
     source = ImageSource(x, 1, y, sample_weight)
     refuse_endless(source, "one batch", "fit(steps_per_epoch)")
     elements = [element for batch in source.batches() for element in batch]
-    batches = TrainingBatches(
+    batches = model.training_batches(
         BatchList([elements], len(elements)),
-        model.image_size,
-        bit_depth=model.bit_depth,
+        None,
+        None,
         seed=model.seed,
         first_step=steps_taken(model),
         shuffle=False,

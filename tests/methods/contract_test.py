@@ -22,11 +22,19 @@ def tiny_mkd(**overrides):
     return keras_rlr.MKD(**{**settings, **overrides})
 
 
+def tiny_draem():
+    """DRAEM of the fewest channels."""
+    return keras_rlr.DRAEM(
+        image_size=IMAGE_SIZE, reconstruction_width=2, segmentation_width=2, seed=0
+    )
+
+
 METHODS = {
     "RLR": lambda: tiny_model(
         **ONE_LEVEL, standardize_features=True, cosine_damping=0.3
     ),
     "MKD": tiny_mkd,
+    "DRAEM": tiny_draem,
 }
 
 

@@ -228,7 +228,8 @@ def test_a_cache_of_features_is_refused():
 
 
 def test_recipes():
-    assert tiny_mkd().recipe.steps == 1500
-    paper = tiny_mkd(recipe="paper")
+    assert tiny_mkd(standardize_features=True).recipe.steps == 1500
+    assert tiny_mkd().recipe.epochs == 500
+    paper = tiny_mkd(recipe="paper", standardize_features=True)
     assert paper.recipe.epochs == 500
     assert paper.get_config()["recipe"] == "paper"
