@@ -31,9 +31,6 @@ class AnomalyDetector(DetectorModel):
         **kwargs: See `DetectorModel`.
     """
 
-    # Whether it takes statistics of normal images and has none yet.
-    needs_adapting = False
-
     # Settings by name, of a method's own.
     PRESETS: ClassVar[dict[str, dict[str, Any]]] = {}
 
@@ -368,6 +365,11 @@ class AnomalyDetector(DetectorModel):
         if verbose:
             print(json.dumps(manifest["comparison"], indent=2))
         return manifest
+
+    @property
+    def needs_adapting(self):
+        """Whether it takes statistics of normal images and has none yet."""
+        return False
 
     def check_ready(self):
         """Refuses to infer before all that it takes is there."""

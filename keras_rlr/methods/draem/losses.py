@@ -48,8 +48,8 @@ def structural_dissimilarity(images, others):
         images: float32 tensor (batch, height, width, channels).
         others: The same of what they are compared with.
     """
-    weights = np.exp(-0.5 * ((np.arange(WINDOW) - WINDOW // 2) / _SIGMA) ** 2)
-    weights = tuple(weights / weights.sum())
+    line = np.exp(-0.5 * ((np.arange(WINDOW) - WINDOW // 2) / _SIGMA) ** 2)
+    weights = tuple(line / line.sum())
     height, width, channels = images.shape[1:]
 
     def mean(values):
