@@ -39,7 +39,7 @@ class MKD(FeatureDetector):
     where the cosine is that of whole maps, as one vector each. It is the image's score
     too. The map is the gradient of the loss with respect to the image: absolute, summed
     over the colours, smoothed and opened. Source: "Multiresolution Knowledge
-    Distillation for Anomaly Detection", CVPR 2021, equations 1 to 6.
+    Distillation for Anomaly Detection", CVPR 2021, section 3.
 
     Departures from the paper and its published implementation:
 
@@ -51,6 +51,7 @@ class MKD(FeatureDetector):
     | λ from the loss terms of the untrained network | λ_l = `cosine_weight` times the mean square of the teacher's features | the same rule, without an untrained pass |
     | student VGG of 16 channels, max pooling, ReLU at the end of a level | the same widths, average pooling, no ReLU there | a smooth gradient; the teacher's values may be negative |
     | 500 epochs in batches of 64 | the same; where features are standardised 1500 steps of 8 | minutes instead of days |
+    | opening by an ellipse, its size not given | by a disk of radius 1 | it takes single spots away, no defects |
     | gradient as it is | times the number of pixels | values of about 1, whatever the size and in 16 bits |
 
     Args:

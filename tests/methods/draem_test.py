@@ -8,6 +8,7 @@ from scipy import ndimage
 from torch.nn import functional
 
 from keras_rlr import DRAEM
+from keras_rlr.inputs.image_source import ImageSource
 from keras_rlr.inputs.training_batches import noise_keys
 from keras_rlr.methods.draem.anomalies import AnomalyPainter, texture_source
 from keras_rlr.methods.draem.losses import focal_loss, structural_dissimilarity
@@ -165,41 +166,6 @@ def test_what_is_rebuilt_and_marked_is_learned():
     assert losses[-1] < 0.85 * losses[0]
 
 
-def test_the_rate_drops_late_and_comes_back():
-    model = tiny_draem()
-    rates = []
-
-    class Noted(keras.callbacks.Callback):
-        def on_epoch_end(self, epoch, logs=None):
-            rates.append(
-                float(keras.ops.convert_to_numpy(model.optimizer.learning_rate))
-            )
-
-    images = random_images(2)
-    model.fit(images, batch_size=2, epochs=10, verbose=0, callbacks=[Noted()])
-    expected = [1e-3] * 8 + [2e-4, 4e-5]
-    np.testing.assert_allclose(rates, expected, rtol=1e-5)
-    rate = keras.ops.convert_to_numpy(model.optimizer.learning_rate)
-    np.testing.assert_allclose(rate, 1e-3, rtol=1e-5)
-
-
-def test_a_training_that_goes_on_has_the_rate_of_its_epoch():
-    model = tiny_draem()
-    assert [model.recipe.drops_before(e, 10) for e in range(10)] == [0] * 8 + [1, 2]
-    model.optimizer.learning_rate = 2e-4  # as a checkpoint after 9 of 10 has it
-    rates = []
-
-    class Noted(keras.callbacks.Callback):
-        def on_epoch_end(self, epoch, logs=None):
-            rates.append(
-                float(keras.ops.convert_to_numpy(model.optimizer.learning_rate))
-            )
-
-    options = {"epochs": 10, "initial_epoch": 9, "callbacks": [Noted()], "verbose": 0}
-    model.fit(random_images(2), batch_size=2, **options)
-    np.testing.assert_allclose(rates, [4e-5], rtol=1e-5)
-
-
 def test_anomalies_are_a_function_of_seed_and_key():
     images = np.full((16, 64, 64, 3), 100, "float32")
     altered, masks = AnomalyPainter(7)(images, KEYS)
@@ -247,20 +213,29 @@ def test_masks_and_textures_differ():
     assert np.std([t.mean() for t in textures]) > 15
 
 
+def first_batch(model):
+    source = ImageSource(random_images(4), 4)
+    ((batch,),) = model.training_batches(source, None, None, seed=0).generate()
+    return batch
+
+
 def test_the_source_is_said_and_asked_for(tmp_path):
     model = tiny_draem()
     assert model.get_config()["anomaly_source"] == "painted"
+    painted = first_batch(model)
     model.take_anomalies_from(random_images(3, 40, 50), "DTD")
-    model.fit(random_images(4), batch_size=4, epochs=1, verbose=0)
+    given = first_batch(model)
     assert model.get_config()["anomaly_source"] == "DTD"
+    np.testing.assert_array_equal(given["mask"], painted["mask"])
+    assert given["mask"].any()
+    assert not np.array_equal(given["altered"], painted["altered"])
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
     assert loaded.anomaly_source == "DTD"
-    loaded.predict(IMAGES, verbose=0)
     with pytest.raises(ValueError, match=r"take_anomalies_from\(images, 'DTD'\)"):
         loaded.fit(random_images(4), epochs=1, verbose=0)
     loaded.take_anomalies_from(random_images(3, 40, 50), "DTD")
-    loaded.fit(random_images(4), epochs=1, verbose=0)
+    np.testing.assert_array_equal(first_batch(loaded)["altered"], given["altered"])
 
 
 @pytest.mark.parametrize(

@@ -60,7 +60,7 @@ class DRAEM(AnomalyDetector):
 
     The score of an image is the largest mean of 21x21 pixels of its map. Source: "DRAEM
     - A discriminatively trained reconstruction embedding for surface anomaly
-    detection", ICCV 2021, equations 1 to 4.
+    detection", ICCV 2021, section 3.
 
     Departures from the paper and its published implementation:
 

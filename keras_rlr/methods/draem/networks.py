@@ -1,4 +1,4 @@
-"""The two networks of DRAEM. Source: the paper's figure 3 and published code."""
+"""The two networks of DRAEM, with the depths and widths of the published ones."""
 
 import keras
 

@@ -50,7 +50,7 @@ def perlin_mask(size, generator):
 
     The lattice has 1 to 32 cells a side, a power of two, another one down than across,
     and is turned by up to a quarter turn either way. Source: the DRAEM paper, section
-    3.2, and its published implementation.
+    3, and its published implementation.
 
     Args:
         size: (height, width).
