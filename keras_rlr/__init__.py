@@ -12,6 +12,8 @@ choose_backend()
 from keras_rlr import layers, losses, metrics  # noqa: E402
 from keras_rlr.detectors.feature_cache import FeatureCache  # noqa: E402
 from keras_rlr.detectors.feature_decoder import FeatureDecoder  # noqa: E402
+from keras_rlr.methods.draem.draem import DRAEM  # noqa: E402
+from keras_rlr.methods.mkd import MKD  # noqa: E402
 from keras_rlr.methods.padim import PaDiM  # noqa: E402
 from keras_rlr.methods.patchcore import PatchCore  # noqa: E402
 from keras_rlr.methods.rlr.feature_reconstructor import FeatureReconstructor  # noqa: E402
@@ -25,6 +27,8 @@ from keras_rlr.methods.uniad.uniad import UniAD  # noqa: E402
 __version__ = "0.1.0"
 
 __all__ = [
+    "DRAEM",
+    "MKD",
     "RLR",
     "FeatureCache",
     "FeatureDecoder",

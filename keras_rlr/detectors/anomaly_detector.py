@@ -146,14 +146,22 @@ class AnomalyDetector(DetectorModel):
         Raises:
             ValueError: If there is to be a cache, and no frozen features.
         """
+        self.refuse_cache(feature_cache)
+        return TrainingBatches(
+            source, self.image_size, bit_depth=self.bit_depth, **order
+        )
+
+    def refuse_cache(self, feature_cache):
+        """Refuses a cache where there are no frozen features.
+
+        Args:
+            feature_cache: What `fit` was given.
+        """
         if feature_cache is not None:
             raise ValueError(
                 f"{type(self).__name__} has no frozen features that could be kept. "
                 "Train without `feature_cache`."
             )
-        return TrainingBatches(
-            source, self.image_size, bit_depth=self.bit_depth, **order
-        )
 
     def predict(
         self,
@@ -332,6 +340,11 @@ class AnomalyDetector(DetectorModel):
         if verbose:
             print(json.dumps(manifest["comparison"], indent=2))
         return manifest
+
+    @property
+    def needs_adapting(self):
+        """Whether it takes statistics of normal images and has none yet."""
+        return False
 
     def check_ready(self):
         """Refuses to infer before all that it takes is there."""

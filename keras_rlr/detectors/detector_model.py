@@ -248,7 +248,23 @@ class DetectorModel(keras.Model):
         """
         if dtype in (None, self.dtype_policy.name):
             return self
-        copy = type(self).from_config(self.config_in(dtype))
+        return self._copy(self.config_in(dtype))
+
+    def exportable(self, format):
+        """Returns the model that an export of a format holds, and what it does not.
+
+        Args:
+            format: "saved_model", "litert", "onnx" or "openvino".
+
+        Returns:
+            (model, departures): the model itself, or a copy that does otherwise what
+            the format can't hold, and a sentence for the user of each such thing.
+        """
+        return self, []
+
+    def _copy(self, config):
+        """A model of this one's weights and thresholds, and another configuration."""
+        copy = type(self).from_config(config)
         copy.set_weights(self.get_weights())
         copy.thresholds.copy_from(self.thresholds)
         return copy

@@ -19,6 +19,7 @@ class FeatureExtractor(keras.layers.Layer):
 
     Call arguments:
         images: Tensor (batch, height, width, channels), see `Preprocessor`.
+        preprocessed: Whether they are what the preprocessor returned, already.
 
     Returns:
         List of float32 tensors (batch, H, W, C), one a level, fine to coarse.
@@ -38,9 +39,10 @@ class FeatureExtractor(keras.layers.Layer):
         ]
         self.built = True
 
-    def call(self, images):
+    def call(self, images, preprocessed=False):
         """Returns the features of the levels."""
-        maps = self.backbone(self.preprocessor(images), training=False)
+        pixels = images if preprocessed else self.preprocessor(images)
+        maps = self.backbone(pixels, training=False)
         maps = maps if isinstance(maps, (list, tuple)) else [maps]
         return [self.aggregation(features) for features in maps]
 

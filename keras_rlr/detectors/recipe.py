@@ -19,8 +19,9 @@ class Recipe:
         beta_2: Of Adam: how slowly it forgets the size of past gradients.
         steps: Steps, at least: few images are passed over more often.
         weight_decay: Of AdamW, which takes Adam's place where it is above 0.
-        drop_after: Share of the epochs after which the learning rate falls to a tenth;
-            1 for no such drop.
+        drops: Shares of the epochs after which the learning rate is multiplied by
+            `drop_factor` once more.
+        drop_factor: See `drops`.
         cosine: Whether the learning rate falls from epoch to epoch as a cosine does, to
             0 at the end.
     """
@@ -32,13 +33,14 @@ class Recipe:
     beta_2: float = 0.999
     steps: int = 1
     weight_decay: float = 0.0
-    drop_after: float = 1.0
+    drops: tuple[float, ...] = ()
+    drop_factor: float = 1.0
     cosine: bool = False
 
     @property
     def has_schedule(self):
         """Whether the learning rate is not the same in all epochs."""
-        return self.cosine or self.drop_after < 1
+        return self.cosine or bool(self.drops)
 
     def rate_share(self, epoch, epochs):
         """Returns the share of the learning rate that an epoch has.
@@ -51,7 +53,8 @@ class Recipe:
             return 0.5 + 0.5 * math.cos(
                 math.pi * (epoch + 0.5) / max(epochs, epoch + 1)
             )
-        return 0.1 if epoch >= math.ceil(self.drop_after * epochs) else 1.0
+        done = sum(epoch >= math.ceil(share * epochs) for share in self.drops)
+        return self.drop_factor**done
 
     def epochs_for(self, steps_per_epoch):
         """Returns the passes over data after which both minima are reached.

@@ -96,16 +96,19 @@ class RateOfEpoch(keras.callbacks.Callback):
         super().__init__()
         self.recipe = recipe
         self.epochs = epochs
+        self._whole = None
 
     def on_epoch_begin(self, epoch, logs=None):
         """Lowers the rate."""
-        self._rate = float(self.model.optimizer.learning_rate)
+        self._whole = float(self.model.optimizer.learning_rate)
         share = self.recipe.rate_share(epoch, self.epochs)
-        self.model.optimizer.learning_rate = share * self._rate
+        self.model.optimizer.learning_rate = share * self._whole
 
-    def on_epoch_end(self, epoch, logs=None):
-        """Gives the rate back."""
-        self.model.optimizer.learning_rate = self._rate
+    def on_epoch_end(self, epoch=None, logs=None):
+        """Gives the rate back; to be called too where a training breaks off."""
+        if self._whole is not None:
+            self.model.optimizer.learning_rate = self._whole
+        self._whole = None
 
 
 class Validation(keras.callbacks.Callback):

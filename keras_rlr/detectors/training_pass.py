@@ -14,7 +14,6 @@ from keras_rlr.detectors.training_callbacks import (
 )
 from keras_rlr.inputs.endless import refuse_endless
 from keras_rlr.inputs.image_source import BatchList, ImageSource
-from keras_rlr.inputs.training_batches import TrainingBatches
 
 
 def train(
@@ -78,9 +77,10 @@ def train(
     steps = steps_per_epoch or batches.num_batches
     recipe = model.recipe
     epochs = recipe.epochs_for(steps) if epochs is None else epochs
+    rate_of_epoch = RateOfEpoch(recipe, epochs)
     own_callbacks = [StopAtNan(), EpochOrder(batches)]
     if recipe.has_schedule and is_of_recipe(model.optimizer, recipe):
-        own_callbacks.append(RateOfEpoch(recipe, epochs))
+        own_callbacks.append(rate_of_epoch)
     if validation_data is not None:
         own_callbacks.append(
             Validation(
@@ -90,15 +90,18 @@ def train(
                 validation_freq,
             )
         )
-    history = model.run(
-        model.fit_batches,
-        batches,
-        epochs=epochs,
-        verbose=verbose,
-        callbacks=[*own_callbacks, *keras.tree.flatten(callbacks or [])],
-        initial_epoch=initial_epoch,
-        steps_per_epoch=steps_per_epoch,
-    )
+    try:
+        history = model.run(
+            model.fit_batches,
+            batches,
+            epochs=epochs,
+            verbose=verbose,
+            callbacks=[*own_callbacks, *keras.tree.flatten(callbacks or [])],
+            initial_epoch=initial_epoch,
+            steps_per_epoch=steps_per_epoch,
+        )
+    finally:
+        rate_of_epoch.on_epoch_end()
     seen = {*model.trained_categories, *batches.categories}
     model.trained_categories = tuple(sorted(seen))
     return history
@@ -120,10 +123,10 @@ def one_training_batch(model, x, y, sample_weight, class_weight):
     source = ImageSource(x, 1, y, sample_weight)
     refuse_endless(source, "one batch", "fit(steps_per_epoch)")
     elements = [element for batch in source.batches() for element in batch]
-    batches = TrainingBatches(
+    batches = model.training_batches(
         BatchList([elements], len(elements)),
-        model.image_size,
-        bit_depth=model.bit_depth,
+        None,
+        None,
         seed=model.seed,
         first_step=steps_taken(model),
         shuffle=False,

@@ -68,6 +68,9 @@ def export_model(
     check_arguments(model, format, quantize, images)
     most = _MOST_REPRESENTATIVE if quantize == "int8" else _MOST_COMPARED
     images = _usable_images(images, model, most)
+    model, departures = model.exportable(format)
+    for sentence in departures:
+        warnings.warn(sentence, stacklevel=3)
     if model.threshold is None:
         warnings.warn(
             "The model has no threshold, so its export makes no decisions: call "
@@ -79,6 +82,7 @@ def export_model(
         "quantize": quantize,
         "categories": list(categories),
         "evaluation": evaluation,
+        "departures": departures,
     }
     with target.staging() as folder:
         request["name"] = target.name

@@ -25,7 +25,17 @@ _NEEDS = {
 }
 
 
-def write_export(model, folder, images, format, name, quantize, categories, evaluation):
+def write_export(
+    model,
+    folder,
+    images,
+    format,
+    name,
+    quantize,
+    categories,
+    evaluation,
+    departures=(),
+):
     """Writes an export and its manifest into a folder, and compares.
 
     Args:
@@ -37,6 +47,7 @@ def write_export(model, folder, images, format, name, quantize, categories, eval
         quantize: Kind of quantisation.
         categories: List of names.
         evaluation: Figures, or None.
+        departures: Sentences: what the export does otherwise than the user's model.
 
     Returns:
         The manifest.
@@ -49,6 +60,7 @@ def write_export(model, folder, images, format, name, quantize, categories, eval
     _check_packages(format)
     version = weights_version(model)
     manifest = describe_export(model, format, quantize, version, categories, evaluation)
+    manifest["departures"] = list(departures)
     chosen = np.linspace(0, len(images) - 1, min(len(images), _COMPARED)).astype(int)
     takes = [images[i] for i in chosen if _is_served(images[i], format)]
     takes = takes or list(sample_images(1, model.image_size))

@@ -5,6 +5,8 @@ import inspect
 from typing import Any
 
 from keras_rlr.detectors.anomaly_detector import AnomalyDetector
+from keras_rlr.methods.draem.draem import DRAEM
+from keras_rlr.methods.mkd import MKD
 from keras_rlr.methods.padim import PaDiM
 from keras_rlr.methods.patchcore import PatchCore
 from keras_rlr.methods.rlr.rlr import RLR
@@ -13,7 +15,7 @@ from keras_rlr.methods.uniad.uniad import UniAD
 
 METHODS: dict[str, type[AnomalyDetector]] = {
     method.__name__.lower(): method
-    for method in (RLR, PatchCore, PaDiM, UniAD, SimpleNet)
+    for method in (RLR, PatchCore, PaDiM, UniAD, SimpleNet, DRAEM, MKD)
 }
 
 

@@ -16,6 +16,21 @@ from tests.tiny_model import (
     tiny_uniad,
 )
 
+
+def tiny_mkd():
+    """MKD on the two levels of `tiny_backbone`."""
+    return keras_rlr.MKD(
+        tiny_backbone(), levels=(1, 2), image_size=IMAGE_SIZE, student_width=4, seed=0
+    )
+
+
+def tiny_draem():
+    """DRAEM of the fewest channels."""
+    return keras_rlr.DRAEM(
+        image_size=IMAGE_SIZE, reconstruction_width=2, segmentation_width=2, seed=0
+    )
+
+
 METHODS = {
     "RLR": lambda: tiny_model(
         **ONE_LEVEL, standardize_features=True, cosine_damping=0.3
@@ -39,6 +54,8 @@ METHODS = {
     ),
     "SimpleNet": lambda: tiny_simplenet(standardize_features=True),
     "UniAD": lambda: tiny_uniad(standardize_features=True),
+    "MKD": tiny_mkd,
+    "DRAEM": tiny_draem,
 }
 
 

@@ -19,7 +19,8 @@ PAPER = Recipe(
     batch_size=64,
     learning_rate=1e-4,
     weight_decay=1e-4,
-    drop_after=0.8,
+    drops=(0.8,),
+    drop_factor=0.1,
 )
 _STANDARDIZED = Recipe(
     "default",
@@ -29,7 +30,8 @@ _STANDARDIZED = Recipe(
     learning_rate=2e-4,
     beta_2=0.95,
     weight_decay=1e-4,
-    drop_after=0.8,
+    drops=(0.8,),
+    drop_factor=0.1,
 )
 
 

@@ -1,0 +1,46 @@
+"""The gradient of a function with respect to its input, as part of a model's call."""
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+
+
+def value_and_input_gradient(
+    function: Callable[[Any], Any], inputs: Any
+) -> tuple[Any, Any]:
+    """Returns the values of a function, and the gradient of their sum.
+
+    Works where a model is called: eagerly, in the compiled function of `predict`, with
+    symbolic tensors, and where the surroundings switch gradients off. The results
+    can't be differentiated again on PyTorch.
+
+    Args:
+        function: Takes a tensor and returns one, (batch,). If no row depends on
+            another, the gradient of each is that of its own value.
+        inputs: Floating-point tensor (batch, ...).
+
+    Returns:
+        The values, (batch,), and the gradient, of the shape of `inputs`.
+    """
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(inputs)
+            values = function(inputs)
+        return values, tape.gradient(values, inputs)
+    if keras.backend.backend() == "jax":
+        import jax
+
+        values, pull_back = jax.vjp(function, inputs)
+        (gradient,) = pull_back(jax.numpy.ones_like(values))
+        return values, gradient
+    import torch
+
+    # Keras predicts without gradients.
+    with torch.enable_grad():
+        inputs = inputs.detach().requires_grad_(True)
+        values = function(inputs)
+        (gradient,) = torch.autograd.grad(values.sum(), inputs)
+    return values.detach(), gradient
