@@ -214,6 +214,8 @@ def _methods(names, settings):
             row["epochs"] = None
         if not method.profits_from_cache:
             row["feature_cache"] = None
+        # Named here, because a row without a backbone would not tell how large it is.
+        row["preset"] = method.preset_for(settings.get("backbone"))
         rows[method.__name__] = {"method": name, **row}
     if settings.get("preset"):
         raise click.UsageError(

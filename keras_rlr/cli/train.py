@@ -74,6 +74,12 @@ from keras_rlr.cli.options import (
 @bit_depth_option
 @large_images_option
 @feature_cache_option
+@click.option(
+    "--anomaly-source",
+    type=click.Path(),
+    help="Of --method draem: folder of images that anomalies in training are taken "
+    "from, such as DTD [default: the package paints textures].",
+)
 @click.option("--distribution", type=AT_LEAST_ONE, help="Number of devices.")
 @click.option("--resume", is_flag=True, help="Continue the run in --output.")
 @click.option(
@@ -140,6 +146,7 @@ def command(
         "training_images": config["data"]["training_images"],
         "calibration": config["calibration"],
         "stored": run["model"].described_size,
+        "anomaly_source": config["model"].get("anomaly_source"),
     }
     if as_json:
         click.echo(json.dumps(summary, indent=2))
@@ -149,6 +156,8 @@ def command(
         f"Trained on {summary['training_images']} images for {epochs}; the loss is "
         f"{summary['loss']:.4f}."
     )
+    if summary["anomaly_source"]:
+        click.echo(f"The anomalies it learned from: {summary['anomaly_source']}.")
     if summary["stored"]:
         click.echo(f"The model holds {summary['stored']}.")
     if config["calibration"]:

@@ -100,6 +100,8 @@ class MKD(FeatureDetector):
     (8, 256, 256)
     """  # noqa: E501
 
+    # The student looks at images, so the backbone has to run with it.
+    profits_from_cache = False
     PRESETS: ClassVar = {
         "mkd_efficientnet_b6": {"backbone": "efficientnet_b6"},
         "mkd_efficientnet_lite2": {

@@ -86,6 +86,7 @@ class PatchCore(OnePassDetector):
         "patchcore_efficientnet_b6": {"backbone": "efficientnet_b6"},
         "patchcore_efficientnet_lite2": {
             "backbone": "efficientnet_lite2",
+            "coreset_ratio": 0.01,
             "standardize_features": True,
         },
     }

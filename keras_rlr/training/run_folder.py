@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_rlr.atomic_file import check_writable, write_text
-from keras_rlr.datasets import FolderDataset
+from keras_rlr.datasets import FolderDataset, find_images, read_image
 from keras_rlr.detectors.anomaly_detector import AnomalyDetector
 from keras_rlr.inputs.read_ahead import read_ahead
 from keras_rlr.methods.by_name import check_arguments, method_for
@@ -242,6 +242,7 @@ _OF_THE_RUN = {
     "batch_size",
     "learning_rate",
     "calibration_fraction",
+    "anomaly_source",
 }
 
 
@@ -263,11 +264,41 @@ def new_model(settings: dict[str, Any]) -> AnomalyDetector:
             f"{method.__name__} takes no steps, so it has no learning rate. Leave "
             "`learning_rate` out."
         )
+    if "anomaly_source" in settings:
+        if not hasattr(method, "take_anomalies_from"):
+            raise ValueError(
+                f"{method.__name__} makes no anomalies in training, so it has no use "
+                "for `anomaly_source`. Leave it out, or train DRAEM."
+            )
+        source_images(settings["anomaly_source"])
     preset = settings.get("preset") or method.preset_for(settings.get("backbone"))
     model = method.from_preset(preset, **arguments)
     if "learning_rate" in settings:
         model.optimizer.learning_rate = settings["learning_rate"]
     return model
+
+
+def source_images(folder: str) -> tuple["_Pictures", str]:
+    """Returns the images of a folder, read when they are asked for, and its name.
+
+    Args:
+        folder: The folder, with images at any depth.
+
+    Raises:
+        FileNotFoundError: If it is not there, or has no images.
+    """
+    return _Pictures(find_images(folder)), str(folder)
+
+
+class _Pictures:
+    def __init__(self, paths):
+        self.paths = paths
+
+    def __len__(self):
+        return len(self.paths)
+
+    def __getitem__(self, index):
+        return read_image(self.paths[index])
 
 
 def resumed_model(run: RunFolder, settings: dict[str, Any]) -> AnomalyDetector:

@@ -18,6 +18,7 @@ from keras_rlr.training.run_folder import (
     new_model,
     resumed_model,
     run_settings,
+    source_images,
     write_run_images,
 )
 
@@ -38,6 +39,7 @@ def train(
     resume: bool = False,
     callbacks: Any = (),
     feature_cache: Any = None,
+    anomaly_source: str | Path | None = None,
     **model_arguments: Any,
 ) -> dict[str, Any]:
     """Trains one model on all categories of a data set: what `keras-rlr train` does.
@@ -67,6 +69,8 @@ def train(
         callbacks: Keras callbacks.
         feature_cache: As of `RLR.fit`; by default in memory up to 2 GiB, and beyond
             that in a folder of the run, which is removed when it is done.
+        anomaly_source: Of a method that makes anomalies itself, a folder of images
+            that they are taken from; by default they are painted.
         **model_arguments: Arguments of the method's class that override the preset's.
             None leaves the preset's value.
 
@@ -100,6 +104,7 @@ def train(
         "learning_rate": learning_rate,
         "seed": seed,
         "calibration_fraction": calibration_fraction,
+        "anomaly_source": anomaly_source,
         **model_arguments,
     }
     settings = run_settings(given, run, resume)
@@ -115,6 +120,8 @@ def train(
 
     with SignalGuard() as guard, contextlib.ExitStack() as stack:
         model = resumed_model(run, settings) if resume else new_model(settings)
+        if "anomaly_source" in settings:
+            model.take_anomalies_from(*source_images(settings["anomaly_source"]))
         batch_size = settings.get("batch_size", model.recipe.batch_size)
         steps = math.ceil(len(fitted) / batch_size)  # of an epoch
         epochs = settings.get("epochs") or model.recipe.epochs_for(steps)

@@ -105,3 +105,23 @@ def test_wrong_use(data, tmp_path, options, message):
     assert result.exit_code == 2, result.stdout
     assert message in " ".join(result.stderr.split())
     assert not output.exists()
+
+
+def test_anomalies_may_come_from_a_folder(data, tmp_path):
+    folder = tmp_path / "draem"
+    arguments = (
+        "train", "--data", data, "--output", folder, "--method", "draem",
+        "--preset", "draem_small", "--image-size", 32, "--categories", "gear",
+        "--set", "reconstruction_width=2", "--set", "segmentation_width=2",
+    )  # fmt: skip
+    textures = data / "wood" / "train" / "good"
+    result = run(*arguments, "--epochs", 1, "--anomaly-source", textures)
+    assert result.exit_code == 0, result.stderr
+    assert f"The anomalies it learned from: {textures}." in result.stdout
+    config = json.loads((folder / "config.json").read_text())
+    assert config["model"]["anomaly_source"] == str(textures)
+    result = run("train", "--data", data, "--output", folder, "--resume", "--epochs", 2)
+    assert result.exit_code == 0, result.stderr
+    result = run(*arguments[:3], "--output", tmp_path / "a", "--anomaly-source", data)
+    assert result.exit_code == 2
+    assert "RLR makes no anomalies in training" in " ".join(result.stderr.split())

@@ -167,6 +167,15 @@ class DRAEM(AnomalyDetector):
             )
         self.compile()
 
+    @classmethod
+    def preset_for(cls, backbone=None):
+        """Returns the small preset beside the small backbone, for fair comparisons.
+
+        Args:
+            backbone: Name of the backbone that other methods have, or None.
+        """
+        return "draem_small" if backbone == "efficientnet_lite2" else "draem"
+
     def take_anomalies_from(self, images, name):
         """Has training take its anomalies from images, of textures for example.
 
