@@ -198,41 +198,21 @@ class PatchCore(OnePassDetector):
 
     def begin_pass(self):
         """Forgets the patches of an earlier pass."""
-        seed = derive_seed(self.seed, "patches")
-        self._generator = np.random.Generator(np.random.Philox(seed))
-        self._patches: list[np.ndarray] = []
-        self._priorities: list[np.ndarray] = []
-        self._seen = 0
+        self._draw = _RandomDraw(self.max_patches, derive_seed(self.seed, "patches"))
 
     def take_in(self, features):
         """Keeps the patches of some images, or a random choice where they are many."""
         tokens = self.memory_bank.normalized(self.fused_levels(features))
         patches = np.asarray(ops.convert_to_numpy(tokens), "float32")
-        patches = patches.reshape(-1, patches.shape[-1])
-        self._seen += len(patches)
-        self._patches.append(patches)
-        # The patches of the highest of random numbers are a fair draw from all.
-        self._priorities.append(self._generator.random(len(patches)))
-        if sum(map(len, self._patches)) > 2 * self.max_patches:
-            self._draw()
-
-    def _draw(self):
-        patches = np.concatenate(self._patches)
-        priorities = np.concatenate(self._priorities)
-        if len(patches) > self.max_patches:
-            kept = np.argpartition(-priorities, self.max_patches)[: self.max_patches]
-            kept.sort()
-            patches, priorities = patches[kept], priorities[kept]
-        self._patches, self._priorities = [patches], [priorities]
+        self._draw.add(patches.reshape(-1, patches.shape[-1]))
 
     def end_pass(self):
         """Selects the bank; returns the mean distance of a patch to its nearest one."""
-        self._draw()
-        (patches,) = self._patches
-        del self._patches, self._priorities
-        if self._seen > len(patches):
+        patches, seen = self._draw.result(), self._draw.seen
+        del self._draw
+        if seen > len(patches):
             warnings.warn(
-                f"The images have {self._seen} patches, more than `max_patches`: "
+                f"The images have {seen} patches, more than `max_patches`: "
                 f"{len(patches)} of them were drawn at random, and the memory bank "
                 "holds its share of those. Raise `max_patches` to choose from more, "
                 "which takes longer.",
@@ -258,6 +238,41 @@ class PatchCore(OnePassDetector):
             "augmentation": self.augmentation,
             "bank_size": self.bank_size,
         }
+
+
+class _RandomDraw:
+    """A fair draw of rows that come in parts, in bounded memory.
+
+    Args:
+        most: Number of rows that are kept.
+        seed: Seed of the draw.
+    """
+
+    def __init__(self, most, seed):
+        self.most = most
+        self.seen = 0
+        self._generator = np.random.Generator(np.random.Philox(seed))
+        self._rows, self._priorities = [], []
+
+    def add(self, rows):
+        """Takes in rows, float32 array (rows, channels)."""
+        self.seen += len(rows)
+        self._rows.append(rows)
+        # The rows of the highest of random numbers are a fair draw from all.
+        self._priorities.append(self._generator.random(len(rows)))
+        if sum(map(len, self._rows)) > 1.5 * self.most:
+            self._rows = [self.result()]
+
+    def result(self):
+        """Returns the rows that are kept, in their order."""
+        rows = np.concatenate(self._rows)
+        priorities = np.concatenate(self._priorities)
+        if len(rows) > self.most:
+            kept = np.argpartition(-priorities, self.most)[: self.most]
+            kept.sort()
+            rows, priorities = rows[kept], priorities[kept]
+        self._priorities = [priorities]
+        return rows
 
 
 def _resolve_augmentation(augmentation):
