@@ -45,6 +45,8 @@ def model_of_all_layers(shape):
     x = layers.GridAttention(num_heads=2, seed=6)(x, x, x)
     x = layers.FeedForward(seed=7)(x)
     x = layers.WeightedBatchNormalization()(x)
+    distances = layers.MemoryBank()(features) + layers.PositionGaussians()(features)
+    x = x + ops.expand_dims(distances, -1)
     maps = layers.AnomalyMap(size=(16, 16))([features], [x])
     return keras.Model(inputs, [maps, layers.AnomalyScore()(maps)])
 
