@@ -134,12 +134,18 @@ def _scores(images):
 
 def _slider(threshold, scores):
     """Value and extent of the slider, in numbers that are pleasant to read."""
-    step = 10.0 ** (math.floor(math.log10(threshold)) - 2)
-    end = max([_FARTHEST * threshold, *scores])
+    # Scores of some methods are below 0 where an image is normal.
+    size = max(abs(threshold), 1e-6)
+    step = 10.0 ** (math.floor(math.log10(size)) - 2)
+    end = max([threshold + (_FARTHEST - 1) * size, *scores])
+    start = step
+    if threshold <= 0:
+        lowest = min([threshold - (_FARTHEST - 1) * size, *scores])
+        start = step * math.floor(lowest / step)
     return {
         # As text has it, a float32 has few digits, and is still itself.
         "value": float(str(np.float32(threshold))),
-        "minimum": round(step, 12),
+        "minimum": round(start, 12),
         "maximum": round(step * math.ceil(end / step + 1), 12),
         "step": round(step, 12),
     }

@@ -52,7 +52,9 @@ class HeatScale:
     @classmethod
     def of_threshold(cls, threshold):
         """The scale of a calibrated model, from just below its threshold on."""
-        return cls(0.75 * threshold, 2 * threshold, threshold)
+        # Scores of some methods are below 0 where an image is normal.
+        size = max(abs(threshold), 1e-6)
+        return cls(threshold - 0.25 * size, threshold + size, threshold)
 
     @classmethod
     def of_scores(cls, scores):
@@ -70,8 +72,8 @@ def draw_overlay(
 ):
     """Draws an image beside itself with its anomaly map laid over it.
 
-    The map is smoothed as for the anomaly score, so colour passes the threshold
-    exactly where the image counts as anomalous.
+    The map is smoothed as for RLR's anomaly score, so that of its models colour passes
+    the threshold exactly where the image counts as anomalous.
 
     Args:
         image: Array (height, width, channels), as for `RLR.predict`.

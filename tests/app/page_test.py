@@ -12,7 +12,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
-from keras_rlr.app import build_page, serve_page
+from keras_rlr.app import build_page, page, serve_page
 from tests.tiny_model import random_images, tiny_model
 
 needs_browser = pytest.mark.skipif(
@@ -126,6 +126,17 @@ def test_images_get_a_picture_a_score_and_a_decision(browser, files, model):
 
 
 @needs_browser
+@pytest.mark.parametrize("threshold", [12.5, 0.003, 0.0, -0.31])
+def test_the_slider_holds_the_threshold_and_all_scores(threshold):
+    scores = [threshold + 5.0, threshold - 5.0]
+    slider = page._slider(threshold, scores)
+    assert slider["minimum"] < max(threshold, 1e-7) < slider["maximum"]
+    assert slider["maximum"] >= scores[0]
+    assert slider["value"] == pytest.approx(threshold)
+    if threshold <= 0:
+        assert slider["minimum"] <= scores[1]
+
+
 def test_the_slider_itself_decides_anew(browser, files):
     paths, _ = files
     drop(browser, paths[:2])

@@ -95,6 +95,9 @@ def test_16_bit_images_are_not_saturated():
 
 def test_scales():
     assert HeatScale.of_threshold(2.0) == HeatScale(1.5, 4.0, 2.0)
+    # SimpleNet's scores of normal images are below 0.
+    assert HeatScale.of_threshold(-2.0) == HeatScale(-2.5, 0.0, -2.0)
+    assert HeatScale.of_threshold(0.0).low < 0 < HeatScale.of_threshold(0.0).high
     assert HeatScale.of_scores([3.0, 1.0, 2.0]) == HeatScale(1.0, 3.0)
     same = HeatScale.of_scores([2.0, 2.0])
     assert same.low == 2.0 < same.high
