@@ -198,6 +198,7 @@ def check_mixed_precision(make, detector):
 
 def check_refusals(make, detector):
     """What can't be meant is refused before any work, in words."""
+    fresh = make()
     for data, message in (
         ((NORMAL, [0] * 7 + [1]), "anomal"),
         (NORMAL / 255.0, "0-1|scaled"),
@@ -206,9 +207,9 @@ def check_refusals(make, detector):
         (["image.png"], "read_image"),
     ):
         with pytest.raises(ValueError, match=message):
-            make().fit(data, epochs=1, verbose=0)
+            fresh.fit(data, epochs=1, verbose=0)
     with pytest.raises(ValueError, match="class_weight"):
-        make().fit(NORMAL, epochs=1, verbose=0, class_weight={0: 2.0})
+        fresh.fit(NORMAL, epochs=1, verbose=0, class_weight={0: 2.0})
 
 
 CHECKS = (
