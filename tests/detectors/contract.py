@@ -1,7 +1,9 @@
 """What any detector must do, whatever its method; see `check_detector`.
 
 A check takes a function that makes a small, untrained detector of `IMAGE_SIZE` pixels
-on `tiny_backbone`, or a trained and calibrated one. It asserts, and returns nothing.
+on `tiny_backbone`, and a trained and calibrated one; `twin` is what `twin_of` gives: a
+second one that may be trained further, because each new one is compiled anew. It
+asserts, and returns nothing.
 """
 
 import json
@@ -25,6 +27,12 @@ def trained(make):
     detector.fit(_elements(NORMAL), batch_size=4, epochs=1, verbose=0)
     detector.calibrate(_elements(HELD), false_positive_rate=0.2)
     return detector
+
+
+def twin_of(make):
+    """A second detector like `trained`, its scores and its threshold before more."""
+    twin = trained(make)
+    return twin, _scores(twin), twin.threshold
 
 
 def _elements(images):
@@ -89,7 +97,7 @@ def check_files(make, detector, folder):
     assert fresh.threshold == detector.threshold
 
 
-def check_thresholds_belong_to_weights(make, detector):
+def check_thresholds_belong_to_weights(make, detector, twin):
     """What changes the weights takes the thresholds away, or brings its own."""
     clone = type(detector).from_config(detector.get_config())
     assert clone.threshold is None
@@ -102,13 +110,14 @@ def check_thresholds_belong_to_weights(make, detector):
     clone.set_weights(other)
     assert clone.threshold is None
     assert clone.thresholds.by_category == {}
-    clone.set_weights(detector.get_weights())
-    assert clone.threshold is not None
+    other, *_ = twin
+    other.thresholds.copy_from(detector.thresholds)
+    assert other.threshold is not None
     if isinstance(detector, OnePassDetector):
-        clone.fit(NORMAL, verbose=0)
+        other.fit(NORMAL, verbose=0)
     else:
-        clone.train_on_batch(NORMAL[:4])
-    assert clone.threshold is None
+        other.train_on_batch(NORMAL[:4])
+    assert other.threshold is None
 
 
 def check_loaders(make, detector):
@@ -141,7 +150,7 @@ def check_loaders(make, detector):
     _agree(_scores(detector, sizes)[1:], expected)
 
 
-def check_batches(make, detector):
+def check_batches(make, detector, twin):
     """What Keras does with one batch, it does."""
     outputs = detector.predict_on_batch(TESTED)
     _agree(outputs["anomaly_score"], _scores(detector))
@@ -153,11 +162,10 @@ def check_batches(make, detector):
         with pytest.raises(ValueError, match="one pass"):
             detector.train_on_batch(NORMAL[:4])
         return
-    fresh = make()
-    fresh.fit(NORMAL, batch_size=4, epochs=1, verbose=0)
-    before = [np.array(v) for v in fresh.get_weights()]
-    assert np.isfinite(fresh.train_on_batch(NORMAL[:4]))
-    after = fresh.get_weights()
+    other, *_ = twin
+    before = [np.array(v) for v in other.get_weights()]
+    assert np.isfinite(other.train_on_batch(NORMAL[:4]))
+    after = other.get_weights()
     assert any(not np.array_equal(b, a) for b, a in zip(before, after, strict=True))
 
 
@@ -174,11 +182,11 @@ def check_evaluate(make, detector):
     _agree(results["pixel_auroc"], pixels)
 
 
-def check_seed(make, detector):
+def check_seed(make, detector, twin):
     """One seed gives the same detector, trained on the same images."""
-    twin = trained(make)
-    np.testing.assert_array_equal(_scores(twin), _scores(detector))
-    assert twin.threshold == detector.threshold
+    _, scores, threshold = twin
+    np.testing.assert_array_equal(scores, _scores(detector))
+    assert threshold == detector.threshold
 
 
 def check_mixed_precision(make, detector):
@@ -196,9 +204,9 @@ def check_mixed_precision(make, detector):
     _agree(found["anomaly_score"], _scores(detector), 0.1)
 
 
-def check_refusals(make, detector):
+def check_refusals(make, detector, twin):
     """What can't be meant is refused before any work, in words."""
-    fresh = make()
+    fresh, *_ = twin
     for data, message in (
         ((NORMAL, [0] * 7 + [1]), "anomal"),
         (NORMAL / 255.0, "0-1|scaled"),

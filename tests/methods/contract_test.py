@@ -65,10 +65,16 @@ def method(request):
     return make, contract.trained(make)
 
 
+@pytest.fixture(scope="module")
+def twin(method):
+    return contract.twin_of(method[0])
+
+
 @pytest.mark.parametrize("check", contract.CHECKS, ids=lambda check: check.__name__)
-def test_a_detector(method, check, tmp_path):
-    wants_folder = "folder" in inspect.signature(check).parameters
-    check(*method, **({"folder": tmp_path} if wants_folder else {}))
+def test_a_detector(method, twin, check, tmp_path):
+    offered = {"folder": tmp_path, "twin": twin}
+    wanted = inspect.signature(check).parameters
+    check(*method, **{name: offered[name] for name in offered if name in wanted})
 
 
 @pytest.mark.skipif(
