@@ -19,7 +19,7 @@ pytestmark = pytest.mark.backend_independent
 def data(tmp_path_factory):
     return write_procedural_dataset(
         tmp_path_factory.mktemp("products") / "data",
-        image_size=96,
+        image_size=64,
         train_per_category=10,
         test_normal=1,
         test_anomalous=1,
@@ -32,7 +32,7 @@ def folder(data, tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "run"
     train(
         data, folder, epochs=1, backbone="efficientnet_lite2", levels=(1,),
-        image_size=48, hidden_dims=(16,), num_blocks=1, calibration_fraction=0,
+        image_size=64, hidden_dims=(16,), num_blocks=1, calibration_fraction=0,
     )  # fmt: skip
     return folder
 

@@ -209,7 +209,7 @@ def test_features_do_not_depend_on_what_was_there_before(new_model, known):
 @pytest.mark.backend_independent
 def test_an_image_that_is_there_twice_or_known_is_not_computed(new_model, monkeypatch):
     computed = []
-    make = feature_cache._extraction
+    make = feature_cache.extract_by_image
 
     def counted(model):
         extract = make(model)
@@ -220,7 +220,7 @@ def test_an_image_that_is_there_twice_or_known_is_not_computed(new_model, monkey
 
         return extract_and_count
 
-    monkeypatch.setattr(feature_cache, "_extraction", counted)
+    monkeypatch.setattr(feature_cache, "extract_by_image", counted)
     images = many_images(12)
     cache = keras_rlr.FeatureCache("memory", dtype="float32")
     losses(new_model(), images[:6], cache, batch_size=3)
