@@ -65,8 +65,13 @@ exec(compile(request["code"], "<string>", "exec"), {"__name__": "__main__"})
 COMMAND = "import keras_rlr_command; keras_rlr_command.main()"
 
 
-@functools.cache
 def _server(backend):
+    # JAX reads it at its import, and compiles other last bits by it.
+    return _started(backend, os.environ.get("JAX_DISABLE_MOST_OPTIMIZATIONS"))
+
+
+@functools.cache
+def _started(backend, quick):
     server = subprocess.Popen(
         [sys.executable, "-c", SERVER],
         cwd=ROOT,
