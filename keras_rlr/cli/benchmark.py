@@ -207,11 +207,15 @@ def _methods(names, settings):
     rows = {}
     for name in METHODS if names == ("all",) else names:
         method = method_for(name)
-        # What one method has no use for is left out of its row.
-        idle = dict.fromkeys(("hidden_dims", "levels", "recipe", "backbone"))
-        row = {key: None for key in idle if not takes(method, key)}
+        options = ("hidden_dims", "levels", "recipe", "backbone")
+        unused = [option for option in options if not takes(method, option)]
         if not method.has_steps:
-            row["epochs"] = None
+            unused.append("epochs")
+        given = [o for o in unused if settings.get(o) is not None]
+        if given:
+            words = ", ".join("--" + option.replace("_", "-") for option in given)
+            click.echo(f"{method.__name__} has no use for {words}.", err=True)
+        row = dict.fromkeys(unused)
         if not method.profits_from_cache:
             row["feature_cache"] = None
         # Named here, because a row without a backbone would not tell how large it is.

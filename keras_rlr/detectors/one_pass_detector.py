@@ -104,8 +104,7 @@ class OnePassDetector(FeatureDetector):
             callbacks.on_train_batch_end(done - 1)
         logs = {"loss": float(self.end_pass())}
         self.optimizer.iterations.assign_add(done)
-        # Shapes of weights may be others, which compiled functions do not know of.
-        self.compile_as_before()
+        self.forget_compiled_functions()
         callbacks.on_epoch_end(0, logs)
         callbacks.on_train_end(logs)
         return self.history
@@ -119,8 +118,8 @@ class OnePassDetector(FeatureDetector):
         names = map(feature_name, range(len(self.levels)))
         yield [batch[name][:real].astype("float32") for name in names]
 
-    def compile_as_before(self):
-        """Has Keras make its compiled functions anew, and changes no setting."""
+    def forget_compiled_functions(self):
+        """Has Keras make them anew: shapes of weights may be others than they know."""
         self.train_function = self.test_function = self.predict_function = None
 
     def train_on_batch(self, *args, **kwargs):

@@ -106,6 +106,7 @@ def test_methods_are_trained_and_printed_beside_the_papers(data, tmp_path):
     result = run(*arguments)
     assert result.exit_code == 0, result.stderr
     assert result.stderr.count("Training ") == 2
+    assert "PatchCore has no use for --recipe, --epochs." in result.stderr
     for word in ("PatchCore", "98.8 / 98.3", "PaDiM", "OmniAL", "97.2 / 98.3", "MiB"):
         assert word in result.stdout
     for method in ("patchcore", "padim"):
