@@ -276,6 +276,10 @@ class DetectorModel(keras.Model):
             self.distribution = surrounding
             spread_variables(self, surrounding)
 
+    def forget_compiled_functions(self):
+        """Has Keras make them anew: shapes of weights may be others than they know."""
+        self.train_function = self.test_function = self.predict_function = None
+
     def run(self, method, batches, **kwargs):
         """Calls a method of Keras on batches; the model stays whole if they fail.
 

@@ -150,6 +150,34 @@ class FeatureDetector(AnomalyDetector):
             self._adapt_to(batches.features(MOST_IMAGES_TO_ADAPT_ON))
         return batches
 
+    def variants(self, images):
+        """Yields the images, and others made of them if the model learns from such.
+
+        Args:
+            images: float32 array (images, height, width, 3).
+        """
+        yield images
+
+    def features_in(self, batch, extract):
+        """Yields the features that a batch of `training_batches` holds.
+
+        Args:
+            batch: A batch of images, or of features from a cache.
+            extract: What `extract_by_image` returned.
+
+        Yields:
+            List of float32 tensors, one a level, standardised if the model does so.
+        """
+        real = int(np.sum(batch["weight"] > 0))
+        if "image" in batch:
+            parts = map(extract, self.variants(batch["image"][:real]))
+        else:
+            names = map(feature_name, range(len(self.levels)))
+            parts = [[batch[name][:real].astype("float32") for name in names]]
+        for levels in parts:
+            _refuse_not_finite(levels)
+            yield self.standardize([ops.convert_to_tensor(level) for level in levels])
+
     def adapt(self, x, batch_size=None, steps=None):
         """Takes mean and variance of the features from normal images.
 
@@ -162,10 +190,27 @@ class FeatureDetector(AnomalyDetector):
             batch_size: For data that is not batched.
             steps: Number of batches; needed for endless data.
         """
-        batch_size = batch_size or INFERENCE_BATCH
-        self._adapt_to_images(finite_source("adapt", x, batch_size, steps))
+        self._adapt_to_images(self.source_to_adapt_to(x, batch_size, steps))
+
+    def source_to_adapt_to(self, x, batch_size=None, steps=None):
+        """Returns the source of what `adapt` was given.
+
+        Args:
+            x: See `adapt`, as are all that follow.
+            batch_size: See `adapt`.
+            steps: See `adapt`.
+        """
+        return finite_source("adapt", x, batch_size or INFERENCE_BATCH, steps)
 
     def _adapt_to_images(self, source):
+        self._adapt_to(self.features_to_adapt_to(source))
+
+    def features_to_adapt_to(self, source):
+        """Yields lists of features, as tensors not standardised, of at most 512 images.
+
+        Args:
+            source: An `ImageSource` or `FirstBatches`.
+        """
         batches = PredictionBatches(
             source.in_batches_of(INFERENCE_BATCH),
             self.image_size,
@@ -175,7 +220,8 @@ class FeatureDetector(AnomalyDetector):
             normal_only=True,
             bit_depth=self.bit_depth,
         )
-        self._adapt_to(self.feature_extractor(images) for _, images in batches.images())
+        for _, images in batches.images():
+            yield self.feature_extractor(images)
 
     def _adapt_to(self, batches):
         moments = [ChannelMoments() for _ in self.levels]
@@ -220,6 +266,15 @@ class FeatureDetector(AnomalyDetector):
             text = re.sub('"mixed_b?float16"', f'"{dtype}"', self._backbone_json)
             config["backbone"] = json.loads(text)
         return config
+
+
+def _refuse_not_finite(features):
+    if not all(np.isfinite(level).all() for level in features):
+        raise FloatingPointError(
+            "The backbone's features of some training images are not finite numbers, "
+            "so nothing can be compared with them. Check the backbone's weights and, "
+            "in 16 bits, its range."
+        )
 
 
 def resolve_levels(levels):

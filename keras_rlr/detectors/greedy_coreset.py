@@ -1,6 +1,11 @@
-"""A few rows that cover all rows of a matrix: greedy k-centre selection."""
+"""A few patches that stand for all: greedy k-centre selection of a fair draw."""
+
+import math
+import warnings
 
 import numpy as np
+
+from keras_rlr.layers.initializers import derive_seed
 
 _STARTING_POINTS = 10
 _PROJECTED_CHANNELS = 128
@@ -88,3 +93,81 @@ def _squares(rows, lengths, row):
     """Squared distances of rows, of known squared lengths, to one."""
     squares = lengths + np.dot(row, row) - 2.0 * (rows @ row)
     return np.maximum(squares, 0.0, out=squares)
+
+
+class PatchSelection:
+    """Gathers the patches of normal images and selects a few that cover all others.
+
+    Args:
+        ratio: Share of the patches that is selected, above 0 and at most 1.
+        most: From how many patches at most it selects; of more, a fair draw is kept.
+        seed: Seed of the draw and of the selection.
+
+    Raises:
+        ValueError: If `ratio` or `most` is not possible.
+    """
+
+    def __init__(self, ratio, most, seed):
+        check_coreset(ratio, most)
+        self.ratio = ratio
+        self.most = most
+        self.seed = seed
+        self.seen = 0
+        self._generator = np.random.Generator(
+            np.random.Philox(derive_seed(seed, "patches"))
+        )
+        self._rows, self._priorities = [], []
+
+    def add(self, patches):
+        """Takes in patches, float32 array (patches, channels)."""
+        self.seen += len(patches)
+        self._rows.append(patches)
+        # The rows of the highest of random numbers are a fair draw from all.
+        self._priorities.append(self._generator.random(len(patches)))
+        if sum(map(len, self._rows)) > 1.5 * self.most:
+            self._rows = [self._drawn()]
+
+    def select(self):
+        """Returns the selected patches, and the mean distance of one to the nearest.
+
+        Warns if there were more patches than it selects from.
+        """
+        patches = self._drawn()
+        if self.seen > len(patches):
+            warnings.warn(
+                f"The images have {self.seen} patches, more than `max_patches`: "
+                f"{len(patches)} of them were drawn at random, and the memory bank "
+                "holds its share of those. Raise `max_patches` to choose from more, "
+                "which takes longer.",
+                stacklevel=2,
+            )
+        chosen, distances = greedy_coreset(
+            patches,
+            math.ceil(self.ratio * len(patches)),
+            derive_seed(self.seed, "coreset"),
+        )
+        return patches[chosen], float(distances.mean())
+
+    def _drawn(self):
+        rows = np.concatenate(self._rows)
+        priorities = np.concatenate(self._priorities)
+        if len(rows) > self.most:
+            kept = np.argpartition(-priorities, self.most)[: self.most]
+            kept.sort()
+            rows, priorities = rows[kept], priorities[kept]
+        self._priorities = [priorities]
+        return rows
+
+
+def check_coreset(ratio, most):
+    """Refuses a `coreset_ratio` or `max_patches` that is not possible.
+
+    Args:
+        ratio: Share of the patches.
+        most: Largest number of patches to select from.
+    """
+    if not 0 < ratio <= 1 or most < 1:
+        raise ValueError(
+            "`coreset_ratio` must be above 0 and at most 1, `max_patches` at least 1. "
+            f"Received: {ratio!r} and {most!r}."
+        )

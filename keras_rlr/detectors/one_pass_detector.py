@@ -1,13 +1,10 @@
 import itertools
 
 import keras
-import numpy as np
-from keras import ops
 
 from keras_rlr.detectors.feature_detector import FeatureDetector
 from keras_rlr.detectors.feature_extractor import extract_by_image
 from keras_rlr.detectors.recipe import Recipe
-from keras_rlr.inputs.cached_batches import feature_name
 
 ONE_PASS = Recipe("default", epochs=1, batch_size=8, learning_rate=1e-3)
 
@@ -49,14 +46,6 @@ class OnePassDetector(FeatureDetector):
         """
         raise NotImplementedError(f"{type(self).__name__} must define `end_pass`.")
 
-    def variants(self, images):
-        """Yields the images, and others made of them if the model learns from such.
-
-        Args:
-            images: float32 array (images, height, width, 3).
-        """
-        yield images
-
     def fit_batches(
         self, batches, epochs, verbose, callbacks, initial_epoch, steps_per_epoch
     ):
@@ -96,10 +85,8 @@ class OnePassDetector(FeatureDetector):
         done = 0
         for (batch,) in itertools.islice(batches.generate(), steps_per_epoch):
             callbacks.on_train_batch_begin(done)
-            for features in self._features(batch, extract):
-                _refuse_not_finite(features)
-                features = [ops.convert_to_tensor(level) for level in features]
-                self.take_in(self.standardize(features))
+            for features in self.features_in(batch, extract):
+                self.take_in(features)
             done += 1
             callbacks.on_train_batch_end(done - 1)
         logs = {"loss": float(self.end_pass())}
@@ -108,19 +95,6 @@ class OnePassDetector(FeatureDetector):
         callbacks.on_epoch_end(0, logs)
         callbacks.on_train_end(logs)
         return self.history
-
-    def _features(self, batch, extract):
-        real = int(np.sum(batch["weight"] > 0))
-        if "image" in batch:
-            for images in self.variants(batch["image"][:real]):
-                yield extract(images)
-            return
-        names = map(feature_name, range(len(self.levels)))
-        yield [batch[name][:real].astype("float32") for name in names]
-
-    def forget_compiled_functions(self):
-        """Has Keras make them anew: shapes of weights may be others than they know."""
-        self.train_function = self.test_function = self.predict_function = None
 
     def train_on_batch(self, *args, **kwargs):
         """Refused: it is not trained by steps.
@@ -131,13 +105,4 @@ class OnePassDetector(FeatureDetector):
         raise ValueError(
             f"{type(self).__name__} is not trained by steps, so `train_on_batch` has "
             "no meaning. Call fit(images): one pass over all of them."
-        )
-
-
-def _refuse_not_finite(features):
-    if not all(np.isfinite(level).all() for level in features):
-        raise FloatingPointError(
-            "The backbone's features of some training images are not finite numbers, "
-            "so nothing can be compared with them. Check the backbone's weights and, "
-            "in 16 bits, its range."
         )

@@ -84,7 +84,8 @@ class ReconstructionDetector(FeatureDetector):
     def call(self, inputs, training=False):
         """Returns map and score; in training the loss of each image."""
         batch = inputs if isinstance(inputs, dict) else {"image": inputs}
-        features = self._in_grids(self.features_of(batch))
+        own_grids = self.features_of(batch)
+        features = self._in_grids(own_grids)
         visible = [
             perturb(f, noise_key=batch.get("noise_key"), training=training)
             for perturb, f in zip(self.perturbations, features, strict=True)
@@ -100,11 +101,19 @@ class ReconstructionDetector(FeatureDetector):
                 )
             )
         if not training:
-            outputs["anomaly_map"] = self.anomaly_map(
-                features, reconstructions, damping=self._damping()
-            )
+            error = self.anomaly_map(features, reconstructions, damping=self._damping())
+            outputs["anomaly_map"] = self.map_of(error, own_grids)
             outputs["anomaly_score"] = self.anomaly_score(outputs["anomaly_map"])
         return outputs
+
+    def map_of(self, error, features):
+        """Returns the anomaly map; the reconstruction's error, unless a method adds.
+
+        Args:
+            error: float32 tensor (batch, image_size, image_size).
+            features: List of float32 tensors (batch, H, W, C), one a level.
+        """
+        return error
 
     def _in_grids(self, features):
         return [self.fusion(features)] if self.fuse_levels else features

@@ -1,6 +1,7 @@
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 from keras_rlr.keras_private import unlocked
@@ -20,7 +21,7 @@ class MemoryBank(keras.layers.Layer):
     Total Recall in Industrial Anomaly Detection" (Roth et al., 2022).
 
     Args:
-        size: Number of stored tokens; `store` changes it.
+        size: Number of stored tokens; `store` changes it. None is an empty bank.
         distance: "euclidean", or "cosine": 1 minus the cosine.
         reweighted_neighbors: Stored tokens around the nearest one by which the score
             is weighed (the paper's b); 0 does not weigh.
@@ -50,7 +51,7 @@ class MemoryBank(keras.layers.Layer):
 
     def __init__(
         self,
-        size: int = 1,
+        size: int | None = None,
         distance: str = "euclidean",
         reweighted_neighbors: int = 0,
         **kwargs: Any,
@@ -60,17 +61,17 @@ class MemoryBank(keras.layers.Layer):
             raise ValueError(
                 f"`distance` must be 'euclidean' or 'cosine'. Received: {distance!r}."
             )
-        if int(size) < 1 or int(reweighted_neighbors) < 0:
+        if (size is not None and int(size) < 1) or int(reweighted_neighbors) < 0:
             raise ValueError(
                 "`size` must be at least 1 and `reweighted_neighbors` at least 0. "
                 f"Received: {size!r} and {reweighted_neighbors!r}."
             )
-        self.size = int(size)
+        self.size = None if size is None else int(size)
         self.distance = distance
         self.reweighted_neighbors = int(reweighted_neighbors)
 
     def build(self, tokens_shape: Any) -> None:
-        """Makes the bank, of zeros."""
+        """Makes the bank, of zeros; one that is empty has a row of them."""
         self.channels = int(tokens_shape[-1])
         self._make()
         self.built = True
@@ -78,23 +79,60 @@ class MemoryBank(keras.layers.Layer):
     def _make(self):
         self.patches = self.add_weight(
             name="patches",
-            shape=(self.size, self.channels),
+            shape=(self.size or 1, self.channels),
             initializer="zeros",
             trainable=False,
         )
 
-    def store(self, tokens: Any) -> None:
+    @property
+    def described_size(self) -> str | None:
+        """What is stored and how much that is, in words, or None."""
+        if self.size is None:
+            return None
+        return (
+            f"a memory bank of {self.size} patches of {self.channels} channels, "
+            f"{self.size * self.channels * 4 / 2**20:.1f} MiB"
+        )
+
+    def rows(self, tokens: Any) -> np.ndarray:
+        """Returns tokens as they are stored.
+
+        Args:
+            tokens: Tensor (batch, height, width, C).
+
+        Returns:
+            float32 array (batch * height * width, C).
+        """
+        rows = ops.convert_to_numpy(self.normalized(tokens))
+        return np.asarray(rows, "float32").reshape(-1, rows.shape[-1])
+
+    def store(self, rows: Any) -> None:
         """Replaces what is stored; compiled functions that use it are to be made anew.
 
         Args:
-            tokens: float32 array (size, C), as `normalized` returns them.
+            rows: float32 array (size, C), of those that `rows` returned.
         """
-        if tokens.shape[0] != self.size:
-            self.size = int(tokens.shape[0])
+        if rows.shape[0] != self.patches.shape[0]:
+            self.size = int(rows.shape[0])
             with unlocked(self):
                 del self.patches
                 self._make()
-        self.patches.assign(tokens)
+        self.size = int(rows.shape[0])
+        self.patches.assign(rows)
+
+    def load_own_variables(self, store: Any) -> None:
+        """As Keras' method; the bank takes the size of what was saved.
+
+        Args:
+            store: What `save_own_variables` filled.
+        """
+        rows = np.asarray(store["0"])
+        # An empty bank was saved as one row of zeros.
+        if len(rows) == 1 and not rows.any():
+            self.size = None
+        elif rows.ndim == 2 and rows.shape[1] == self.channels:
+            self.store(rows)
+        super().load_own_variables(store)
 
     def normalized(self, tokens: Any) -> Any:
         """Returns tokens as they are compared: for cosines at length 1.
@@ -128,8 +166,9 @@ class MemoryBank(keras.layers.Layer):
         middle = ops.mean(self.patches, axis=0)
         flat = flat - middle
         length = max(256, _MOST_DISTANCES // tokens_an_image)
-        for start in range(0, self.size, length):
-            part = self.patches[start : min(start + length, self.size)] - middle
+        size = self.patches.shape[0]
+        for start in range(0, size, length):
+            part = self.patches[start : min(start + length, size)] - middle
             # |x|² is the same for all of them.
             distances = ops.sum(ops.square(part), axis=-1) - 2.0 * ops.matmul(
                 flat, ops.transpose(part)
@@ -162,7 +201,7 @@ class MemoryBank(keras.layers.Layer):
         apart = ops.sum(ops.square(self.patches), axis=-1) - 2.0 * ops.matmul(
             stored, ops.transpose(self.patches)
         )
-        count = min(self.reweighted_neighbors, self.size)
+        count = min(self.reweighted_neighbors, self.patches.shape[0])
         neighbors = ops.top_k(-apart, count)[1]
         around = ops.take(self.patches, neighbors, axis=0)
         lengths = ops.sqrt(ops.sum(ops.square(around - token), axis=-1))

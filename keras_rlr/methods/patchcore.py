@@ -1,17 +1,14 @@
-import math
-import warnings
 from typing import Any, ClassVar
 
 import keras
 import numpy as np
 from keras import ops
 
-from keras_rlr.detectors.greedy_coreset import greedy_coreset
+from keras_rlr.detectors.greedy_coreset import PatchSelection, check_coreset
 from keras_rlr.detectors.one_pass_detector import OnePassDetector
 from keras_rlr.layers.anomaly_map import upsample_map
 from keras_rlr.layers.anomaly_score import AnomalyScore
 from keras_rlr.layers.fused_levels import FusedLevels
-from keras_rlr.layers.initializers import derive_seed
 from keras_rlr.layers.memory_bank import MemoryBank
 
 AUGMENTATIONS = ("flip", "rotate")
@@ -124,23 +121,23 @@ class PatchCore(OnePassDetector):
         self.coreset_ratio = float(coreset_ratio)
         self.max_patches = int(max_patches)
         self.augmentation = _resolve_augmentation(augmentation)
-        if not 0 < self.coreset_ratio <= 1 or self.max_patches < 1:
-            raise ValueError(
-                "`coreset_ratio` must be above 0 and at most 1, `max_patches` at least "
-                f"1. Received: {coreset_ratio!r} and {max_patches!r}."
-            )
-        self.bank_size = None if bank_size is None else int(bank_size)
+        check_coreset(self.coreset_ratio, self.max_patches)
         shapes = [(None, *shape) for shape in self.feature_shapes]
         with self.scope():
             self.fused_levels = FusedLevels(
                 "finest", dtype="float32", name="fused_levels"
             )
             self.memory_bank = MemoryBank(
-                self.bank_size or 1, distance, reweighted_neighbors, name="memory_bank"
+                bank_size, distance, reweighted_neighbors, name="memory_bank"
             )
             self.memory_bank.build(self.fused_levels.compute_output_shape(shapes))
             self.smoothing = AnomalyScore(smoothing, name="smoothing")
         self.compile()
+
+    @property
+    def bank_size(self):
+        """Number of patches in the memory bank, or None before there is one."""
+        return self.memory_bank.size
 
     def check_ready(self):
         """Refuses to infer before there is a bank."""
@@ -154,13 +151,7 @@ class PatchCore(OnePassDetector):
     @property
     def described_size(self):
         """What `fit` stored and how much that is, in words, or None."""
-        if self.bank_size is None:
-            return None
-        channels = self.memory_bank.channels
-        return (
-            f"a memory bank of {self.bank_size} patches of {channels} channels, "
-            f"{self.bank_size * channels * 4 / 2**20:.1f} MiB"
-        )
+        return self.memory_bank.described_size
 
     def call(self, inputs, training=False):
         """Returns map and score; the loss of an image is the mean distance."""
@@ -198,33 +189,20 @@ class PatchCore(OnePassDetector):
 
     def begin_pass(self):
         """Forgets the patches of an earlier pass."""
-        self._draw = _RandomDraw(self.max_patches, derive_seed(self.seed, "patches"))
+        self._selection = PatchSelection(
+            self.coreset_ratio, self.max_patches, self.seed
+        )
 
     def take_in(self, features):
         """Keeps the patches of some images, or a random choice where they are many."""
-        tokens = self.memory_bank.normalized(self.fused_levels(features))
-        patches = np.asarray(ops.convert_to_numpy(tokens), "float32")
-        self._draw.add(patches.reshape(-1, patches.shape[-1]))
+        self._selection.add(self.memory_bank.rows(self.fused_levels(features)))
 
     def end_pass(self):
         """Selects the bank; returns the mean distance of a patch to its nearest one."""
-        patches, seen = self._draw.result(), self._draw.seen
-        del self._draw
-        if seen > len(patches):
-            warnings.warn(
-                f"The images have {seen} patches, more than `max_patches`: "
-                f"{len(patches)} of them were drawn at random, and the memory bank "
-                "holds its share of those. Raise `max_patches` to choose from more, "
-                "which takes longer.",
-                stacklevel=2,
-            )
-        count = math.ceil(self.coreset_ratio * len(patches))
-        chosen, distances = greedy_coreset(
-            patches, count, derive_seed(self.seed, "coreset")
-        )
-        self.bank_size = count
-        self.memory_bank.store(patches[chosen])
-        return distances.mean()
+        patches, mean_distance = self._selection.select()
+        del self._selection
+        self.memory_bank.store(patches)
+        return mean_distance
 
     def get_config(self):
         """Returns the constructor's arguments; of the backbone no weights."""
@@ -238,41 +216,6 @@ class PatchCore(OnePassDetector):
             "augmentation": self.augmentation,
             "bank_size": self.bank_size,
         }
-
-
-class _RandomDraw:
-    """A fair draw of rows that come in parts, in bounded memory.
-
-    Args:
-        most: Number of rows that are kept.
-        seed: Seed of the draw.
-    """
-
-    def __init__(self, most, seed):
-        self.most = most
-        self.seen = 0
-        self._generator = np.random.Generator(np.random.Philox(seed))
-        self._rows, self._priorities = [], []
-
-    def add(self, rows):
-        """Takes in rows, float32 array (rows, channels)."""
-        self.seen += len(rows)
-        self._rows.append(rows)
-        # The rows of the highest of random numbers are a fair draw from all.
-        self._priorities.append(self._generator.random(len(rows)))
-        if sum(map(len, self._rows)) > 1.5 * self.most:
-            self._rows = [self.result()]
-
-    def result(self):
-        """Returns the rows that are kept, in their order."""
-        rows = np.concatenate(self._rows)
-        priorities = np.concatenate(self._priorities)
-        if len(rows) > self.most:
-            kept = np.argpartition(-priorities, self.most)[: self.most]
-            kept.sort()
-            rows, priorities = rows[kept], priorities[kept]
-        self._priorities = [priorities]
-        return rows
 
 
 def _resolve_augmentation(augmentation):

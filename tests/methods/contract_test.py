@@ -33,7 +33,7 @@ def tiny_draem():
 
 METHODS = {
     "RLR": lambda: tiny_model(
-        **ONE_LEVEL, standardize_features=True, cosine_damping=0.3
+        **ONE_LEVEL, standardize_features=True, cosine_damping=0.3, coreset_ratio=0.2
     ),
     "PatchCore": lambda: keras_rlr.PatchCore(
         tiny_backbone(),

@@ -14,7 +14,8 @@ def compact_copy(model, dtype=None):
     settings = {**model.config_in(dtype), "compact": True}
     with model.scope():
         copy = type(model).from_config(settings)
-        for name in ("feature_extractor", "standardizations"):
+        kept = ["feature_extractor", "standardizations"]
+        for name in kept + ["memory_bank"] * bool(model.memory_bank):
             # Paths are ambiguous in a backbone that holds models.
             _copy_values(_variables(model, name), _variables(copy, name))
         for own, original, shape in zip(
@@ -25,8 +26,8 @@ def compact_copy(model, dtype=None):
         ):
             # Of other layers than a compact one; their names are this package's.
             values = {variable.path: variable for variable in original.variables}
-            kept = [v for v in own.variables if v.path in values]
-            _copy_values([values[v.path] for v in kept], kept)
+            shared = [v for v in own.variables if v.path in values]
+            _copy_values([values[v.path] for v in shared], shared)
             own.fold(original, np.zeros((1, *shape), "float32"))
     copy.thresholds.copy_from(model.thresholds)
     return copy

@@ -1,7 +1,16 @@
-import keras
+import itertools
 
+import keras
+import numpy as np
+from keras import ops
+
+from keras_rlr.detectors.feature_extractor import extract_by_image
+from keras_rlr.detectors.greedy_coreset import PatchSelection, check_coreset
 from keras_rlr.detectors.reconstruction_detector import ReconstructionDetector
+from keras_rlr.layers.anomaly_map import upsample_map
+from keras_rlr.layers.fused_levels import FusedLevels
 from keras_rlr.layers.initializers import derive_seed
+from keras_rlr.layers.memory_bank import MemoryBank
 from keras_rlr.layers.reconstruction_block import validate_attentions
 from keras_rlr.methods.rlr.compact_copy import compact_copy
 from keras_rlr.methods.rlr.feature_reconstructor import FeatureReconstructor
@@ -49,6 +58,13 @@ class RLR(ReconstructionDetector):
             coarsest, where the tokens of finer ones that fall into one are put behind
             each other; it costs what the coarsest level alone does. `hidden_dims` and
             `windows` then have one value. Ours, not the paper's.
+        coreset_ratio: Share of the training images' patches that a memory bank keeps
+            beside the reconstructor; 0 is none, as in the paper. With one, what is
+            anomalous is what can neither be reconstructed nor is near to a patch of
+            the bank: the map is the square root of the error times the distance. The
+            bank is that of `PatchCore`, of all levels, in the finest grid of at most
+            one token for 8 x 8 pixels; `fit` selects it before it trains.
+        max_patches: From how many patches at most the bank is selected.
         distribution: None, a number of devices, an object of `keras.distribution`
             (JAX) or a `tf.distribute.Strategy` (TensorFlow).
         seed: Seed of initial values, order of the data and noise; None draws one.
@@ -56,6 +72,7 @@ class RLR(ReconstructionDetector):
         compact: What `compact()` sets: without the reference, for inference alone.
         bit_depth: Bits that a value of uint16 images has, 9 to 16, where a camera
             gives 10 or 12; None is 16. May be set later (`model.bit_depth = 12`).
+        bank_size: Patches in the memory bank; `fit` sets it, and a saved model has it.
 
     Call arguments:
         inputs: Images, tensor (batch, height, width, channels), uint8, uint16 or
@@ -98,11 +115,14 @@ class RLR(ReconstructionDetector):
         standardize_features=False,
         cosine_damping=0.0,
         fuse_levels=False,
+        coreset_ratio=0.0,
+        max_patches=200_000,
         distribution=None,
         seed=None,
         recipe="default",
         compact=False,
         bit_depth=None,
+        bank_size=None,
         **kwargs,
     ):
         super().__init__(
@@ -131,6 +151,10 @@ class RLR(ReconstructionDetector):
         self.attentions = validate_attentions(attentions)
         self.residual = bool(residual)
         self.is_compact = bool(compact)
+        self.coreset_ratio = float(coreset_ratio)
+        self.max_patches = int(max_patches)
+        if self.coreset_ratio:
+            check_coreset(self.coreset_ratio, self.max_patches)
         if "mlka" in self.attentions:
             check_grids(self.grid_shapes, of_grids, self.windows, self.image_size)
         with self.scope():
@@ -144,7 +168,20 @@ class RLR(ReconstructionDetector):
                     strict=True,
                 )
             ]
+            self._make_bank(bank_size)
         self.compile()
+
+    def _make_bank(self, size):
+        self.memory_bank = None
+        if not self.coreset_ratio:
+            return
+        most = (self.image_size // 8) ** 2
+        grids = sorted({(h, w) for h, w, _ in self.feature_shapes}, key=np.prod)
+        grid = [grid for grid in grids if np.prod(grid) <= most] or grids[:1]
+        self.bank_tokens = FusedLevels(grid[-1], dtype="float32", name="bank_tokens")
+        self.memory_bank = MemoryBank(size, name="memory_bank")
+        shapes = [(None, *shape) for shape in self.feature_shapes]
+        self.memory_bank.build(self.bank_tokens.compute_output_shape(shapes))
 
     def _reconstructor(self, grid, shape, hidden_dim, window):
         reconstructor = FeatureReconstructor(
@@ -179,6 +216,73 @@ class RLR(ReconstructionDetector):
         >>> model = keras_rlr.RLR.from_preset("rlr_efficientnet_lite2", seed=0)
         """
         return preset_arguments(preset, **overrides)
+
+    @property
+    def bank_size(self):
+        """Number of patches in the memory bank; None before there is one."""
+        return self.memory_bank.size if self.memory_bank else None
+
+    @property
+    def described_size(self):
+        """What `fit` stored and how much that is, in words, or None."""
+        return self.memory_bank.described_size if self.memory_bank else None
+
+    def check_ready(self):
+        """Refuses to infer before there are the statistics and the bank it uses."""
+        super().check_ready()
+        if self.memory_bank and self.bank_size is None:
+            raise ValueError(
+                "This RLR keeps a memory bank and has not seen normal images yet. Call "
+                "fit(train_ds), or adapt(train_ds), first."
+            )
+
+    def training_batches(self, source, feature_cache, steps_per_epoch, **order):
+        """Returns batches of images or cached features, and selects the bank."""
+        batches = super().training_batches(
+            source, feature_cache, steps_per_epoch, **order
+        )
+        # A step alone, of `train_on_batch`, has no epoch.
+        goes_on = self.bank_size is not None and order.get("first_epoch") != 0
+        if self.memory_bank and not goes_on:
+            extract = extract_by_image(self)
+            self._select_bank(
+                features
+                for (batch,) in itertools.islice(batches.generate(), steps_per_epoch)
+                for features in self.features_in(batch, extract)
+            )
+        return batches
+
+    def adapt(self, x, batch_size=None, steps=None):
+        """As of `FeatureDetector`; a memory bank is selected from the same images.
+
+        Args:
+            x: Normal images, any kind of data that `fit` takes. At most 512 are used:
+                drawn by the seed from data with a length and an index, else the first.
+            batch_size: For data that is not batched.
+            steps: Number of batches; needed for endless data.
+        """
+        super().adapt(x, batch_size, steps)
+        if self.memory_bank:
+            source = self.source_to_adapt_to(x, batch_size, steps)
+            self._select_bank(map(self.standardize, self.features_to_adapt_to(source)))
+
+    def _select_bank(self, parts):
+        selection = PatchSelection(self.coreset_ratio, self.max_patches, self.seed)
+        for features in parts:
+            selection.add(self.memory_bank.rows(self.bank_tokens(features)))
+        patches, _ = selection.select()
+        with self.scope():
+            self.memory_bank.store(patches)
+        self.forget_compiled_functions()
+
+    def map_of(self, error, features):
+        """Returns the anomaly map: the error, or with a bank error and distance."""
+        if not self.memory_bank:
+            return error
+        distances = self.memory_bank(self.bank_tokens(features))
+        distances = upsample_map(distances, (self.image_size,) * 2)
+        # Rounding may leave less than 0. Not every runtime lets NaN through a maximum.
+        return ops.sqrt(ops.abs(error)) * distances
 
     def reconstruct_levels(self, features):
         """Returns the reconstructions of the levels, as tensors."""
@@ -216,6 +320,9 @@ class RLR(ReconstructionDetector):
             "alpha": self.alpha,
             "attentions": self.attentions,
             "residual": self.residual,
+            "coreset_ratio": self.coreset_ratio,
+            "max_patches": self.max_patches,
+            "bank_size": self.bank_size,
             "recipe": self._recipe_argument,
             "compact": self.is_compact,
         }

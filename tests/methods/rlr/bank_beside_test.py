@@ -1,0 +1,134 @@
+"""RLR with a memory bank beside its reconstructor."""
+
+import keras
+import numpy as np
+import pytest
+from scipy.ndimage import gaussian_filter
+
+import keras_rlr
+from tests.layers.anomaly_map_test import naive_error, upsample
+from tests.tiny_model import IMAGE_SIZE, random_images, tiny_model
+
+NORMAL = random_images(6)
+TESTED = random_images(3, seed=2)
+
+
+def with_bank(**overrides):
+    """RLR of which the bank's grid is the coarse one, of 4x4 tokens."""
+    settings = {"standardize_features": True, "coreset_ratio": 0.25, **overrides}
+    return tiny_model(**settings)
+
+
+@pytest.fixture(scope="module")
+def trained():
+    model = with_bank()
+    model.fit(NORMAL, epochs=1, verbose=0)
+    return model
+
+
+def patches(features):
+    """Tokens of 4x4 places: of the fine level the mean of four, then the coarse."""
+    fine, coarse = features
+    fine = fine.reshape(len(fine), 4, 2, 4, 2, -1).mean(axis=(2, 4))
+    return np.concatenate([fine, coarse], axis=-1)
+
+
+def distances(features, bank):
+    tokens = patches(features)[..., None, :]
+    return np.sqrt(((tokens - bank) ** 2).sum(-1)).min(-1)
+
+
+def test_the_map_is_the_root_of_the_error_times_the_distance(trained):
+    features = trained.extract_features(TESTED)
+    rebuilt = trained.reconstruct(features)
+    bank = np.asarray(keras.ops.convert_to_numpy(trained.memory_bank.patches))
+    outputs = trained.predict(TESTED, verbose=0)
+    size = (IMAGE_SIZE, IMAGE_SIZE)
+    errors = [naive_error(f, r) for f, r in zip(features, rebuilt, strict=True)]
+    for i, distance in enumerate(distances(features, bank)):
+        error = sum(upsample(level[i], size) for level in errors) / 2
+        expected = np.sqrt(error) * upsample(distance, size)
+        np.testing.assert_allclose(outputs["anomaly_map"][i], expected, rtol=2e-3)
+        score = gaussian_filter(expected, 4.0).max()
+        np.testing.assert_allclose(outputs["anomaly_score"][i], score, rtol=2e-3)
+
+
+def test_the_bank_is_a_share_of_the_patches_and_covers_them(trained):
+    assert trained.bank_size == 6 * 16 / 4
+    assert "24 patches of 20 channels" in trained.described_size
+    bank = keras.ops.convert_to_numpy(trained.memory_bank.patches)
+    far = distances(trained.extract_features(NORMAL), bank)
+    assert (far < 1e-3).sum() == 24
+    assert far.max() < distances(trained.extract_features(NORMAL), bank[:6]).max()
+
+
+def test_a_bank_does_not_change_what_is_learned():
+    losses = [
+        with_bank(coreset_ratio=ratio).fit(NORMAL, epochs=2, verbose=0).history["loss"]
+        for ratio in (0.0, 0.25)
+    ]
+    np.testing.assert_array_equal(*losses)
+
+
+def test_a_cache_gives_the_same_bank(trained):
+    cached = with_bank()
+    cached.fit(NORMAL, epochs=1, verbose=0, feature_cache="memory")
+    banks = [
+        keras.ops.convert_to_numpy(model.memory_bank.patches)
+        for model in (trained, cached)
+    ]
+    # A cache holds 16 bits a value.
+    np.testing.assert_allclose(*banks, atol=5e-3)
+
+
+def test_a_training_that_goes_on_keeps_the_bank_and_a_new_one_makes_its_own(tmp_path):
+    model = with_bank()
+    model.fit(NORMAL, epochs=1, verbose=0)
+    before = model.get_weights()[-1].copy(), model.bank_size
+    model.save(tmp_path / "model.keras")
+    model = keras.saving.load_model(tmp_path / "model.keras")
+    bank = keras.ops.convert_to_numpy(model.memory_bank.patches)
+    model.fit(NORMAL[:4], epochs=2, initial_epoch=1, verbose=0)
+    assert model.bank_size == before[1]
+    np.testing.assert_array_equal(
+        bank, keras.ops.convert_to_numpy(model.memory_bank.patches)
+    )
+    model.predict(TESTED, verbose=0)
+    model.fit(NORMAL[:4], epochs=1, verbose=0)
+    assert model.bank_size == 4 * 16 / 4
+    assert np.isfinite(model.predict(TESTED, verbose=0)["anomaly_score"]).all()
+
+
+def test_before_it_has_a_bank_it_refuses_and_adapting_is_enough():
+    model = with_bank(standardize_features=False)
+    with pytest.raises(ValueError, match="keeps a memory bank and has not seen"):
+        model.predict(TESTED, verbose=0)
+    model.adapt(NORMAL)
+    assert model.bank_size == 24
+    assert np.isfinite(model.predict(TESTED, verbose=0)["anomaly_score"]).all()
+
+
+def test_weights_bring_the_size_of_their_bank(trained, tmp_path):
+    trained.save_weights(tmp_path / "bank.weights.h5")
+    other = with_bank(seed=5)
+    other.load_weights(tmp_path / "bank.weights.h5")
+    assert other.bank_size == trained.bank_size
+    scores = [
+        model.predict(TESTED, verbose=0)["anomaly_score"] for model in (trained, other)
+    ]
+    np.testing.assert_allclose(*scores, rtol=1e-6)
+
+
+def test_a_compact_copy_has_the_bank_too(trained):
+    copy = trained.compact()
+    assert copy.bank_size == trained.bank_size
+    for key, values in trained.predict(TESTED, verbose=0).items():
+        np.testing.assert_allclose(
+            copy.predict(TESTED, verbose=0)[key], values, rtol=1e-4
+        )
+
+
+def test_a_share_that_is_not_possible_is_refused():
+    for wrong in (-0.1, 1.5):
+        with pytest.raises(ValueError, match="`coreset_ratio` must be"):
+            keras_rlr.RLR(backbone="efficientnet_lite2", coreset_ratio=wrong)
