@@ -2,9 +2,13 @@
 
 from typing import Any
 
+import numpy as np
+
 from keras_rlr.detectors.feature_detector import resolve_levels
 from keras_rlr.detectors.loading import preset_settings
 
+_STANDARDIZED = {"standardize_features": True, "cosine_damping": 0.3}
+_FUSED = {"fuse_levels": True, **_STANDARDIZED}
 PRESETS: dict[str, dict[str, Any]] = {
     "rlr_efficientnet_b6": {
         "backbone": "efficientnet_b6",
@@ -14,20 +18,31 @@ PRESETS: dict[str, dict[str, Any]] = {
         "backbone": "efficientnet_b6",
         "levels": (2, 3),
     },
+    "rlr_efficientnet_b6_fused": {
+        "backbone": "efficientnet_b6",
+        "levels": (1, 2, 3),
+        "hidden_dims": (512,),
+        **_FUSED,
+        "coreset_ratio": 0.01,
+    },
     "rlr_efficientnet_lite2": {
         "backbone": "efficientnet_lite2",
-        "levels": (3,),
+        "levels": (1, 2, 3),
         "hidden_dims": (256,),
-        "standardize_features": True,
-        "cosine_damping": 0.3,
+        **_FUSED,
+        "coreset_ratio": 0.01,
     },
     "rlr_efficientnet_lite2_fused": {
         "backbone": "efficientnet_lite2",
         "levels": (1, 2, 3),
         "hidden_dims": (256,),
-        "fuse_levels": True,
-        "standardize_features": True,
-        "cosine_damping": 0.3,
+        **_FUSED,
+    },
+    "rlr_efficientnet_lite2_one_level": {
+        "backbone": "efficientnet_lite2",
+        "levels": (3,),
+        "hidden_dims": (256,),
+        **_STANDARDIZED,
     },
 }
 
@@ -47,10 +62,14 @@ def preset_arguments(preset, **overrides):
         ValueError: If there is no such preset; the message lists them.
     """
     arguments = preset_settings(preset, PRESETS)
-    of_levels = not {**arguments, **overrides}.get("fuse_levels")
-    if of_levels and "levels" in overrides and "hidden_dims" in arguments:
-        width = dict(zip(arguments["levels"], arguments["hidden_dims"], strict=True))
-        levels = resolve_levels(overrides["levels"])
+    # Several widths or windows are those of levels that are not fused.
+    several = [overrides.get(name) for name in ("hidden_dims", "windows")]
+    is_fused = arguments.get("fuse_levels") and all(np.size(v) == 1 for v in several)
+    if "fuse_levels" in arguments:
+        arguments["fuse_levels"] = bool(is_fused)
+    if not overrides.get("fuse_levels", is_fused) and "hidden_dims" in arguments:
+        width = dict(zip(arguments["levels"], arguments["hidden_dims"], strict=False))
+        levels = resolve_levels(overrides.get("levels", arguments["levels"]))
         if set(levels) <= set(width):
             arguments["hidden_dims"] = tuple(width[level] for level in levels)
         else:

@@ -108,6 +108,26 @@ def test_a_preset_of_fused_levels_has_one_width_for_any_levels():
 
 
 @pytest.mark.parametrize(
+    ("overrides", "fused", "hidden_dims"),
+    [
+        ({}, True, (256,)),
+        ({"levels": (1,), "hidden_dims": (16,)}, True, (16,)),
+        ({"levels": (2, 3), "hidden_dims": (32, 64)}, False, (32, 64)),
+        ({"levels": (2, 3), "windows": (7, 5)}, False, None),
+        ({"fuse_levels": False}, False, None),
+    ],
+)
+def test_several_widths_or_windows_are_of_levels_that_are_not_fused(
+    overrides, fused, hidden_dims
+):
+    arguments = keras_rlr.RLR.preset_arguments("rlr_efficientnet_lite2", **overrides)
+    assert arguments["fuse_levels"] == fused
+    # None: by `RLR` itself, one a level.
+    assert arguments.get("hidden_dims") == hidden_dims
+    assert arguments["coreset_ratio"] > 0
+
+
+@pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"hidden_dims": (16, 16)}, "hidden_dims"),
