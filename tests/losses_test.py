@@ -76,3 +76,46 @@ def test_configuration_round_trip():
         keras.saving.serialize_keras_object(loss)
     )
     assert copy.get_config() == loss.get_config()
+
+
+def test_without_squares_it_is_the_cosine_alone(maps):
+    cosine = 1.0 - ops.convert_to_numpy(cosine_similarity(*maps))
+    loss = ReconstructionLoss(with_square=False, reduction=None)
+    assert_close(loss(*maps), cosine.mean(axis=(1, 2)))
+
+
+def test_the_gradient_of_easy_tokens_is_a_tenth():
+    target, rebuilt = random_tokens(2, 4, 5, 8), random_tokens(2, 4, 5, 8, seed=1)
+    errors = naive_error(target, rebuilt)
+    assert_close(ReconstructionLoss(hard_mining=0.75)(target, rebuilt), errors.mean())
+
+    def gradients(hard_mining):
+        loss = ReconstructionLoss(hard_mining=hard_mining)
+        if keras.backend.backend() == "torch":
+            import torch
+
+            variable = torch.tensor(rebuilt, requires_grad=True)
+            loss(torch.tensor(target), variable).backward()
+            return variable.grad.numpy()
+        if keras.backend.backend() == "jax":
+            import jax
+
+            return np.asarray(jax.grad(lambda y: loss(target, y))(rebuilt))
+        import tensorflow as tf
+
+        variable = tf.Variable(rebuilt)
+        with tf.GradientTape() as tape:
+            value = loss(target, variable)
+        return tape.gradient(value, variable).numpy()
+
+    ratio = gradients(0.75) / gradients(0.0)
+    # The 5 hardest of the 20 tokens of each image keep theirs.
+    order = np.argsort(np.argsort(errors.reshape(2, 20)))
+    expected = np.where(order >= 15, 1.0, 0.1).reshape(2, 4, 5, 1)
+    np.testing.assert_allclose(ratio, np.broadcast_to(expected, ratio.shape), rtol=1e-3)
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.0])
+def test_hard_mining_is_a_share(share):
+    with pytest.raises(ValueError, match="`hard_mining` is a share"):
+        ReconstructionLoss(hard_mining=share)

@@ -21,11 +21,23 @@ class ReconstructionDetector(FeatureDetector):
         cosine_damping: λ of the damped cosine of the score; 0 does not damp.
         fuse_levels: Whether all levels are reconstructed as one: in the grid of the
             coarsest, the tokens of finer ones that fall into one behind each other.
+        dropout: Share of the features that are hidden in training.
+        loss_of_squares: Whether the loss has the mean square beside the cosine.
+        hard_mining: Share of each image's tokens whose gradient is weak.
+        score_share: Share of the pixels that the score is the mean of.
         **kwargs: See `FeatureDetector`.
     """
 
     def __init__(
-        self, noise_scale=0.0, cosine_damping=0.0, fuse_levels=False, **kwargs
+        self,
+        noise_scale=0.0,
+        cosine_damping=0.0,
+        fuse_levels=False,
+        dropout=0.0,
+        loss_of_squares=True,
+        hard_mining=0.0,
+        score_share=0.0,
+        **kwargs,
     ):
         super().__init__(**kwargs)
         self.fuse_levels = bool(fuse_levels)
@@ -50,6 +62,7 @@ class ReconstructionDetector(FeatureDetector):
             for grid, shape in zip(self.grids, self.grid_shapes, strict=True):
                 layer = FeaturePerturbation(
                     scale=self.noise_scale,
+                    dropout=dropout,
                     seed=derive_seed(self.seed, f"noise_{grid}"),
                     name=f"perturbation_{grid}",
                     dtype="float32",
@@ -58,9 +71,13 @@ class ReconstructionDetector(FeatureDetector):
                 self.perturbations.append(layer)
             self.anomaly_map = AnomalyMap((self.image_size,) * 2, name="anomaly_map")
             self.anomaly_map.build(None)
-            self.anomaly_score = AnomalyScore(name="anomaly_score")
+            self.anomaly_score = AnomalyScore(
+                top_share=score_share, name="anomaly_score"
+            )
             self.anomaly_score.build((None, self.image_size, self.image_size))
-            self.reconstruction_loss = ReconstructionLoss(reduction=None)
+            self.reconstruction_loss = ReconstructionLoss(
+                loss_of_squares, hard_mining, reduction=None
+            )
 
     @property
     def uses_statistics(self):
@@ -177,4 +194,8 @@ class ReconstructionDetector(FeatureDetector):
             "noise_scale": self.noise_scale,
             "cosine_damping": self.cosine_damping,
             "fuse_levels": self.fuse_levels,
+            "dropout": self.perturbations[0].dropout,
+            "loss_of_squares": self.reconstruction_loss.with_square,
+            "hard_mining": self.reconstruction_loss.hard_mining,
+            "score_share": self.anomaly_score.top_share,
         }

@@ -28,7 +28,7 @@ def gaussian_matrix(length: int, sigma: float) -> np.ndarray:
 
 @keras.saving.register_keras_serializable(package="keras_rlr")
 class AnomalyScore(keras.layers.Layer):
-    """The maximum of the smoothed anomaly map: one score an image.
+    """The maximum of the smoothed anomaly map, or the mean of its top: one an image.
 
     Smoothing is scipy's `gaussian_filter(map, sigma)` with its defaults (truncated
     at 4 deviations, reflecting borders). Source: the authors' implementation (the
@@ -36,6 +36,8 @@ class AnomalyScore(keras.layers.Layer):
 
     Args:
         sigma: Standard deviation in pixels, at least 0 (0 does not smooth).
+        top_share: Share of the pixels, those of the largest values, that the score is
+            the mean of; 0 is the largest alone.
 
     Call arguments:
         anomaly_map: Tensor (batch, height, width) of static height and width.
@@ -53,12 +55,20 @@ class AnomalyScore(keras.layers.Layer):
     (2,)
     """
 
-    def __init__(self, sigma: float = 4.0, **kwargs: Any) -> None:
+    def __init__(
+        self, sigma: float = 4.0, top_share: float = 0.0, **kwargs: Any
+    ) -> None:
         kwargs["dtype"] = "float32"
         super().__init__(**kwargs)
         if not sigma >= 0:
             raise ValueError(f"`sigma` must be at least 0. Received: {sigma!r}.")
+        if not 0 <= top_share <= 1:
+            raise ValueError(
+                "`top_share` is a share of the pixels, from 0 to 1. Received: "
+                f"{top_share!r}."
+            )
         self.sigma = float(sigma)
+        self.top_share = float(top_share)
 
     def smooth(self, anomaly_map: Any) -> Any:
         """Returns the smoothed map, (batch, height, width)."""
@@ -73,7 +83,12 @@ class AnomalyScore(keras.layers.Layer):
         # JAX on a CPU and OpenVINO leave NaN out of a maximum. The maximum of a map of
         # NaN is then the smallest number there is, as if the image were normal.
         mean = ops.mean(smoothed, axis=(1, 2))
-        highest = ops.max(smoothed, axis=(1, 2))
+        count = round(self.top_share * smoothed.shape[1] * smoothed.shape[2])
+        if count > 1:
+            flat = ops.reshape(smoothed, (-1, smoothed.shape[1] * smoothed.shape[2]))
+            highest = ops.mean(ops.top_k(flat, count)[0], axis=-1)
+        else:
+            highest = ops.max(smoothed, axis=(1, 2))
         return ops.where(ops.isnan(mean), mean, highest)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
@@ -82,4 +97,8 @@ class AnomalyScore(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""
-        return {**super().get_config(), "sigma": self.sigma}
+        return {
+            **super().get_config(),
+            "sigma": self.sigma,
+            "top_share": self.top_share,
+        }

@@ -9,7 +9,7 @@ from keras_rlr.layers.initializers import derive_seed, resolve_seed
 
 @keras.saving.register_keras_serializable(package="keras_rlr")
 class FeaturePerturbation(keras.layers.Layer):
-    """Adds Gaussian noise to feature tokens in training; passes them on otherwise.
+    """Disturbs feature tokens in training, by noise or dropout; passes them on else.
 
     With a standard normal n of the shape of a token f of C channels:
 
@@ -23,6 +23,8 @@ class FeaturePerturbation(keras.layers.Layer):
         scale: Factor of the noise; 4 in the authors' implementation, 0 for none.
         probability: Share of the tokens that get noise; of N tokens exactly
             int((1 - probability) · N), drawn anew for each image, stay clean.
+        dropout: Share of the values that are 0 after the noise, drawn anew for each
+            image; the others grow by as much. Ours; 0 in the authors' implementation.
         seed: Seed of the noise, or None to draw one.
 
     Call arguments:
@@ -49,6 +51,7 @@ class FeaturePerturbation(keras.layers.Layer):
         self,
         scale: float = 4.0,
         probability: float = 1.0,
+        dropout: float = 0.0,
         seed: int | None = None,
         **kwargs: Any,
     ) -> None:
@@ -59,6 +62,9 @@ class FeaturePerturbation(keras.layers.Layer):
             raise ValueError(
                 f"`probability` must be in [0, 1]. Received: {probability!r}."
             )
+        if not 0 <= dropout < 1:
+            raise ValueError(f"`dropout` must be in [0, 1). Received: {dropout!r}.")
+        self.dropout = float(dropout)
         self.scale = float(scale)
         self.probability = float(probability)
         self.seed = resolve_seed(seed)
@@ -70,7 +76,7 @@ class FeaturePerturbation(keras.layers.Layer):
 
     def call(self, features: Any, noise_key: Any = None, training: bool = False) -> Any:
         """Returns the features with noise when `training`."""
-        if not training or not self.scale:
+        if not training or not (self.scale or self.dropout):
             return features
         height, width, channels = features.shape[1:]
         tokens = height * width
@@ -83,6 +89,20 @@ class FeaturePerturbation(keras.layers.Layer):
                 seed=self.seed_generator,
             )
         exact = ops.cast(features, "float32")
+        if self.scale:
+            exact = exact + self._noise(exact, noise_key)
+        if self.dropout:
+            seed = derive_seed(self.seed, "dropout")
+            draw = counter_uniform(noise_key, tokens * channels, seed)
+            # The draw is from -1 to 1.
+            kept = draw >= 2.0 * self.dropout - 1.0
+            kept = ops.reshape(kept, (-1, height, width, channels))
+            exact = ops.where(kept, exact / (1.0 - self.dropout), 0.0)
+        return ops.cast(exact, features.dtype)
+
+    def _noise(self, exact, noise_key):
+        height, width, channels = exact.shape[1:]
+        tokens = height * width
         noise = counter_normal(noise_key, tokens * channels, self.seed)
         noise = ops.reshape(noise, (-1, height, width, channels))
         norm = ops.sqrt(ops.sum(ops.square(exact), axis=-1, keepdims=True))
@@ -93,7 +113,7 @@ class FeaturePerturbation(keras.layers.Layer):
             rank = ops.argsort(ops.argsort(draw, axis=-1), axis=-1)
             noisy = ops.reshape(rank >= clean, (-1, height, width, 1))
             noise = ops.where(noisy, noise, 0.0)
-        return ops.cast(exact + noise, features.dtype)
+        return noise
 
     def compute_output_shape(
         self, features_shape: Any, noise_key_shape: Any = None
@@ -107,5 +127,6 @@ class FeaturePerturbation(keras.layers.Layer):
             **super().get_config(),
             "scale": self.scale,
             "probability": self.probability,
+            "dropout": self.dropout,
             "seed": self.seed,
         }

@@ -53,3 +53,20 @@ def test_of_a_map_with_nan_it_is_nan():
         for scores in (layer(maps), model.predict(maps, verbose=0)):
             scores = ops.convert_to_numpy(scores)
             assert np.isnan(scores).tolist() == [True, True, False]
+
+
+@pytest.mark.parametrize("share", [0.0001, 0.01, 0.5, 1.0])
+def test_the_mean_of_the_top_is_numpys(share):
+    maps = random_maps(3, 20, 15)
+    count = max(1, round(share * 300))
+    highest = np.sort(maps.reshape(3, -1))[:, ::-1][:, :count]
+    layer = AnomalyScore(0.0, top_share=share)
+    assert_close(layer(maps), highest.mean(axis=1))
+    maps[1, 0, 0] = np.nan
+    assert np.isnan(ops.convert_to_numpy(layer(maps))).tolist() == [False, True, False]
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.1])
+def test_a_top_that_is_no_share_is_refused(share):
+    with pytest.raises(ValueError, match="`top_share` is a share"):
+        AnomalyScore(top_share=share)

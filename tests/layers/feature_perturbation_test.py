@@ -118,3 +118,24 @@ def test_noise_is_computed_in_float32_under_mixed_precision(features):
 def test_bad_arguments_are_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         FeaturePerturbation(**arguments)
+
+
+def test_dropout_hides_a_share_of_the_values_and_lifts_the_others(features):
+    hidden = perturb(FeaturePerturbation(scale=0.0, dropout=0.3, seed=1), features)
+    is_hidden = hidden == 0
+    assert abs(is_hidden.mean() - 0.3) < 0.01
+    np.testing.assert_allclose(
+        hidden[~is_hidden], features[~is_hidden] / 0.7, rtol=1e-6
+    )
+    # Others of another image, and after the noise where there is some.
+    assert (is_hidden[0] != is_hidden[1]).mean() > 0.3
+    both = perturb(FeaturePerturbation(scale=4.0, dropout=0.3, seed=1), features)
+    noisy = perturb(FeaturePerturbation(scale=4.0, seed=1), features)
+    np.testing.assert_array_equal(both == 0, is_hidden)
+    np.testing.assert_allclose(both[~is_hidden], noisy[~is_hidden] / 0.7, rtol=1e-6)
+
+
+@pytest.mark.parametrize("dropout", [-0.1, 1.0])
+def test_a_dropout_that_is_no_share_is_refused(dropout):
+    with pytest.raises(ValueError, match="`dropout` must be in"):
+        FeaturePerturbation(dropout=dropout)

@@ -33,7 +33,13 @@ def tiny_draem():
 
 METHODS = {
     "RLR": lambda: tiny_model(
-        **ONE_LEVEL, standardize_features=True, cosine_damping=0.3, coreset_ratio=0.2
+        **ONE_LEVEL,
+        standardize_features=True,
+        cosine_damping=0.3,
+        dropout=0.1,
+        hard_mining=0.5,
+        score_share=0.01,
+        coreset_ratio=0.2,
     ),
     "PatchCore": lambda: keras_rlr.PatchCore(
         tiny_backbone(),

@@ -58,6 +58,14 @@ class RLR(ReconstructionDetector):
             coarsest, where the tokens of finer ones that fall into one are put behind
             each other; it costs what the coarsest level alone does. `hidden_dims` and
             `windows` then have one value. Ours, not the paper's.
+        dropout: Share of the features that are 0 in training, beside the noise; the
+            paper's is 0.
+        loss_of_squares: Whether the loss is mean square and cosine, the paper's, or
+            the cosine alone. The anomaly map always has both.
+        hard_mining: Share of each image's tokens, the easiest, that have a tenth of
+            their gradient; the paper's is 0.
+        score_share: Share of the smoothed map, its largest values, that the score is
+            the mean of; 0, the authors' implementation's, is the largest alone.
         coreset_ratio: Share of the training images' patches that a memory bank keeps
             beside the reconstructor; 0 is none, as in the paper. With one, what is
             anomalous is what can neither be reconstructed nor is near to a patch of
@@ -115,6 +123,10 @@ class RLR(ReconstructionDetector):
         standardize_features=False,
         cosine_damping=0.0,
         fuse_levels=False,
+        dropout=0.0,
+        loss_of_squares=True,
+        hard_mining=0.0,
+        score_share=0.0,
         coreset_ratio=0.0,
         max_patches=200_000,
         distribution=None,
@@ -134,6 +146,10 @@ class RLR(ReconstructionDetector):
             standardize_features=standardize_features,
             cosine_damping=cosine_damping,
             fuse_levels=fuse_levels,
+            dropout=dropout,
+            loss_of_squares=loss_of_squares,
+            hard_mining=hard_mining,
+            score_share=score_share,
             distribution=distribution,
             seed=seed,
             recipe=resolve_recipe(recipe, standardize_features, fuse_levels),
