@@ -45,6 +45,16 @@ from keras_rlr.cli.options import (
     help="Bring every feature channel to mean 0 and variance 1.",
 )
 @click.option(
+    "--fuse-levels/--no-fuse-levels",
+    default=None,
+    help="Reconstruct all levels at once, in the coarsest one's grid.",
+)
+@click.option(
+    "--coreset-ratio",
+    type=click.FloatRange(min=0, max=1),
+    help="Share of the patches that a memory bank keeps.",
+)
+@click.option(
     "--noise-scale", type=click.FloatRange(min=0), help="Noise on the features."
 )
 @click.option(

@@ -49,6 +49,7 @@ def test_the_options_that_others_build_on():
     assert options_of(train_command) >= {
         *("--data", "--output", "--categories", "--preset", "--backbone", "--levels"),
         *("--backbone-weights", "--hidden-dims", "--standardize-features"),
+        *("--fuse-levels", "--coreset-ratio"),
         *("--noise-scale", "--recipe", "--epochs", "--batch-size", "--learning-rate"),
         *("--seed", "--calibration-fraction", "--distribution", "--resume"),
         *("--dataset", "--data-dir"),
