@@ -14,7 +14,7 @@ from keras_rlr.backbones import (
 from keras_rlr.detectors.anomaly_detector import INFERENCE_BATCH, AnomalyDetector
 from keras_rlr.detectors.distribution import spread_variables
 from keras_rlr.detectors.feature_cache import FeatureCache
-from keras_rlr.detectors.feature_extractor import FeatureExtractor
+from keras_rlr.detectors.feature_extractor import FeatureExtractor, extract_by_image
 from keras_rlr.detectors.moments import ChannelMoments
 from keras_rlr.inputs.cached_batches import feature_name
 from keras_rlr.inputs.first_batches import finite_source
@@ -220,8 +220,10 @@ class FeatureDetector(AnomalyDetector):
             normal_only=True,
             bit_depth=self.bit_depth,
         )
+        # Compiled, which is several times as fast as one operation after the other.
+        extract = extract_by_image(self)
         for _, images in batches.images():
-            yield self.feature_extractor(images)
+            yield list(map(ops.convert_to_tensor, extract(images)))
 
     def _adapt_to(self, batches):
         moments = [ChannelMoments() for _ in self.levels]
