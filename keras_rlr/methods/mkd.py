@@ -112,7 +112,7 @@ class MKD(FeatureDetector):
         self,
         backbone="efficientnet_b6",
         backbone_weights="imagenet",
-        levels=(1, 2, 3),
+        levels=None,
         image_size=256,
         student_width=16,
         cosine_weight=1.0,

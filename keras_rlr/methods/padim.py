@@ -86,7 +86,7 @@ class PaDiM(OnePassDetector):
         self,
         backbone="efficientnet_b6",
         backbone_weights="imagenet",
-        levels=(1, 2, 3),
+        levels=None,
         image_size=256,
         num_channels=100,
         smoothing=4.0,

@@ -82,6 +82,7 @@ class PatchCore(OnePassDetector):
     205
     """
 
+    PYRAMID_LEVELS = (2, 3)
     PRESETS: ClassVar[dict[str, dict[str, Any]]] = {
         "patchcore_efficientnet_b6": {"backbone": "efficientnet_b6"},
         "patchcore_efficientnet_lite2": {
@@ -95,7 +96,7 @@ class PatchCore(OnePassDetector):
         self,
         backbone="efficientnet_b6",
         backbone_weights="imagenet",
-        levels=(2, 3),
+        levels=None,
         image_size=256,
         coreset_ratio=0.1,
         max_patches=200_000,

@@ -95,6 +95,7 @@ class SimpleNet(FeatureDetector):
     (8,)
     """
 
+    PYRAMID_LEVELS = (2, 3)
     PRESETS: ClassVar[dict[str, dict[str, Any]]] = {
         "simplenet_efficientnet_b6": {"backbone": "efficientnet_b6"},
         "simplenet_efficientnet_lite2": {
@@ -107,7 +108,7 @@ class SimpleNet(FeatureDetector):
         self,
         backbone="efficientnet_b6",
         backbone_weights="imagenet",
-        levels=(2, 3),
+        levels=None,
         image_size=256,
         hidden_dim=1024,
         noise_std=0.3,

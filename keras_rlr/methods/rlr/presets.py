@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from keras_rlr.detectors.feature_detector import resolve_levels
+from keras_rlr.backbones import resolve_levels
 from keras_rlr.detectors.loading import preset_settings
 
 PRESETS: dict[str, dict[str, Any]] = {

@@ -121,7 +121,7 @@ class UniAD(FeatureDetector):
         self,
         backbone="efficientnet_b6",
         backbone_weights="imagenet",
-        levels=(1, 2, 3),
+        levels=None,
         image_size=256,
         hidden_dim=256,
         window=7,
