@@ -40,8 +40,8 @@ class PaDiM(OnePassDetector):
     Args:
         backbone: See `RLR`.
         backbone_weights: See `RLR`.
-        levels: Feature levels, fine to coarse; the Gaussians have the finest one's
-            grid.
+        levels: Feature levels, fine to coarse, by default 1, 2 and 3; the Gaussians
+            have the finest one's grid. Of a vision transformer see `RLR`.
         image_size: Side of the square that images are resized to.
         num_channels: Channels that are drawn, or all where there are fewer. The model
             has as many squared a place.

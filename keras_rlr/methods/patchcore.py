@@ -44,7 +44,8 @@ class PatchCore(OnePassDetector):
     Args:
         backbone: See `RLR`.
         backbone_weights: See `RLR`.
-        levels: Feature levels, fine to coarse; the bank has the finest one's grid.
+        levels: Feature levels, fine to coarse, by default 2 and 3; the bank has the
+            finest one's grid. Of a vision transformer see `RLR`.
         image_size: Side of the square that images are resized to.
         coreset_ratio: Share of the patches that is kept, above 0 and at most 1.
         max_patches: Patches that the selection begins with; of more, so many are drawn
@@ -89,6 +90,18 @@ class PatchCore(OnePassDetector):
             "backbone": "efficientnet_lite2",
             "coreset_ratio": 0.01,
             "standardize_features": True,
+        },
+        "patchcore_dinov2_small": {
+            "backbone": "dinov2_small",
+            "image_size": 392,
+            "coreset_ratio": 0.01,
+            "distance": "cosine",
+        },
+        "patchcore_dinov2_base": {
+            "backbone": "dinov2_base",
+            "image_size": 392,
+            "coreset_ratio": 0.01,
+            "distance": "cosine",
         },
     }
 

@@ -61,7 +61,7 @@ class SimpleNet(FeatureDetector):
     Args:
         backbone: As of `RLR`.
         backbone_weights: As of `RLR`.
-        levels: Feature levels, fine to coarse; level j has stride 2^(j + 1).
+        levels: Feature levels, fine to coarse, by default 2 and 3; see `RLR`.
         image_size: Side of the square the images are resized to.
         hidden_dim: Width of the discriminator.
         noise_std: Standard deviation of the noise, as a share of the features' own.

@@ -29,6 +29,25 @@ PRESETS: dict[str, dict[str, Any]] = {
         "standardize_features": True,
         "cosine_damping": 0.3,
     },
+    # Blocks 3 to 10 of 12 in two groups, which are two targets of one reconstructor.
+    "rlr_dinov2_small": {
+        "backbone": "dinov2_small",
+        "levels": ((3, 4, 5, 6), (7, 8, 9, 10)),
+        "image_size": 392,
+        "hidden_dims": (384,),
+        "fuse_levels": True,
+        "standardize_features": True,
+        "cosine_damping": 0.3,
+    },
+    "rlr_dinov2_base": {
+        "backbone": "dinov2_base",
+        "levels": ((3, 4, 5, 6), (7, 8, 9, 10)),
+        "image_size": 392,
+        "hidden_dims": (384,),
+        "fuse_levels": True,
+        "standardize_features": True,
+        "cosine_damping": 0.3,
+    },
 }
 
 
