@@ -60,8 +60,8 @@ def pixels(side, count=2):
 
 def maps_of(hub, images, levels):
     """What keras-hub's own network gives: of a group the mean, patches alone."""
-    network = keras.Model(hub.inputs, hub.pyramid_outputs)
-    stages = network(images, training=False)
+    network = keras.Model(hub.input, hub.pyramid_outputs)
+    stages = network(dict.fromkeys(hub.input, images), training=False)
     side = images.shape[1] // hub.patch_size
     maps = []
     for level in levels:
