@@ -89,7 +89,7 @@ def create_backbone(
     ```
     """
     levels = None if levels is None else tuple(levels)
-    pyramid_levels = tuple(pyramid_levels) if levels is None else levels
+    of_pyramid = tuple(pyramid_levels) if levels is None else levels
     if isinstance(backbone, keras.Model):
         if weights not in ("imagenet", None):
             raise ValueError(
@@ -104,7 +104,7 @@ def create_backbone(
                 )
         else:
             result = create_user_model(
-                backbone, levels=pyramid_levels, image_size=image_size
+                backbone, levels=of_pyramid, image_size=image_size
             )
     elif not isinstance(backbone, str | Path):
         raise TypeError(
@@ -115,11 +115,11 @@ def create_backbone(
         refuse_outside_backbone_while_loading(str(backbone), weights)
         with default_policy(dtype):
             result = _create_named(
-                str(backbone), levels, pyramid_levels, image_size, weights
+                str(backbone), levels, of_pyramid, image_size, weights
             )
     result.model.trainable = False
     if not result.has_blocks:
-        result = dataclasses.replace(result, levels=pyramid_levels)
+        result = dataclasses.replace(result, levels=of_pyramid)
     return result
 
 
@@ -163,15 +163,14 @@ def _create_named(
             image_size=image_size,
             weights=weights,
         )
-    levels = pyramid_levels
-    check_levels(levels, name, range(1, len(STRIDES) + 1))
-    check_image_size(image_size, [STRIDES[level - 1] for level in levels], name)
+    numbers = check_levels(pyramid_levels, name, range(1, len(STRIDES) + 1))
+    check_image_size(image_size, [STRIDES[level - 1] for level in numbers], name)
     if name == "efficientnet_lite2":
         return create_efficientnet_lite2(
-            levels=levels, image_size=image_size, weights=weights
+            levels=numbers, image_size=image_size, weights=weights
         )
     return create_keras_applications(
-        name, levels=levels, image_size=image_size, weights=weights
+        name, levels=numbers, image_size=image_size, weights=weights
     )
 
 

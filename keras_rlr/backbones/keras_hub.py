@@ -114,7 +114,6 @@ def create_keras_hub(
             image_size=image_size,
             normalization=_normalization(keras_hub, preset),
         )
-    levels = pyramid_levels
     pyramid = getattr(complete, "pyramid_outputs", {})
     available = {
         level: pyramid[f"P{level + 1}"]
@@ -127,11 +126,11 @@ def create_keras_hub(
             "pyramid. Expected one with `pyramid_outputs`, as keras-hub's ResNet, "
             "EfficientNet or CSPNet backbones have, or DINOv2 or DINOv3."
         )
-    check_levels(levels, preset, sorted(available))
-    check_image_size(image_size, [2 ** (level + 1) for level in levels], preset)
+    numbers = check_levels(pyramid_levels, preset, sorted(available))
+    check_image_size(image_size, [2 ** (level + 1) for level in numbers], preset)
     model = cut_model(
         complete.input,
-        [available[level] for level in levels],
+        [available[level] for level in numbers],
         image_size=image_size,
         name=name,
     )
