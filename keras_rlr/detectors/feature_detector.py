@@ -1,6 +1,7 @@
 import copy
 import json
 import re
+from typing import ClassVar
 
 import numpy as np
 from keras import ops
@@ -43,7 +44,7 @@ class FeatureDetector(AnomalyDetector):
 
     profits_from_cache = True
     # Where the user names none, of a backbone that is no vision transformer.
-    PYRAMID_LEVELS = (1, 2, 3)
+    PYRAMID_LEVELS: ClassVar[tuple[int, ...]] = (1, 2, 3)
 
     def __init__(
         self,

@@ -83,7 +83,7 @@ class PatchCore(OnePassDetector):
     205
     """
 
-    PYRAMID_LEVELS = (2, 3)
+    PYRAMID_LEVELS: ClassVar[tuple[int, ...]] = (2, 3)
     PRESETS: ClassVar[dict[str, dict[str, Any]]] = {
         "patchcore_efficientnet_b6": {"backbone": "efficientnet_b6"},
         "patchcore_efficientnet_lite2": {

@@ -95,7 +95,7 @@ class SimpleNet(FeatureDetector):
     (8,)
     """
 
-    PYRAMID_LEVELS = (2, 3)
+    PYRAMID_LEVELS: ClassVar[tuple[int, ...]] = (2, 3)
     PRESETS: ClassVar[dict[str, dict[str, Any]]] = {
         "simplenet_efficientnet_b6": {"backbone": "efficientnet_b6"},
         "simplenet_efficientnet_lite2": {

@@ -129,7 +129,7 @@ class TransformerBlock(keras.layers.Layer):
             self._by_head(layer(tokens)) for layer in (self.query, self.key, self.value)
         )
         if self._rotation is not None:
-            query, key = self._rotated(query), self._rotated(key)
+            query, key = (self._rotated(x, *self._rotation) for x in (query, key))
         query = query * (1.0 / math.sqrt(self.head_dim))
         if has_fused_attention():
             attended = fused_attention(query, key, value)
@@ -145,9 +145,9 @@ class TransformerBlock(keras.layers.Layer):
         tokens = ops.reshape(tokens, (-1, count, self.num_heads, self.head_dim))
         return ops.transpose(tokens, (0, 2, 1, 3))
 
-    def _rotated(self, x):
+    def _rotated(self, x, cosine, sine):
         cosine, sine = (
-            ops.cast(ops.convert_to_tensor(table), x.dtype) for table in self._rotation
+            ops.cast(ops.convert_to_tensor(table), x.dtype) for table in (cosine, sine)
         )
         half = self.head_dim // 2
         turned = ops.concatenate([-x[..., half:], x[..., :half]], axis=-1)
