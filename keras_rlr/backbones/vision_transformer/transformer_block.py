@@ -62,7 +62,7 @@ class TransformerBlock(keras.layers.Layer):
         self.activation = activation
         self.gated = bool(gated)
         self.epsilon = float(epsilon)
-        self.grid = None if grid is None else tuple(grid)
+        self.grid = None if grid is None else (int(grid[0]), int(grid[1]))
         self.rope_theta = rope_theta
         if activation not in _ACTIVATIONS:
             raise ValueError(
