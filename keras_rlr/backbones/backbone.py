@@ -1,7 +1,7 @@
 """What the rest of the package knows of a backbone."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import keras
 
@@ -22,8 +22,10 @@ class Backbone:
             float32 RGB in 0..255.
         std: three values.
         origin: where the model came from: `"catalogue"` for the names this
-            package knows, `"keras_hub"` or `"user"`. It decides how the
-            backbone is serialized.
+            package knows, `"keras_hub"`, `"user"` or `"vision_transformer"`. It
+            decides how the backbone is serialized.
+        levels: the levels that the maps are of.
+        settings: of a vision transformer its architecture, fit for JSON.
 
     Example:
 
@@ -42,4 +44,13 @@ class Backbone:
     model: keras.Model
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
-    origin: Literal["catalogue", "keras_hub", "user"] = "catalogue"
+    origin: Literal["catalogue", "keras_hub", "user", "vision_transformer"] = (
+        "catalogue"
+    )
+    levels: tuple[int | tuple[int, ...], ...] = ()
+    settings: dict[str, Any] | None = None
+
+    @property
+    def has_blocks(self) -> bool:
+        """Whether levels are blocks of a transformer, all of one grid."""
+        return self.origin == "vision_transformer"

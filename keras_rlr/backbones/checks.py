@@ -4,12 +4,16 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from keras_rlr.backbones.levels import Level
 
-def check_levels(levels: Sequence[int], name: str, available: Sequence[int]) -> None:
-    """Refuses levels that are unsorted, repeated or not in the backbone.
+
+def check_levels(
+    levels: Sequence[Level], name: str, available: Sequence[int]
+) -> tuple[int, ...]:
+    """Returns the levels; refuses those unsorted, repeated or not in the backbone.
 
     Args:
-        levels: 1-based level numbers.
+        levels: 1-based level numbers; groups of them are refused.
         name: the backbone's name, for the message.
         available: the levels that the backbone has.
 
@@ -17,24 +21,29 @@ def check_levels(levels: Sequence[int], name: str, available: Sequence[int]) -> 
         ValueError: if `levels` isn't a strictly increasing selection of
             `available`.
     """
-    if not levels or any(
-        isinstance(level, bool) or not isinstance(level, int) for level in levels
-    ):
+    numbers = tuple(
+        level
+        for level in levels
+        if isinstance(level, int) and not isinstance(level, bool)
+    )
+    if not levels or len(numbers) != len(levels):
         raise ValueError(
             f"levels must be one or more integers, but they are {levels!r}. "
-            f"'{name}' has the levels {list(available)}."
+            f"'{name}' has the levels {list(available)}; groups of blocks are for "
+            "vision transformers."
         )
-    missing = [level for level in levels if level not in available]
+    missing = [level for level in numbers if level not in available]
     if missing:
         raise ValueError(
             f"The backbone '{name}' has no level {missing[0]}; it has the levels "
             f"{list(available)}. Choose `levels` among them."
         )
-    if list(levels) != sorted(set(levels)):
+    if list(numbers) != sorted(set(numbers)):
         raise ValueError(
             f"levels must be strictly increasing, from fine to coarse, but they "
-            f"are {tuple(levels)}. Write {tuple(sorted(set(levels)))} instead."
+            f"are {numbers}. Write {tuple(sorted(set(numbers)))} instead."
         )
+    return numbers
 
 
 def check_image_size(image_size: int, strides: Sequence[int], name: str) -> None:

@@ -13,6 +13,11 @@ from keras_rlr.backbones.checks import (
     check_levels,
 )
 from keras_rlr.backbones.cut_model import cut_model
+from keras_rlr.backbones.levels import Level
+from keras_rlr.backbones.vision_transformer.create_vision_transformer import (
+    create_from_keras_hub,
+)
+from keras_rlr.backbones.vision_transformer.from_keras_hub import is_vision_transformer
 from keras_rlr.backbones.weights_file import load_weights_file
 
 
@@ -44,14 +49,22 @@ def is_preset_location(name: str) -> bool:
 
 
 def create_keras_hub(
-    preset: str, *, levels: Sequence[int], image_size: int, weights: str | Path | None
+    preset: str,
+    *,
+    levels: Sequence[Level] | None,
+    pyramid_levels: Sequence[Level],
+    image_size: int,
+    weights: str | Path | None,
 ) -> Backbone:
     """Builds a backbone from the `pyramid_outputs` of a keras-hub preset.
+
+    Of DINOv2 and DINOv3 the blocks are taken.
 
     Args:
         preset: a preset's name, a folder or an address that keras-hub reads.
         levels: strictly increasing; level j is the pyramid's `P{j + 1}`, at
-            stride 2^(j + 1).
+            stride 2^(j + 1), or a transformer's block; None for the default ones.
+        pyramid_levels: the levels of what is no vision transformer.
         image_size: side of the square image, a multiple of the strides.
         weights: `"imagenet"` (the preset's own), `None` (random), or the path
             of a weights file of the complete keras-hub backbone.
@@ -62,8 +75,8 @@ def create_keras_hub(
 
     Raises:
         ImportError: if keras-hub isn't installed.
-        ValueError: if the preset can't be read, isn't a feature pyramid or
-            doesn't have a level.
+        ValueError: if the preset can't be read, isn't a feature pyramid, DINOv2 or
+            DINOv3, or doesn't have a level.
         FileNotFoundError: if `weights` is a path and there is no file.
 
     Example:
@@ -86,9 +99,21 @@ def create_keras_hub(
         raise ValueError(
             f"keras-hub could not load the backbone preset '{preset}' ({error}). "
             "Expected an image backbone's preset: a built-in name, a folder or an "
-            "address; a first use of a built-in one needs a network. The backbone "
-            "'efficientnet_lite2' ships with this package and needs none."
+            "address; a first use of a built-in one needs a network."
+            f"{_licence_step(preset)} The backbone 'efficientnet_lite2' ships with "
+            "this package and needs none."
         ) from error
+    if weights not in ("imagenet", None):
+        load_weights_file(complete, weights, preset)
+    name = Path(preset).name
+    if is_vision_transformer(complete):
+        return create_from_keras_hub(
+            complete,
+            name=name,
+            levels=levels,
+            image_size=image_size,
+            normalization=_normalization(keras_hub, preset),
+        )
     pyramid = getattr(complete, "pyramid_outputs", {})
     available = {
         level: pyramid[f"P{level + 1}"]
@@ -99,22 +124,32 @@ def create_keras_hub(
         raise ValueError(
             f"The preset '{preset}' ({type(complete).__name__}) has no feature "
             "pyramid. Expected one with `pyramid_outputs`, as keras-hub's ResNet, "
-            "EfficientNet or CSPNet backbones have."
+            "EfficientNet or CSPNet backbones have, or DINOv2 or DINOv3."
         )
-    check_levels(levels, preset, sorted(available))
-    check_image_size(image_size, [2 ** (level + 1) for level in levels], preset)
-    if weights not in ("imagenet", None):
-        load_weights_file(complete, weights, preset)
-    name = Path(preset).name
+    numbers = check_levels(pyramid_levels, preset, sorted(available))
+    check_image_size(image_size, [2 ** (level + 1) for level in numbers], preset)
     model = cut_model(
         complete.input,
-        [available[level] for level in levels],
+        [available[level] for level in numbers],
         image_size=image_size,
         name=name,
     )
     check_feature_maps(model.outputs, image_size, preset)
     mean, std = _normalization(keras_hub, preset)
     return Backbone(name, model, mean, std, origin="keras_hub")
+
+
+def _licence_step(preset: str) -> str:
+    """What else is needed for weights whose licence must be accepted, or nothing."""
+    if "dinov3" not in preset.lower():
+        return ""
+    return (
+        " DINOv3's weights are given to those alone who have accepted Meta's licence: "
+        "do so once on the model's page (https://www.kaggle.com/models/keras/dinov3 "
+        "for names such as 'dinov3_vit_small_lvd1689m', else its page on "
+        "huggingface.co), then let the download know you (KAGGLE_USERNAME and "
+        "KAGGLE_KEY, or HF_TOKEN, in the environment)."
+    )
 
 
 def _normalization(

@@ -3,6 +3,7 @@
 from typing import Any
 
 from keras_rlr.backbones.catalogue import CHANNELS, PACKAGED
+from keras_rlr.backbones.vision_transformer.settings import CATALOGUE
 from keras_rlr.keras_private import is_loading_safely, is_loading_unsafely
 
 # The rooms of Keras and keras-hub that networks and their training are made of. In
@@ -92,7 +93,7 @@ def refuse_outside_backbone(backbone: Any, weights: Any) -> None:
     """
     if is_loading_unsafely():
         return
-    if backbone not in CHANNELS:
+    if backbone not in CHANNELS and backbone not in CATALOGUE:
         _refuse(f"the backbone '{backbone}'", "no backbone of this package")
     if weights is not None and (weights != "imagenet" or backbone not in PACKAGED):
         _refuse(f"the weights '{weights}' of '{backbone}'", "not in the file")

@@ -6,12 +6,17 @@ from typing import Any
 import keras
 
 from keras_rlr.backbones.backbone import Backbone
-from keras_rlr.backbones.create_backbone import create_backbone
+from keras_rlr.backbones.create_backbone import create_backbone, default_policy
 from keras_rlr.backbones.keras_hub import import_keras_hub
+from keras_rlr.backbones.levels import Level
 from keras_rlr.backbones.safe_loading import (
     refuse_outside_backbone,
     refuse_outside_names,
 )
+from keras_rlr.backbones.vision_transformer.create_vision_transformer import (
+    create_from_settings,
+)
+from keras_rlr.backbones.vision_transformer.settings import ViTSettings
 
 
 def serialize_backbone(backbone: Backbone) -> dict[str, Any]:
@@ -21,8 +26,9 @@ def serialize_backbone(backbone: Backbone) -> dict[str, Any]:
         backbone: the backbone.
 
     Returns:
-        For the names this package knows, the name. For others the model's own
-        Keras configuration, with mean and standard deviation. No weights.
+        For the EfficientNets, the name. For a vision transformer its architecture,
+        and for others the model's own Keras configuration, with mean and standard
+        deviation. No weights.
 
     Example:
 
@@ -36,19 +42,21 @@ def serialize_backbone(backbone: Backbone) -> dict[str, Any]:
     """
     if backbone.origin == "catalogue":
         return {"origin": backbone.origin, "name": backbone.name}
-    return {
+    config = {
         "origin": backbone.origin,
         "name": backbone.name,
         "mean": list(backbone.mean),
         "std": list(backbone.std),
-        "model": keras.saving.serialize_keras_object(backbone.model),
     }
+    if backbone.has_blocks:
+        return {**config, "settings": backbone.settings}
+    return {**config, "model": keras.saving.serialize_keras_object(backbone.model)}
 
 
 def deserialize_backbone(
     config: dict[str, Any],
     *,
-    levels: Sequence[int],
+    levels: Sequence[Level],
     image_size: int,
     dtype: str | keras.DTypePolicy | None = None,
 ) -> Backbone:
@@ -81,6 +89,17 @@ def deserialize_backbone(
             weights=None,
             dtype=dtype,
         )
+    if config["origin"] == "vision_transformer":
+        with default_policy(dtype):
+            result = create_from_settings(
+                ViTSettings(**config["settings"]),
+                name=config["name"],
+                levels=levels,
+                image_size=image_size,
+                normalization=(tuple(config["mean"]), tuple(config["std"])),
+            )
+        result.model.trainable = False
+        return result
     refuse_outside_names(config["model"])
     if config["origin"] == "keras_hub":
         # Its layers register themselves when it is imported.
@@ -93,4 +112,5 @@ def deserialize_backbone(
         tuple(config["mean"]),
         tuple(config["std"]),
         config["origin"],
+        tuple(levels),
     )

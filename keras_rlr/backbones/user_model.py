@@ -6,10 +6,11 @@ import keras
 
 from keras_rlr.backbones.backbone import Backbone
 from keras_rlr.backbones.checks import check_feature_maps, check_levels
+from keras_rlr.backbones.levels import Level
 
 
 def create_user_model(
-    model: keras.Model, *, levels: Sequence[int], image_size: int
+    model: keras.Model, *, levels: Sequence[Level], image_size: int
 ) -> Backbone:
     """Wraps a user's model, which is frozen in place.
 
@@ -57,8 +58,8 @@ def create_user_model(
             "tuple of feature maps (batch, height, width, channels), fine to "
             "coarse: build it as keras.Model(inputs, [map_1, map_2])."
         )
-    check_levels(levels, model.name, range(1, len(maps) + 1))
-    chosen = [maps[level - 1] for level in levels]
+    numbers = check_levels(levels, model.name, range(1, len(maps) + 1))
+    chosen = [maps[level - 1] for level in numbers]
     check_feature_maps(chosen, image_size, model.name)
     wrapper = keras.Model(image, chosen, name=f"{model.name}_backbone")
     return Backbone(model.name, wrapper, (0.0,) * 3, (1.0,) * 3, origin="user")

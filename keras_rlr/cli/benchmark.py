@@ -13,6 +13,7 @@ from keras_rlr.cli.backend import start_backend
 from keras_rlr.cli.data_location import data_location
 from keras_rlr.cli.options import (
     AT_LEAST_ONE,
+    LEVELS,
     NAMES,
     WHOLE_NUMBERS,
     bit_depth_option,
@@ -45,7 +46,12 @@ def command() -> None:
 )
 @click.option("--preset", help="What all rows share; `keras-rlr info` lists them.")
 @click.option("--backbone", help="Backbone of all rows.")
-@click.option("--levels", type=WHOLE_NUMBERS, help="Feature levels of all rows: 2,3.")
+@click.option(
+    "--levels",
+    type=LEVELS,
+    metavar="LEVELS",
+    help="Feature levels of all rows: 2,3; groups of blocks: 3-6,7-10.",
+)
 @click.option("--hidden-dims", type=WHOLE_NUMBERS, help="Width a level: 256,512.")
 @click.option("--recipe", type=click.Choice(["default", "paper"]))
 @click.option("--epochs", type=AT_LEAST_ONE, help="Passes over the images.")

@@ -35,8 +35,21 @@ class ListOf(click.ParamType):
             )
 
 
+def _level(word):
+    """A level of a word: 3, or of a transformer's blocks 3-6 or 5+7+9."""
+    if "-" in word:
+        first, last = map(int, word.split("-"))
+        blocks = tuple(range(first, last + 1))
+    else:
+        blocks = tuple(int(block) for block in word.split("+"))
+    if not blocks:
+        raise ValueError
+    return blocks if len(blocks) > 1 else blocks[0]
+
+
 NAMES = ListOf(str, "names")
 WHOLE_NUMBERS = ListOf(int, "whole numbers")
+LEVELS = ListOf(_level, "levels such as 2,3 or groups of blocks such as 3-6,7-10")
 AT_LEAST_ONE = click.IntRange(min=1)
 
 

@@ -7,6 +7,7 @@ from keras_rlr.cli.backend import start_backend
 from keras_rlr.cli.data_location import data_location
 from keras_rlr.cli.options import (
     AT_LEAST_ONE,
+    LEVELS,
     WHOLE_NUMBERS,
     arguments_option,
     bit_depth_option,
@@ -29,14 +30,22 @@ from keras_rlr.cli.options import (
 @method_option
 @click.option("--preset", help="Settings by name; `keras-rlr info` lists them.")
 @click.option(
-    "--backbone", help="efficientnet_b0 … b7, efficientnet_lite2 (offline), …"
+    "--backbone",
+    help="efficientnet_b0 … b7, efficientnet_lite2 (offline), dinov2_small, …",
 )
 @click.option(
     "--backbone-weights",
     callback=optional_weights,
-    help="imagenet, the path of a weights file, or none for random ones.",
+    help="imagenet (the pretrained ones), the path of a weights file, or none for "
+    "random ones.",
 )
-@click.option("--levels", type=WHOLE_NUMBERS, help="Feature levels: 2,3.")
+@click.option(
+    "--levels",
+    type=LEVELS,
+    metavar="LEVELS",
+    help="Feature levels: 2,3. Of a vision transformer blocks, and groups of them "
+    "whose mean is one level: 3-6,7-10 or 5+7,9+11.",
+)
 @click.option("--hidden-dims", type=WHOLE_NUMBERS, help="Width a level: 256,512.")
 @click.option("--image-size", type=AT_LEAST_ONE, help="Side of the resized images.")
 @click.option(

@@ -11,5 +11,10 @@ def describe_model(model):
         described["backbone"] = model.backbone_name
     for name, value in model.get_config().items():
         if name not in _LEFT_OUT:
-            described[name] = list(value) if isinstance(value, tuple) else value
+            described[name] = _listed(value)
     return described
+
+
+def _listed(value):
+    """The value with lists for tuples, as JSON gives it back."""
+    return list(map(_listed, value)) if isinstance(value, tuple) else value

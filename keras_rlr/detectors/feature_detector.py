@@ -1,6 +1,7 @@
 import copy
 import json
 import re
+from typing import ClassVar
 
 import numpy as np
 from keras import ops
@@ -9,6 +10,8 @@ from keras_rlr.backbones import (
     Backbone,
     create_backbone,
     deserialize_backbone,
+    level_name,
+    resolve_levels,
     serialize_backbone,
 )
 from keras_rlr.detectors.anomaly_detector import INFERENCE_BATCH, AnomalyDetector
@@ -30,7 +33,9 @@ class FeatureDetector(AnomalyDetector):
     Args:
         backbone: A name, a Keras model, a `Backbone`, or what `get_config` has of one.
         backbone_weights: `"imagenet"`, the path of a weights file, or None.
-        levels: Feature levels, fine to coarse, as integers.
+        levels: Feature levels, fine to coarse, as integers; of a vision transformer
+            blocks, and tuples of blocks. None for those of `PYRAMID_LEVELS`, or for
+            the transformer's usual ones.
         standardize_features: Whether each channel is brought to mean 0 and variance
             1 over the training images.
         bit_depth: Bits that a value of uint16 images has; None is 16.
@@ -38,6 +43,8 @@ class FeatureDetector(AnomalyDetector):
     """
 
     profits_from_cache = True
+    # Where the user names none, of a backbone that is no vision transformer.
+    PYRAMID_LEVELS: ClassVar[tuple[int, ...]] = (1, 2, 3)
 
     def __init__(
         self,
@@ -49,12 +56,15 @@ class FeatureDetector(AnomalyDetector):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        self.levels = resolve_levels(levels)
+        levels = None if levels is None else resolve_levels(levels)
         self.standardize_features = bool(standardize_features)
         with self.scope():
-            backbone = self._backbone(backbone, backbone_weights)
+            backbone = self._backbone(backbone, backbone_weights, levels)
             spread_variables(backbone.model, self.distribution)
             self.backbone_name = backbone.name
+            self.levels = backbone.levels
+            # Of a vision transformer, all levels are of one grid.
+            self.has_blocks = backbone.has_blocks
             # As text, because Keras tracks the dicts of a model and empties those it
             # deserialises.
             self._backbone_json = json.dumps(serialize_backbone(backbone))
@@ -63,26 +73,29 @@ class FeatureDetector(AnomalyDetector):
             )
             self.standardizations = []
             for level, shape in zip(self.levels, self.feature_shapes, strict=True):
-                layer = FeatureStandardization(name=f"standardization_{level}")
+                layer = FeatureStandardization(
+                    name=f"standardization_{level_name(level)}"
+                )
                 layer.build((None, *shape))
                 self.standardizations.append(layer)
 
-    def _backbone(self, backbone, weights):
+    def _backbone(self, backbone, weights, levels):
         if isinstance(backbone, Backbone):
             return backbone
         if isinstance(backbone, dict):
             return deserialize_backbone(
                 copy.deepcopy(backbone),  # Keras empties what it deserialises
-                levels=self.levels,
+                levels=levels,
                 image_size=self.image_size,
                 dtype=self.dtype_policy,
             )
         return create_backbone(
             backbone,
-            levels=self.levels,
+            levels=levels,
             image_size=self.image_size,
             weights=weights,
             dtype=self.dtype_policy,
+            pyramid_levels=self.PYRAMID_LEVELS,
         )
 
     @property
@@ -277,21 +290,3 @@ def _refuse_not_finite(features):
             "so nothing can be compared with them. Check the backbone's weights and, "
             "in 16 bits, its range."
         )
-
-
-def resolve_levels(levels):
-    """Returns the levels as a tuple; the backbone says later which it has.
-
-    Args:
-        levels: An integer or several.
-
-    Raises:
-        ValueError: If there are none.
-    """
-    levels = tuple(int(level) for level in np.atleast_1d(levels))
-    if not levels:
-        raise ValueError(
-            "`levels` must be one or more integers. Received none; the paper's model "
-            "has levels=(1, 2, 3)."
-        )
-    return levels

@@ -1,6 +1,7 @@
 import numpy as np
 from keras import ops
 
+from keras_rlr.backbones import level_name
 from keras_rlr.detectors.anomaly_detector import INFERENCE_BATCH
 from keras_rlr.detectors.feature_detector import FeatureDetector
 from keras_rlr.layers.anomaly_map import AnomalyMap
@@ -52,7 +53,7 @@ class ReconstructionDetector(FeatureDetector):
                 "coarsest", finer="space_to_depth", dtype="float32", name="fusion"
             )
             # Of what is reconstructed: the names of the grids, and their shapes.
-            self.grids = self.levels
+            self.grids = tuple(map(level_name, self.levels))
             self.grid_shapes = self.feature_shapes
             if self.fuse_levels:
                 shapes = [(None, *shape) for shape in self.feature_shapes]

@@ -5,6 +5,8 @@ import io
 import json
 import math
 
+from keras_rlr.backbones import level_text
+
 
 def result_as_json(result):
     """The text of a result, as valid JSON: undefined figures are null.
@@ -40,7 +42,7 @@ def evaluation_as_csv(evaluation):
         "selected_on_test_set": str(protocol["selected_on_test_set"]).lower(),
         "map_size": protocol["map_size"],
         "backbone": evaluation["model"]["backbone"],
-        "levels": " ".join(map(str, evaluation["model"]["levels"])),
+        "levels": " ".join(map(level_text, evaluation["model"]["levels"])),
         "recipe": (evaluation["training"] or {}).get("recipe", ""),
         "seed": evaluation["model"]["seed"],
         "backend": environment["backend"],

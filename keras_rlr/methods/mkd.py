@@ -56,7 +56,8 @@ class MKD(FeatureDetector):
         backbone: The teacher; see `RLR`.
         backbone_weights: `"imagenet"`, the path of a weights file, or None for
             random weights without a download.
-        levels: Feature levels that the student learns, fine to coarse.
+        levels: Feature levels that the student learns, fine to coarse, by default 1, 2
+            and 3; of a vision transformer see `RLR`.
         image_size: Side of the square the images are resized to.
         student_width: Channels of the student's convolutions, but for those that give
             a level.
@@ -112,7 +113,7 @@ class MKD(FeatureDetector):
         self,
         backbone="efficientnet_b6",
         backbone_weights="imagenet",
-        levels=(1, 2, 3),
+        levels=None,
         image_size=256,
         student_width=16,
         cosine_weight=1.0,

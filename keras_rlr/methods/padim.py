@@ -40,8 +40,8 @@ class PaDiM(OnePassDetector):
     Args:
         backbone: See `RLR`.
         backbone_weights: See `RLR`.
-        levels: Feature levels, fine to coarse; the Gaussians have the finest one's
-            grid.
+        levels: Feature levels, fine to coarse, by default 1, 2 and 3; the Gaussians
+            have the finest one's grid. Of a vision transformer see `RLR`.
         image_size: Side of the square that images are resized to.
         num_channels: Channels that are drawn, or all where there are fewer. The model
             has as many squared a place.
@@ -86,7 +86,7 @@ class PaDiM(OnePassDetector):
         self,
         backbone="efficientnet_b6",
         backbone_weights="imagenet",
-        levels=(1, 2, 3),
+        levels=None,
         image_size=256,
         num_channels=100,
         smoothing=4.0,

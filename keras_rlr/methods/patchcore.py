@@ -41,7 +41,8 @@ class PatchCore(OnePassDetector):
     Args:
         backbone: See `RLR`.
         backbone_weights: See `RLR`.
-        levels: Feature levels, fine to coarse; the bank has the finest one's grid.
+        levels: Feature levels, fine to coarse, by default 2 and 3; the bank has the
+            finest one's grid. Of a vision transformer see `RLR`.
         image_size: Side of the square that images are resized to.
         coreset_ratio: Share of the patches that is kept, above 0 and at most 1.
         max_patches: Patches that the selection begins with; of more, so many are drawn
@@ -79,6 +80,7 @@ class PatchCore(OnePassDetector):
     205
     """
 
+    PYRAMID_LEVELS: ClassVar[tuple[int, ...]] = (2, 3)
     PRESETS: ClassVar[dict[str, dict[str, Any]]] = {
         "patchcore_efficientnet_b6": {"backbone": "efficientnet_b6"},
         "patchcore_efficientnet_lite2": {
@@ -86,13 +88,25 @@ class PatchCore(OnePassDetector):
             "coreset_ratio": 0.01,
             "standardize_features": True,
         },
+        "patchcore_dinov2_small": {
+            "backbone": "dinov2_small",
+            "image_size": 392,
+            "coreset_ratio": 0.01,
+            "distance": "cosine",
+        },
+        "patchcore_dinov2_base": {
+            "backbone": "dinov2_base",
+            "image_size": 392,
+            "coreset_ratio": 0.01,
+            "distance": "cosine",
+        },
     }
 
     def __init__(
         self,
         backbone="efficientnet_b6",
         backbone_weights="imagenet",
-        levels=(2, 3),
+        levels=None,
         image_size=256,
         coreset_ratio=0.1,
         max_patches=200_000,

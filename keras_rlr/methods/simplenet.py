@@ -61,7 +61,7 @@ class SimpleNet(FeatureDetector):
     Args:
         backbone: As of `RLR`.
         backbone_weights: As of `RLR`.
-        levels: Feature levels, fine to coarse; level j has stride 2^(j + 1).
+        levels: Feature levels, fine to coarse, by default 2 and 3; see `RLR`.
         image_size: Side of the square the images are resized to.
         hidden_dim: Width of the discriminator.
         noise_std: Standard deviation of the noise, as a share of the features' own.
@@ -95,6 +95,7 @@ class SimpleNet(FeatureDetector):
     (8,)
     """
 
+    PYRAMID_LEVELS: ClassVar[tuple[int, ...]] = (2, 3)
     PRESETS: ClassVar[dict[str, dict[str, Any]]] = {
         "simplenet_efficientnet_b6": {"backbone": "efficientnet_b6"},
         "simplenet_efficientnet_lite2": {
@@ -107,7 +108,7 @@ class SimpleNet(FeatureDetector):
         self,
         backbone="efficientnet_b6",
         backbone_weights="imagenet",
-        levels=(2, 3),
+        levels=None,
         image_size=256,
         hidden_dim=1024,
         noise_std=0.3,

@@ -184,7 +184,7 @@ def test_a_file_of_another_class_is_never_built(change, craft):
         load_model(craft(change))
 
 
-@pytest.mark.parametrize("backbone", ["hf://a/b", "efficientnet_b0"])
+@pytest.mark.parametrize("backbone", ["hf://a/b", "efficientnet_b0", "dinov2_small"])
 def test_a_configuration_alone_is_refused_too(backbone):
     with pytest.raises(ValueError, match="The model file names"):
         keras_rlr.RLR.from_config({"backbone": backbone, "levels": (3,)})

@@ -7,18 +7,37 @@ from keras_rlr.layers.neighborhood import validate_window, window_hides_grid
 # By level, as the authors' implementation has them for strides 4, 8 and 16.
 _HIDDEN_DIMS = {1: 128, 2: 256, 3: 512}
 _WINDOWS = {1: 11, 2: 7, 3: 5}
+# Of a vision transformer, whose grid is about that of level 2.
+_BLOCK_HIDDEN_DIM = 384
+_BLOCK_WINDOW = 7
 
 
-def resolve_hidden_dims(hidden_dims, levels):
-    """Returns one width a level; the paper's for those left out."""
+def resolve_hidden_dims(hidden_dims, levels, has_blocks=False):
+    """Returns one width a level; the paper's for those left out.
+
+    Args:
+        hidden_dims: One number a level, or None.
+        levels: The levels.
+        has_blocks: Whether they are blocks of a vision transformer.
+    """
     if hidden_dims is None:
+        if has_blocks:
+            return (_BLOCK_HIDDEN_DIM,) * len(levels)
         return tuple(_HIDDEN_DIMS.get(level, 512) for level in levels)
     return _one_each("hidden_dims", hidden_dims, levels)
 
 
-def resolve_windows(windows, levels):
-    """Returns one window a level; the paper's for those left out."""
+def resolve_windows(windows, levels, has_blocks=False):
+    """Returns one window a level; the paper's for those left out.
+
+    Args:
+        windows: One number a level, or None.
+        levels: The levels.
+        has_blocks: Whether they are blocks of a vision transformer.
+    """
     if windows is None:
+        if has_blocks:
+            return (_BLOCK_WINDOW,) * len(levels)
         return tuple(_WINDOWS.get(level, 5) for level in levels)
     return tuple(validate_window(w) for w in _one_each("windows", windows, levels))
 

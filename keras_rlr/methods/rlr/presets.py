@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_rlr.detectors.feature_detector import resolve_levels
+from keras_rlr.backbones import resolve_levels
 from keras_rlr.detectors.loading import preset_settings
 
 _STANDARDIZED = {"standardize_features": True, "cosine_damping": 0.3}
@@ -43,6 +43,21 @@ PRESETS: dict[str, dict[str, Any]] = {
         "levels": (3,),
         "hidden_dims": (256,),
         **_STANDARDIZED,
+    },
+    # Blocks 3 to 10 of 12 in two groups, which are two targets of one reconstructor.
+    "rlr_dinov2_small": {
+        "backbone": "dinov2_small",
+        "levels": ((3, 4, 5, 6), (7, 8, 9, 10)),
+        "image_size": 392,
+        "hidden_dims": (384,),
+        **_FUSED,
+    },
+    "rlr_dinov2_base": {
+        "backbone": "dinov2_base",
+        "levels": ((3, 4, 5, 6), (7, 8, 9, 10)),
+        "image_size": 392,
+        "hidden_dims": (384,),
+        **_FUSED,
     },
 }
 

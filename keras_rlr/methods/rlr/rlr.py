@@ -36,15 +36,24 @@ class RLR(ReconstructionDetector):
 
     Args:
         backbone: `"efficientnet_b0"` to `"efficientnet_b7"`, `"efficientnet_lite2"`
-            (its weights come with the package), a keras-hub feature-pyramid preset,
-            or a Keras model that returns a list of feature maps.
-        backbone_weights: `"imagenet"`, the path of a weights file, or None for
-            random weights without a download.
-        levels: Feature levels, fine to coarse; level j has stride 2^(j + 1).
-        image_size: Side of the square the images are resized to.
+            (its weights come with the package), a vision transformer
+            (`"dinov2_small"`, `"dinov2_base"`, `"dinov3_vit_small_lvd1689m"`, …), a
+            keras-hub preset of a feature pyramid, DINOv2 or DINOv3 by its name,
+            folder or address (`hf://…`), or a Keras model that returns a list of
+            feature maps.
+        backbone_weights: `"imagenet"`, the pretrained ones (of a vision transformer
+            too, which has seen other images), the path of a weights file, or None
+            for random weights without a download.
+        levels: Feature levels, fine to coarse, by default 1, 2 and 3; level j has
+            stride 2^(j + 1). Of a vision transformer blocks from 1 on, and tuples of
+            blocks, whose mean is one level; by default eight in two groups, such as
+            `((3, 4, 5, 6), (7, 8, 9, 10))` of 12 blocks.
+        image_size: Side of the square the images are resized to; a multiple of the
+            strides, or of a vision transformer's patch (14 of DINOv2, 16 of DINOv3).
         hidden_dims: Width of the reconstructor of each level; by default 128, 256
-            and 512 for levels 1, 2 and 3.
-        windows: Attention window of each level; by default 11, 7 and 5.
+            and 512 for levels 1, 2 and 3, and 384 for a vision transformer's.
+        windows: Attention window of each level; by default 11, 7 and 5, and 7 for a
+            vision transformer's.
         num_heads: Attention heads.
         num_blocks: Blocks of each reconstructor.
         alpha: Factor of the attentions that read the reference.
@@ -110,7 +119,7 @@ class RLR(ReconstructionDetector):
         self,
         backbone="efficientnet_b6",
         backbone_weights="imagenet",
-        levels=(1, 2, 3),
+        levels=None,
         image_size=256,
         hidden_dims=None,
         windows=None,
@@ -159,8 +168,8 @@ class RLR(ReconstructionDetector):
         self._recipe_argument = recipe
         # The grid of fused levels is that of the coarsest.
         of_grids = self.levels[-1:] if self.fuse_levels else self.levels
-        self.hidden_dims = resolve_hidden_dims(hidden_dims, of_grids)
-        self.windows = resolve_windows(windows, of_grids)
+        self.hidden_dims = resolve_hidden_dims(hidden_dims, of_grids, self.has_blocks)
+        self.windows = resolve_windows(windows, of_grids, self.has_blocks)
         self.num_heads = int(num_heads)
         self.num_blocks = int(num_blocks)
         self.alpha = float(alpha)

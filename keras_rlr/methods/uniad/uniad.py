@@ -71,7 +71,7 @@ class UniAD(FeatureDetector):
     Args:
         backbone: As of `RLR`.
         backbone_weights: As of `RLR`.
-        levels: Feature levels, fine to coarse; level j has stride 2^(j + 1).
+        levels: Feature levels, fine to coarse, by default 1, 2 and 3; see `RLR`.
         image_size: Side of the square the images are resized to.
         hidden_dim: Width of the transformer: even, divisible by `num_heads`.
         window: Odd side of the neighbourhood that a token does not attend to.
@@ -121,7 +121,7 @@ class UniAD(FeatureDetector):
         self,
         backbone="efficientnet_b6",
         backbone_weights="imagenet",
-        levels=(1, 2, 3),
+        levels=None,
         image_size=256,
         hidden_dim=256,
         window=7,
