@@ -24,13 +24,15 @@ ROOT = Path(__file__).parents[1]
 # Reads requests, a line each, and answers with a line. In a forked process the loop
 # ends, and the interpreter does and reports the rest as it does for `python -c`.
 SERVER = """
-import importlib, json, os, sys
+import gc, importlib, json, os, sys
 
 answers = os.fdopen(os.dup(1), "w")
 importlib.import_module("keras_rlr")
 print(json.dumps(sorted(sys.modules)), file=answers, flush=True)
 # Keras imports it, whichever its backend, when it first writes a configuration.
 importlib.import_module("tensorflow")
+# What was imported is no garbage: no process need look through it again.
+gc.freeze()
 ended = {}
 for line in sys.stdin:
     request = json.loads(line)

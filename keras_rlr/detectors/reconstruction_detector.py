@@ -49,14 +49,15 @@ class ReconstructionDetector(FeatureDetector):
                 f"`cosine_damping` must be at least 0. Received: {cosine_damping!r}."
             )
         with self.scope():
-            self.fusion = FusedLevels(
-                "coarsest", finer="space_to_depth", dtype="float32", name="fusion"
-            )
             # Of what is reconstructed: the names of the grids, and their shapes.
             self.grids = tuple(map(level_name, self.levels))
             self.grid_shapes = self.feature_shapes
             if self.fuse_levels:
                 shapes = [(None, *shape) for shape in self.feature_shapes]
+                self.fusion = FusedLevels(
+                    "coarsest", finer="space_to_depth", dtype="float32", name="fusion"
+                )
+                self.fusion.build(shapes)
                 self.grids = ("fused",)
                 self.grid_shapes = [self.fusion.compute_output_shape(shapes)[1:]]
             self.perturbations = []

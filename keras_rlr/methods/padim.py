@@ -118,13 +118,14 @@ class PaDiM(OnePassDetector):
             self.fused_levels = FusedLevels(
                 "finest", coarser="nearest", dtype="float32", name="fused_levels"
             )
-            shape = self.fused_levels.compute_output_shape(
-                [(None, *shape) for shape in self.feature_shapes]
-            )
+            shapes = [(None, *shape) for shape in self.feature_shapes]
+            self.fused_levels.build(shapes)
+            shape = self.fused_levels.compute_output_shape(shapes)
             self.channels = _draw(shape[-1], self.num_channels, self.seed)
             self.gaussians = PositionGaussians(name="gaussians")
             self.gaussians.build((*shape[:-1], len(self.channels)))
             self.smoothing = AnomalyScore(smoothing, name="smoothing")
+            self.smoothing.build((None, self.image_size, self.image_size))
         self.compile()
 
     def check_ready(self):

@@ -141,11 +141,13 @@ class PatchCore(OnePassDetector):
             self.fused_levels = FusedLevels(
                 "finest", dtype="float32", name="fused_levels"
             )
+            self.fused_levels.build(shapes)
             self.memory_bank = MemoryBank(
                 bank_size, distance, reweighted_neighbors, name="memory_bank"
             )
             self.memory_bank.build(self.fused_levels.compute_output_shape(shapes))
             self.smoothing = AnomalyScore(smoothing, name="smoothing")
+            self.smoothing.build((None, self.image_size, self.image_size))
         self.compile()
 
     @property

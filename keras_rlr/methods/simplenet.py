@@ -144,9 +144,9 @@ class SimpleNet(FeatureDetector):
                 )
         with self.scope():
             self.fusion = FusedLevels("finest", name="fusion", dtype="float32")
-            shape = self.fusion.compute_output_shape(
-                [(None, *shape) for shape in self.feature_shapes]
-            )
+            shapes = [(None, *shape) for shape in self.feature_shapes]
+            self.fusion.build(shapes)
+            shape = self.fusion.compute_output_shape(shapes)
             seed = derive_seed(self.seed, "adaptor")
             self.adaptor = xavier_dense(
                 shape[-1], shape, seed, name="adaptor", dtype=self.dtype_policy
@@ -159,6 +159,7 @@ class SimpleNet(FeatureDetector):
             )
             self.discriminator.build(shape)
             self.anomaly_score = AnomalyScore(name="anomaly_score")
+            self.anomaly_score.build((None, self.image_size, self.image_size))
         self.compile()
 
     @property

@@ -34,7 +34,8 @@ def test_features_equal_those_of_the_original_file_in_pytorch(backbone):
 
 
 def test_is_frozen(backbone):
-    assert_frozen(backbone, normalized(backbone, random_images(1, 96)))
+    # As many as above, for which JAX has compiled it.
+    assert_frozen(backbone, normalized(backbone, random_images(2, 96)))
 
 
 @pytest.mark.backend_independent

@@ -253,6 +253,7 @@ def kept_bytes(model, features):
     if keras.backend.backend() == "jax":
         import jax
 
+        @jax.jit
         def loss(weights):
             outputs, _ = model.stateless_call(weights, [], features)
             return (outputs**2).mean()

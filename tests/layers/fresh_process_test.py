@@ -6,6 +6,7 @@ import pytest
 from keras import ops
 
 from keras_rlr import layers
+from tests import one_program
 from tests.fresh_process import imported_with_the_package, run_fresh
 from tests.layers.random_tokens import random_tokens
 
@@ -18,8 +19,10 @@ import numpy as np
 
 folder = sys.argv[1]
 model = keras.saving.load_model(folder + "/model.keras")
+from tests import one_program
+
 with np.load(folder + "/arrays.npz") as arrays:
-    maps, scores = model(arrays["features"])
+    maps, scores = one_program.call(model, arrays["features"])
     convert = keras.ops.convert_to_numpy
     np.testing.assert_array_equal(convert(maps), arrays["maps"])
     np.testing.assert_array_equal(convert(scores), arrays["scores"])
@@ -61,7 +64,7 @@ def test_every_layer_loads_in_a_fresh_process_to_the_last_bit(tmp_path):
         if issubclass(getattr(layers, name), keras.layers.Layer)
     }
     assert public <= used
-    maps, scores = map(ops.convert_to_numpy, model(features))
+    maps, scores = map(ops.convert_to_numpy, one_program.call(model, features))
     model.save(tmp_path / "model.keras")
     np.savez(tmp_path / "arrays.npz", features=features, maps=maps, scores=scores)
     done = run_fresh(LOADING, tmp_path)

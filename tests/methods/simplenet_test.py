@@ -12,6 +12,7 @@ from keras import ops
 
 import keras_rlr
 from keras_rlr.layers.initializers import derive_seed
+from tests import one_program
 from tests.golden_weights import assert_close
 from tests.layers.counter_hash import naive_normal
 from tests.tiny_model import IMAGE_SIZE, fit_losses, random_images, tiny_simplenet
@@ -104,9 +105,8 @@ def test_the_loss_equals_the_twins(torch, model):
         both = torch.cat([adapted, adapted + noise]).reshape(-1, 20)
         normal, noisy = discriminator(both).reshape(2, 4, -1)
     errors = (0.5 - normal).clip(min=0) + (0.5 + noisy).clip(min=0)
-    before = model.get_weights()
-    outputs = model({"image": IMAGES, "noise_key": KEYS}, training=True)
-    model.set_weights(before)
+    batch = {"image": IMAGES, "noise_key": KEYS}
+    outputs = one_program.call(model, batch, training=True)
     assert set(outputs) == {"loss"}
     assert_close(outputs["loss"], errors.mean(-1).numpy(), 1e-4)
 

@@ -7,6 +7,7 @@ from keras import ops
 
 import keras_rlr
 from keras_rlr.detectors.compiling import is_of_recipe
+from tests import one_program
 from tests.golden_weights import assert_close
 from tests.layers.counter_hash import naive_perturbation
 from tests.tiny_model import IMAGE_SIZE, fit_losses, random_images, tiny_uniad
@@ -139,7 +140,8 @@ def test_the_loss_equals_the_twins(torch, model):
     )
     rebuilt = Twin(torch, model)(visible.reshape(4, 16, 20))
     expected = np.square(rebuilt - features).mean(axis=(1, 2))
-    outputs = model({"image": IMAGES, "noise_key": KEYS}, training=True)
+    batch = {"image": IMAGES, "noise_key": KEYS}
+    outputs = one_program.call(model, batch, training=True)
     assert set(outputs) == {"loss"}
     assert_close(outputs["loss"], expected, 1e-4)
 

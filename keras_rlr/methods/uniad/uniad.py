@@ -163,9 +163,9 @@ class UniAD(FeatureDetector):
         _check(**self.transformer_settings)
         with self.scope():
             self.fusion = FusedLevels("coarsest", name="fusion", dtype="float32")
-            shape = self.fusion.compute_output_shape(
-                [(None, *shape) for shape in self.feature_shapes]
-            )
+            shapes = [(None, *shape) for shape in self.feature_shapes]
+            self.fusion.build(shapes)
+            shape = self.fusion.compute_output_shape(shapes)
             _check_grid(shape[1], shape[2], self.transformer_settings["window"])
             self.perturbation = FeaturePerturbation(
                 scale=self.noise_scale,
@@ -173,6 +173,7 @@ class UniAD(FeatureDetector):
                 name="perturbation",
                 dtype="float32",
             )
+            self.perturbation.build(shape)
             self.transformer = Transformer(
                 **self.transformer_settings,
                 seed=derive_seed(self.seed, "transformer"),
@@ -181,6 +182,7 @@ class UniAD(FeatureDetector):
             )
             self.transformer.build(shape)
             self.anomaly_score = AnomalyScore(name="anomaly_score")
+            self.anomaly_score.build((None, self.image_size, self.image_size))
         self.compile()
 
     def call(self, inputs, training=False):
