@@ -206,6 +206,7 @@ class RLR(ReconstructionDetector):
         self.bank_tokens = FusedLevels(grid[-1], dtype="float32", name="bank_tokens")
         self.memory_bank = MemoryBank(size, name="memory_bank")
         shapes = [(None, *shape) for shape in self.feature_shapes]
+        self.bank_tokens.build(shapes)
         self.memory_bank.build(self.bank_tokens.compute_output_shape(shapes))
 
     def _reconstructor(self, grid, shape, hidden_dim, window):
