@@ -222,6 +222,19 @@ class FeatureDetector(AnomalyDetector):
         return config
 
 
+def mean_features(levels):
+    """Returns what an image shows as a whole: the mean of the tokens of each level.
+
+    Args:
+        levels: List of float32 tensors (batch, H, W, C).
+
+    Returns:
+        float32 tensor (batch, channels of all levels).
+    """
+    means = [ops.mean(features, axis=(1, 2)) for features in levels]
+    return ops.concatenate(means, axis=-1)
+
+
 def resolve_levels(levels):
     """Returns the levels as a tuple; the backbone says later which it has.
 

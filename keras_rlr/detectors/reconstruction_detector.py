@@ -2,7 +2,7 @@ import numpy as np
 from keras import ops
 
 from keras_rlr.detectors.anomaly_detector import INFERENCE_BATCH
-from keras_rlr.detectors.feature_detector import FeatureDetector
+from keras_rlr.detectors.feature_detector import FeatureDetector, mean_features
 from keras_rlr.layers.anomaly_map import AnomalyMap
 from keras_rlr.layers.anomaly_score import AnomalyScore
 from keras_rlr.layers.feature_perturbation import FeaturePerturbation
@@ -84,7 +84,8 @@ class ReconstructionDetector(FeatureDetector):
     def call(self, inputs, training=False):
         """Returns map and score; in training the loss of each image."""
         batch = inputs if isinstance(inputs, dict) else {"image": inputs}
-        features = self._in_grids(self.features_of(batch))
+        levels = self.features_of(batch)
+        features = self._in_grids(levels)
         visible = [
             perturb(f, noise_key=batch.get("noise_key"), training=training)
             for perturb, f in zip(self.perturbations, features, strict=True)
@@ -104,6 +105,8 @@ class ReconstructionDetector(FeatureDetector):
                 features, reconstructions, damping=self._damping()
             )
             outputs["anomaly_score"] = self.anomaly_score(outputs["anomaly_map"])
+        if "describe" in batch:
+            outputs["image_features"] = mean_features(levels)
         return outputs
 
     def _in_grids(self, features):
