@@ -132,6 +132,22 @@ class DecisionThresholds(keras.layers.Layer):
         outputs["is_anomalous"] = is_anomalous
         return outputs
 
+    def of_images(self, numbers=None):
+        """The thresholds of images of categories that were recognised.
+
+        Args:
+            numbers: int32 array (n,), "category" of a model's outputs; None where it
+                knows none.
+
+        Returns:
+            Array (n,), that of all images where a category is unknown; or the
+            threshold of all images, None before `calibrate`.
+        """
+        if numbers is None:
+            return self.threshold
+        # -1 is the last.
+        return np.array([*self.of_known, self.threshold])[numbers]
+
     @property
     def of_known(self):
         """The thresholds of the categories that are recognised, in their order."""

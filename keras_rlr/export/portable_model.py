@@ -12,16 +12,13 @@ def portable_model(model):
 
     Returns:
         A `keras.Model` whose outputs are a dict: "anomaly_map" (batch, S, S),
-        "anomaly_score" (batch,) and, of a calibrated model, "is_anomalous" (batch,).
+        "anomaly_score" (batch,) and, of a calibrated model, "is_anomalous" (batch,); of
+        one that knows categories "category" and "comparable_score" (batch,) too.
     """
     size = model.image_size
     image = keras.Input((size, size, 3), dtype="float32", name="image")
-    outputs = dict(model(image))
-    if model.threshold is not None:
-        score = outputs["anomaly_score"]
-        # A score that is NaN is never normal. TensorFlow would make "greater or equal"
-        # of "not less", which differ in this.
-        outputs["is_anomalous"] = ops.logical_or(
-            ops.greater_equal(score, model.threshold), ops.isnan(score)
-        )
+    batch = {"image": image}
+    if model.known_categories:
+        batch["describe"] = ops.zeros_like(image[:, 0, 0, 0])
+    outputs = model.thresholds.complete_in_graph(model(batch))
     return keras.Model(image, outputs)
