@@ -118,7 +118,8 @@ class DecisionThresholds(keras.layers.Layer):
         score, threshold = outputs["anomaly_score"], self.threshold
         if self.known.names:
             nearest, is_known = self.known.recognize(features)
-            threshold = ops.take(np.array(self.of_known, "float32"), nearest, axis=0)
+            thresholds = ops.convert_to_tensor(self.of_known, "float32")
+            threshold = ops.take(thresholds, nearest, axis=0)
             unknown = ops.full_like(nearest, UNKNOWN)
             outputs["category"] = ops.where(is_known, nearest, unknown)
             outputs["comparable_score"] = self.known.comparable(score, nearest)

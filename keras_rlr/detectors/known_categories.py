@@ -60,9 +60,12 @@ class KnownCategories(keras.layers.Layer):
         """
         known = self._statistics
         assert known is not None
-        difference = ops.expand_dims(image_features, 1) - known.means[None]
-        squares = ops.square(difference / known.spreads[None, None])
-        distances = ops.mean(squares, axis=-1) * known.discounts[None]
+        means, spreads, discounts = map(
+            ops.convert_to_tensor, (known.means, known.spreads, known.discounts)
+        )
+        features = ops.expand_dims(image_features, 1)
+        squares = ops.square((features - means[None]) / spreads[None, None])
+        distances = ops.mean(squares, axis=-1) * discounts[None]
         nearest = ops.cast(ops.argmin(distances, axis=-1), "int32")
         # What is no number is below nothing.
         return nearest, ops.less(ops.min(distances, axis=-1), known.limit)
@@ -80,8 +83,11 @@ class KnownCategories(keras.layers.Layer):
         """
         known = self._statistics
         assert known is not None
-        means = ops.take(known.score_means, numbers, axis=0)
-        return (scores - means) / ops.take(known.score_spreads, numbers, axis=0)
+        means, spreads = map(
+            ops.convert_to_tensor, (known.score_means, known.score_spreads)
+        )
+        difference = ops.subtract(scores, ops.take(means, numbers, axis=0))
+        return ops.divide(difference, ops.take(spreads, numbers, axis=0))
 
     def save_own_variables(self, store: Any) -> None:
         """Writes what is known, for Keras."""
