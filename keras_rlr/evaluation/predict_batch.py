@@ -32,4 +32,7 @@ def predict_batch(model, images, size, categories=None, value_ranges=None):
     padding = ((0, size - count), (0, 0), (0, 0), (0, 0))
     outputs = model.infer_squares(np.pad(squares, padding, mode="edge"))
     outputs = {name: np.asarray(values)[:count] for name, values in outputs.items()}
+    if model.threshold is None:
+        outputs.pop("image_features", None)
+        return outputs
     return model.thresholds.complete(outputs, categories)
