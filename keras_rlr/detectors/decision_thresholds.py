@@ -105,33 +105,38 @@ class DecisionThresholds(keras.layers.Layer):
             "is_anomalous": decide(scores, thresholds) | ~is_known,
         }
 
-    def complete_in_graph(self, outputs):
-        """Does what `complete` does to tensors, without categories that are given.
+    def graph_function(self):
+        """Returns a function that does to tensors what `complete` does to arrays.
 
-        Args:
-            outputs: Dict of tensors, as of `complete`.
+        All images' categories are recognised. The thresholds are those of now; within
+        a graph that is being traced they could not be read.
         """
-        outputs = dict(outputs)
-        features = outputs.pop("image_features", None)
-        if self.threshold is None:
+        threshold, of_known, known = self.threshold, self.of_known, self.known
+
+        def complete(outputs):
+            outputs = dict(outputs)
+            features = outputs.pop("image_features", None)
+            if threshold is None:
+                return outputs
+            score, own = outputs["anomaly_score"], threshold
+            if of_known:
+                nearest, is_known = known.recognize(features)
+                thresholds = ops.convert_to_tensor(of_known, "float32")
+                own = ops.take(thresholds, nearest, axis=0)
+                unknown = ops.full_like(nearest, UNKNOWN)
+                outputs["category"] = ops.where(is_known, nearest, unknown)
+                outputs["comparable_score"] = known.comparable(score, nearest)
+            # A score that is NaN is never normal. TensorFlow would make "greater or
+            # equal" of "not less", which differ in this.
+            is_anomalous = ops.logical_or(
+                ops.greater_equal(score, own), ops.isnan(score)
+            )
+            if of_known:
+                is_anomalous = ops.logical_or(is_anomalous, ops.logical_not(is_known))
+            outputs["is_anomalous"] = is_anomalous
             return outputs
-        score, threshold = outputs["anomaly_score"], self.threshold
-        if self.known.names:
-            nearest, is_known = self.known.recognize(features)
-            thresholds = ops.convert_to_tensor(self.of_known, "float32")
-            threshold = ops.take(thresholds, nearest, axis=0)
-            unknown = ops.full_like(nearest, UNKNOWN)
-            outputs["category"] = ops.where(is_known, nearest, unknown)
-            outputs["comparable_score"] = self.known.comparable(score, nearest)
-        # A score that is NaN is never normal. TensorFlow would make "greater or equal"
-        # of "not less", which differ in this.
-        is_anomalous = ops.logical_or(
-            ops.greater_equal(score, threshold), ops.isnan(score)
-        )
-        if self.known.names:
-            is_anomalous = ops.logical_or(is_anomalous, ops.logical_not(is_known))
-        outputs["is_anomalous"] = is_anomalous
-        return outputs
+
+        return complete
 
     def of_images(self, numbers=None):
         """The thresholds of images of categories that were recognised.

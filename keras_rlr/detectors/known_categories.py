@@ -66,7 +66,8 @@ class KnownCategories(keras.layers.Layer):
         features = ops.expand_dims(image_features, 1)
         squares = ops.square((features - means[None]) / spreads[None, None])
         distances = ops.mean(squares, axis=-1) * discounts[None]
-        nearest = ops.cast(ops.argmin(distances, axis=-1), "int32")
+        # Not `argmin`, which on TensorFlow holds an operator that ONNX has not.
+        nearest = ops.cast(ops.argmax(-distances, axis=-1), "int32")
         # What is no number is below nothing.
         return nearest, ops.less(ops.min(distances, axis=-1), known.limit)
 

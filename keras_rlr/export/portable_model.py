@@ -20,5 +20,5 @@ def portable_model(model):
     batch = {"image": image}
     if model.known_categories:
         batch["describe"] = ops.zeros_like(image[:, 0, 0, 0])
-    outputs = model.thresholds.complete_in_graph(model(batch))
-    return keras.Model(image, outputs)
+    complete = model.thresholds.graph_function()
+    return keras.Model(image, complete(model(batch)))

@@ -27,7 +27,7 @@ def serving_functions(model, description):
         int32 (batch,) and "comparable_score" float32 (batch,) too. A model with
         thresholds of categories has "decide", which takes scores and categories.
     """
-    threshold = model.threshold
+    threshold, complete = model.threshold, model.thresholds.graph_function()
     size = model.image_size
 
     def decide(score, threshold=threshold):
@@ -50,7 +50,7 @@ def serving_functions(model, description):
         batch = {"image": images}
         if model.known_categories:
             batch["describe"] = tf.zeros(tf.shape(images)[:1])
-        outputs = model.thresholds.complete_in_graph(model(batch))
+        outputs = complete(model(batch))
         return {name: value[:count] for name, value in outputs.items()}
 
     def infer(image):
