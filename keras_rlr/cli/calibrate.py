@@ -90,4 +90,4 @@ def command(
         )
     for name, threshold in calibration["category_thresholds"].items():
         click.echo(f"  {name}: {threshold:.4g}")
-    click.echo(products_in_words(calibration["known_categories"]))
+    click.echo(products_in_words(list(detector.known_categories)))

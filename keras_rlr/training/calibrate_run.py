@@ -40,8 +40,7 @@ def calibrate_run(
 
     Returns:
         Dict of "images", "trained_on" (the number that was left out; None if it is not
-        known), "false_positive_rate", "threshold", "category_thresholds",
-        "known_categories" (those that the model recognises).
+        known), "false_positive_rate", "threshold", "category_thresholds".
 
     Raises:
         FileNotFoundError: If there are no images.
@@ -62,7 +61,6 @@ def calibrate_run(
         "false_positive_rate": false_positive_rate,
         "threshold": model.threshold,
         "category_thresholds": model.thresholds.by_category,
-        "known_categories": list(model.known_categories),
     }
     # A checkpoint keeps what training needs to go on.
     save = save_checkpoint if model.optimizer.built else save_without_optimizer

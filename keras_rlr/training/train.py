@@ -260,5 +260,4 @@ def _calibrate(model, held, fitted):
         "false_positive_rate": rate,
         "threshold": threshold,
         "category_thresholds": model.thresholds.by_category,
-        "known_categories": list(model.known_categories),
     }
