@@ -2,7 +2,7 @@
 
 import math
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -46,12 +46,17 @@ class CategoryStatistics:
 
 @dataclass(frozen=True, eq=False)
 class Appearance:
-    """How categories look; arrays as of `CategoryStatistics`."""
+    """How categories look; arrays as of `CategoryStatistics`.
+
+    Of `tested` images, each compared with the others, `right` were recognised.
+    """
 
     names: tuple[str, ...]
     means: Any
     spreads: Any
     counts: Any
+    tested: int = 0
+    right: int = 0
 
     @property
     def discounts(self) -> Any:
@@ -83,7 +88,10 @@ def appearance_of(features: Any, categories: Any) -> Appearance:
     spreads = np.sqrt(variance)
     floor = _LEAST_SPREAD * np.median(spreads) or 1e-6
     counts = np.array([len(group) for group in groups], "float64")
-    return Appearance(tuple(names), means, np.maximum(spreads, floor), counts)
+    found = Appearance(tuple(names), means, np.maximum(spreads, floor), counts)
+    distances, is_new = distances_left_out(found, features, categories)
+    right = distances.argmin(axis=1) == own_columns(found.names, categories)
+    return replace(found, tested=int(is_new.sum()), right=int((right & is_new).sum()))
 
 
 def distances_left_out(
@@ -193,7 +201,8 @@ def learn_categories(
     scores = np.asarray(scores, "float64")[named]
     features = np.asarray(features, "float64")[named]
     categories = np.array(categories, object)[named]
-    if appearance is None or not set(categories) <= set(appearance.names):
+    from_training = appearance is not None and set(categories) <= set(appearance.names)
+    if appearance is None or not from_training:
         appearance = appearance_of(features, categories)
         distances, is_new = distances_left_out(appearance, features, categories)
     else:
@@ -206,8 +215,15 @@ def learn_categories(
         return None, {}
     nearest = distances.argmin(axis=1)
     wrong = np.flatnonzero((nearest != own) & is_new)
-    if len(wrong) > (1 - LEAST_RECOGNIZED) * is_new.sum():
-        _warn_of_alike(names, own, nearest, wrong, is_new)
+    tested, right = int(is_new.sum()), int(is_new.sum()) - len(wrong)
+    if from_training:
+        tested, right = tested + appearance.tested, right + appearance.right
+    if right < LEAST_RECOGNIZED * tested:
+        _warn_of_alike(names, own, nearest, wrong, tested, tested - right)
+        return None, {}
+    # So many right by guessing should be an accident of one in a thousand.
+    if len(names) > 1 and right * math.log(len(names)) < math.log(1000):
+        _warn_of_too_few(len(names))
         return None, {}
     means, spreads = score_moments(scores, own, len(names))
     # As a new image that is taken for another product would be scored.
@@ -240,19 +256,21 @@ def _nearly_largest(values, rate):
 
 def _warn_of_too_few(count):
     warnings.warn(
-        f"There is one normal image of each of {count} categories, too few to say how "
-        "their scores vary: products are not told apart, and the threshold of all "
-        "images holds where no category is given. Give at least two of a category.",
+        f"There are too few normal images of each of {count} categories to say how they "
+        "look and how their scores vary: products are not told apart, and the "
+        "threshold of all images holds where no category is given. Give two of a "
+        "category at least, and some ten in all.",
         stacklevel=5,
     )
 
 
-def _warn_of_alike(names, own, nearest, wrong, is_new):
+def _warn_of_alike(names, own, nearest, wrong, tested, not_right):
     pairs = {(names[own[i]], names[nearest[i]]) for i in wrong}
     shown = "; ".join(f"{name} for {other}" for name, other in sorted(pairs)[:3])
+    shown = f" ({shown})" if shown else ""
     warnings.warn(
-        f"{len(wrong)} of {is_new.sum()} normal images look more like another category "
-        f"than their own ({shown}), so products can't be told apart by their images: "
+        f"{not_right} of {tested} normal images look more like another category "
+        f"than their own{shown}, so products can't be told apart by their images: "
         "the threshold of all images holds where no category is given. Check the "
         "names of the categories, or give each image's category.",
         stacklevel=5,

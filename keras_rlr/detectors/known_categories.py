@@ -66,10 +66,15 @@ class KnownCategories(keras.layers.Layer):
         features = ops.expand_dims(image_features, 1)
         squares = ops.square((features - means[None]) / spreads[None, None])
         distances = ops.mean(squares, axis=-1) * discounts[None]
-        # Not `argmin`, which on TensorFlow holds an operator that ONNX has not.
-        nearest = ops.cast(ops.argmax(-distances, axis=-1), "int32")
+        least = ops.min(distances, axis=-1, keepdims=True)
+        # Not `argmin`, which on TensorFlow has operators that LiteRT and ONNX have not:
+        # the last number from behind is the first.
+        from_behind = np.arange(len(known.names), dtype="float32")[::-1].copy()
+        is_least = ops.less_equal(distances, least)
+        last = ops.max(ops.where(is_least, from_behind[None], 0.0), axis=-1)
+        nearest = ops.cast(len(known.names) - 1 - last, "int32")
         # What is no number is below nothing.
-        return nearest, ops.less(ops.min(distances, axis=-1), known.limit)
+        return nearest, ops.less(least[:, 0], known.limit)
 
     def comparable(self, scores: Any, numbers: Any) -> Any:
         """Returns scores in units that mean the same for every category.

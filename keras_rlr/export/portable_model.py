@@ -20,5 +20,16 @@ def portable_model(model):
     batch = {"image": image}
     if model.known_categories:
         batch["describe"] = ops.zeros_like(image[:, 0, 0, 0])
-    complete = model.thresholds.graph_function()
+    complete = _Complete(model.thresholds.graph_function())
     return keras.Model(image, complete(model(batch)))
+
+
+class _Complete(keras.layers.Layer):
+    """A function as a layer: its constants are then the graph's, and no inputs."""
+
+    def __init__(self, function):
+        super().__init__(autocast=False)
+        self._function = function
+
+    def call(self, outputs):
+        return self._function(outputs)

@@ -219,7 +219,7 @@ def test_one_product_alone_is_told_from_others():
             ],
             "products can't be told apart",
         ),
-        (elements_of(dict.fromkeys(COLOURS, 1)), "one normal image of each of 3"),
+        (elements_of(dict.fromkeys(COLOURS, 1)), "too few normal images of each of 3"),
     ],
     ids=["alike", "too few"],
 )
