@@ -256,8 +256,8 @@ def _nearly_largest(values, rate):
 
 def _warn_of_too_few(count):
     warnings.warn(
-        f"There are too few normal images of each of {count} categories to say how they "
-        "look and how their scores vary: products are not told apart, and the "
+        f"There are too few normal images of each of {count} categories to say how "
+        "they look and how their scores vary: products are not told apart, and the "
         "threshold of all images holds where no category is given. Give two of a "
         "category at least, and some ten in all.",
         stacklevel=5,
