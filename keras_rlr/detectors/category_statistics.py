@@ -10,9 +10,9 @@ import numpy as np
 # The spread of a product's scores counts as so many images more, which vary as much as
 # those of all products do on average: few images say little of their own spread.
 PRIOR_IMAGES = 4
-# An image is of no known product if it is so many times as far from the nearest one
-# as the farthest of nearly all held-out normal images. An anomaly moves an image too.
-UNKNOWN_FACTOR = 2.0
+# An image is of no known product if it is twice as far (in squares, four times) from
+# the nearest one as nearly all held-out normal images. An anomaly moves an image too.
+UNKNOWN_FACTOR = 4.0
 # Products that look so much alike that fewer are recognised right are not told apart.
 LEAST_RECOGNIZED = 0.9
 # No channel counts more than one of this share of the channels' median spread.
