@@ -8,6 +8,7 @@ from keras_rlr.detectors.weights_version import weights_version
 
 _MOST_IMAGES = 64
 _ALL = "all categories"
+_OWN = "the product that is recognised"
 _COLUMNS = ("image", "anomaly score", "decision")
 _FARTHEST = 3  # the slider's end, in thresholds
 _FORGOTTEN_AFTER = 3600  # seconds
@@ -55,7 +56,8 @@ def build_page(model):
         by_path.update(zip(new, score_files(model, new), strict=True))
         return [by_path[path] for path in paths]
 
-    def show(images, threshold):
+    def show(images, threshold, category):
+        threshold = None if category == _OWN else threshold
         rows = [
             [
                 image.name,
@@ -73,7 +75,9 @@ def build_page(model):
 
     def slide(category, images):
         threshold = model.thresholds.of(category)
-        return gradio.Slider(**_slider(threshold, _scores(images)))
+        # The recognised products have thresholds of their own, and one slides alone.
+        slider = _slider(threshold, _scores(images))
+        return gradio.Slider(**slider, visible=category != _OWN)
 
     def extend(category, images):
         # A score beyond the slider's end could not be compared with it. What the user
@@ -97,9 +101,11 @@ def build_page(model):
             )
             with gradio.Column(scale=1):
                 names = sorted(model.thresholds.by_category)
+                choices = [_OWN] if model.known_categories else []
+                choices += [_ALL, *names]
                 category = gradio.Dropdown(
-                    [_ALL, *names],
-                    value=_ALL,
+                    choices,
+                    value=choices[0],
                     label="Threshold of",
                     visible=bool(names),
                     elem_id="category",
@@ -108,6 +114,7 @@ def build_page(model):
                     label="Threshold",
                     info="Images are anomalous from this score on.",
                     elem_id="threshold",
+                    visible=choices[0] != _OWN,
                     **_slider(model.threshold, ()),
                 )
         table = gradio.HTML(elem_id="decisions")
@@ -119,11 +126,15 @@ def build_page(model):
             format="png",
             elem_id="pictures",
         )
-        shown = {"fn": show, "inputs": [images, threshold], "outputs": [table, gallery]}
+        shown = {
+            "fn": show,
+            "inputs": [images, threshold, category],
+            "outputs": [table, gallery],
+        }
         files.change(score, [files, images], images).success(**shown).then(
             extend, [category, images], threshold
         )
-        category.change(slide, [category, images], threshold)
+        category.change(slide, [category, images], threshold).then(**shown)
         threshold.change(**shown, trigger_mode="always_last", show_progress="hidden")
     return page
 

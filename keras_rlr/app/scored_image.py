@@ -26,6 +26,9 @@ class ScoredImage:
         pixels: uint8 array (h, w, 3), 512 pixels high and wide at most; or None.
         anomaly_map: float32 array (S, S), or None.
         score: The anomaly score, or None.
+        threshold: That of the product that was recognised, or of all images.
+        is_known_category: Whether it shows a product that the model knows, as far as
+            it knows any.
 
     Example:
 
@@ -40,21 +43,33 @@ class ScoredImage:
     pixels: np.ndarray | None = None
     anomaly_map: np.ndarray | None = None
     score: float | None = None
+    threshold: float | None = None
+    is_known_category: bool = True
 
     @property
     def name(self):
         """The file's name."""
         return Path(self.path).name
 
-    def decision(self, threshold):
-        """The words "anomalous", from the threshold on, or "normal"; or the error."""
+    def decision(self, threshold=None):
+        """The words "anomalous", from the threshold on, or "normal"; or the error.
+
+        Args:
+            threshold: None for the image's own, which makes an image of no known
+                product anomalous.
+        """
         if self.error:
             return self.error
+        if threshold is None:
+            if not self.is_known_category:
+                return "anomalous: no known product"
+            threshold = self.threshold
         return "anomalous" if decide(self.score, threshold) else "normal"
 
-    def picture(self, threshold):
+    def picture(self, threshold=None):
         """A PIL image: the image, its map over it, and the colours' legend."""
-        scale = HeatScale.of_threshold(threshold)
+        own = self.threshold if threshold is None else threshold
+        scale = HeatScale.of_threshold(own)
         return draw_overlay(self.pixels, self.anomaly_map, scale, max_side=_SHOWN_SIDE)
 
 
@@ -95,14 +110,22 @@ def score_files(model, paths):
     rows: Any = iter(())
     if squares:
         output = model.predict(squares, batch_size=16, verbose=0)
-        rows = zip(output["anomaly_map"], output["anomaly_score"], strict=True)
+        numbers = output.get("category")
+        own = np.broadcast_to(model.thresholds.of_images(numbers), len(squares))
+        known = np.ones(len(squares), bool) if numbers is None else numbers >= 0
+        parts = (output["anomaly_map"], output["anomaly_score"], own, known)
+        rows = zip(*parts, strict=True)
     scored = []
     for path, (_, pixels, error) in zip(paths, done, strict=True):
         if error:
             scored.append(ScoredImage(path, error))
         else:
-            anomaly_map, score = next(rows)
-            scored.append(ScoredImage(path, "", pixels, anomaly_map, float(score)))
+            anomaly_map, score, own, known = next(rows)
+            scored.append(
+                ScoredImage(
+                    path, "", pixels, anomaly_map, float(score), own, bool(known)
+                )
+            )
     return scored
 
 

@@ -13,6 +13,28 @@ from keras_rlr.cli.options import (
 )
 
 
+def products_in_words(known: list[str]) -> str:
+    """Whether images are decided by the threshold of the product that they show.
+
+    Args:
+        known: Names of the categories that a model recognises.
+    """
+    if len(known) == 1:
+        return (
+            f"All images are decided by the threshold of {known[0]}; those that show "
+            "something else are told."
+        )
+    if known:
+        return (
+            f"The {len(known)} products are recognised by their images, and each image "
+            "is decided by the threshold of its product."
+        )
+    return (
+        "Products are not recognised: where no category is given, images are decided "
+        "by the threshold of all together."
+    )
+
+
 @click.command()
 @model_option
 @click.option(
@@ -43,7 +65,8 @@ def command(
 
     The images must not be those the model was trained on: these score lower than new
     ones. The threshold is stored in the model; so is one for every category that has
-    images enough. --bit-depth is stored too, because the threshold is for it.
+    images enough, or that the model can tell from the others by its images. --bit-depth
+    is stored too, because the threshold is for it.
     """
     start_backend()
     from keras_rlr.detectors.loading import saved_model_path
@@ -67,3 +90,4 @@ def command(
         )
     for name, threshold in calibration["category_thresholds"].items():
         click.echo(f"  {name}: {threshold:.4g}")
+    click.echo(products_in_words(list(detector.known_categories)))

@@ -241,6 +241,7 @@ def print_result(result: dict[str, Any]) -> None:
     from keras_rlr.evaluation.report.page import (
         category_title,
         heading,
+        recognition_in_words,
         summary_title,
     )
 
@@ -261,5 +262,7 @@ def print_result(result: dict[str, Any]) -> None:
     for name in ("mean", "pooled"):
         table.add_row(Text(summary_title(result, name)), *cells(result[name]))
     Console().print(table)
+    if "recognition" in result:
+        click.echo(recognition_in_words(result))
     if result["protocol"]["selected_on_test_set"]:
         click.echo(result["protocol"]["words"])

@@ -1,6 +1,7 @@
 import collections
 import dataclasses
 import json
+import warnings
 from pathlib import Path
 
 import click
@@ -38,7 +39,8 @@ from keras_rlr.cli.options import (
 @click.option(
     "--category",
     help="The product that the images show, by whose threshold they are decided "
-    "[default: the nearest folder that is called like one].",
+    "[default: the nearest folder that is called like one, else the one that the model "
+    "recognises].",
 )
 @bit_depth_option
 @large_images_option
@@ -62,7 +64,7 @@ def command(
     """
     start_backend()
     from keras_rlr.cli.progress import image_progress
-    from keras_rlr.evaluation.predict_images import predict_images
+    from keras_rlr.evaluation.predict_images import UNKNOWN_PRODUCT, predict_images
     from keras_rlr.training.interruption import SignalGuard
 
     place, model = model, load_run(model, bit_depth)
@@ -91,6 +93,14 @@ def command(
     else:
         _print_summary(rows, failed, model.thresholds)
         click.echo(f"Scores and pictures are in {output}.")
+    if strange := [row for row in rows if row.is_known_category is False]:
+        warnings.warn(
+            f"{len(strange)} of {len(rows)} images show no product that the model "
+            f"knows ({', '.join(model.known_categories)}) and are called anomalous; in "
+            f"scores.csv their category is {UNKNOWN_PRODUCT}. The first: "
+            f"{strange[0].path}. If they show one, name it with --category.",
+            stacklevel=1,
+        )
     if failed:
         click.echo(
             f"{len(failed)} of {len(rows)} images could not be read or scored; "
@@ -124,7 +134,8 @@ def _print_summary(rows, failed, thresholds):
     own = thresholds.by_category
     groups = collections.defaultdict(list)
     for row in scored:
-        groups[row.category if row.category in own else None].append(row)
+        if row.is_known_category is not False:
+            groups[row.category if row.category in own else None].append(row)
     for name in sorted(groups, key=str):
         anomalous = sum(row.is_anomalous for row in groups[name])
         shown = "" if name is None else f" of {name}"

@@ -127,6 +127,7 @@ def command(
     """
     location = data_location(data, dataset, data_dir)
     start_backend()
+    from keras_rlr.cli.calibrate import products_in_words
     from keras_rlr.cli.progress import training_progress
     from keras_rlr.training import TrainingInterrupted, train
     from keras_rlr.training.best_on_test_set import BestOnTestSet
@@ -187,4 +188,5 @@ def command(
             f"Threshold {threshold:.4g}, for a false-positive rate of {rate:.3g}, from "
             f"{config['calibration']['images']} images held out."
         )
+        click.echo(products_in_words(list(run["model"].known_categories)))
     click.echo(f"The model is in {output}.")

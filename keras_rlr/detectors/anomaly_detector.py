@@ -1,7 +1,6 @@
 import json
 
-import numpy as np
-
+from keras_rlr.detectors.calibration import calibrate
 from keras_rlr.detectors.detector_model import DetectorModel
 from keras_rlr.detectors.evaluation_pass import evaluate_source
 from keras_rlr.detectors.inference import infer_parts
@@ -23,7 +22,8 @@ class AnomalyDetector(DetectorModel):
     `self.compile()`. Its `call` takes images, or the dicts of batches that
     `TrainingBatches` and `PredictionBatches` make, and returns a dict of float32
     tensors: "anomaly_map" (batch, image_size, image_size) and "anomaly_score"
-    (batch,); in training, and where a batch has a "weight", "loss" (batch,).
+    (batch,); in training, and where a batch has a "weight", "loss" (batch,); where it
+    has "describe", "image_features" (batch, C), by which products can be told apart.
 
     Args:
         **kwargs: See `DetectorModel`.
@@ -188,18 +188,22 @@ class AnomalyDetector(DetectorModel):
             float32 array (images,); once calibrated "is_anomalous", bool (images,):
             whether the score reaches the threshold, that of its category for elements
             that are dicts with a "category" the model has one for. An image whose score
-            is NaN is anomalous, with a warning.
+            is NaN is anomalous, with a warning. If the model was calibrated on several
+            products and can tell them apart, also "category", int32 (images,), the
+            place of the product in `known_categories`, or -1 where an image shows none
+            of them, which makes it anomalous; and "comparable_score", float32
+            (images,): by how many spreads of its product's normal images the score
+            lies above their mean. The threshold is then that of the product.
 
         Raises:
             ValueError: If the data is not readable, or the model was never trained
                 and needs statistics of normal images.
         """
-        batches = self.inference_batches("predict", x, batch_size, steps)
+        batches = self.inference_batches(
+            "predict", x, batch_size, steps, with_description=True
+        )
         outputs = self._infer(batches, verbose=verbose, callbacks=callbacks)
-        if self.threshold is not None:
-            outputs["is_anomalous"] = self.thresholds.decide(
-                outputs["anomaly_score"], batches.categories
-            )
+        outputs = self.thresholds.complete(outputs, batches.categories)
         if original_size:
             outputs["anomaly_map"] = resize_maps(outputs["anomaly_map"], batches.sizes)
         return outputs
@@ -244,20 +248,34 @@ class AnomalyDetector(DetectorModel):
         results = evaluate_source(self, source, exact, verbose, callbacks)
         return results if return_dict else list(results.values())
 
-    def calibrate(self, x, false_positive_rate=0.01, batch_size=None, steps=None):
+    def calibrate(
+        self,
+        x,
+        false_positive_rate=0.01,
+        batch_size=None,
+        steps=None,
+        training_images=None,
+    ):
         """Sets thresholds from normal images that were not trained on.
 
         A threshold is the ⌈(n + 1)(1 - rate)⌉-th smallest of n scores, and a margin
         above it (a ten-thousandth of it in float32), so that rounding decides nothing.
         There is one of all images, and one of each category that has images enough.
-        They are saved with the model, and forgotten when it is trained again.
+        Of categories with fewer, all scores together, each standardised by the mean and
+        spread of its category, give it. From images with categories the model learns
+        to recognise them, see `predict`. All is saved with the model, and forgotten
+        when it is trained again.
 
         Args:
             x: Normal images, any kind of data that `fit` takes. Elements that are
-                dicts with a "category" give thresholds by category too.
+                dicts with a "category" give thresholds by category too; without any,
+                categories that the model knows by now are recognised.
             false_positive_rate: Share of new normal images called anomalous.
             batch_size: For data that is not batched.
             steps: Number of batches; needed for endless data.
+            training_images: Images with categories that the model was trained on, some
+                of each: what the categories look like is taken from them, and from `x`
+                without them. Their scores count for nothing.
 
         Returns:
             The threshold of all images together, a Python float.
@@ -268,15 +286,12 @@ class AnomalyDetector(DetectorModel):
             FloatingPointError: If a score is not a finite number.
         """
         source = self._inference_source("calibrate", x, batch_size, steps)
-        scores, categories = [], []
-        for batches, outputs in self.infer_parts(
-            source, purpose="calibrate", normal_only=True
-        ):
-            scores.append(outputs["anomaly_score"])
-            categories += batches.categories
-        return self.thresholds.calibrate(
-            np.concatenate(scores), categories, false_positive_rate, self.compute_dtype
-        )
+        training_source = None
+        if training_images is not None:
+            training_source = self._inference_source(
+                "calibrate", training_images, batch_size
+            )
+        return calibrate(self, source, false_positive_rate, training_source)
 
     def train_on_batch(
         self, x, y=None, sample_weight=None, class_weight=None, return_dict=False

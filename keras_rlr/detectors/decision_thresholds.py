@@ -9,6 +9,9 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_rlr.detectors.category_statistics import learn_categories
+from keras_rlr.detectors.known_categories import UNKNOWN, KnownCategories
+
 # A threshold lies this share above the score that set it. The score of one image
 # differs in its last bits between a model, its compact copy, its exports and sizes of
 # batches; without a margin the image that set the threshold would be anomalous in some
@@ -22,7 +25,8 @@ _FILE_OF_0_1 = "category_thresholds.json"
 class DecisionThresholds(keras.layers.Layer):
     """The scores from which on images are anomalous, saved with a model.
 
-    One threshold is for all images; categories may have their own.
+    One threshold is for all images; categories may have their own. Where the images
+    themselves tell which category they show, `known` does.
 
     Example:
 
@@ -35,6 +39,7 @@ class DecisionThresholds(keras.layers.Layer):
         super().__init__(**kwargs)
         # Pairs, because Keras replaces dicts by its own, which it empties on loading.
         self._by_category: tuple[tuple[str, float], ...] = ()
+        self.known = KnownCategories(name="known")
         # NaN until calibrated; a weight, so that exports hold it.
         self.threshold_weight = self.add_weight(
             shape=(),
@@ -60,28 +65,108 @@ class DecisionThresholds(keras.layers.Layer):
         """The threshold of a category: its own, or that of all images."""
         return self.by_category.get(category, self.threshold)
 
-    def decide(self, scores, categories):
-        """Returns whether images are anomalous, by their categories' thresholds.
+    def complete(self, outputs, categories=None):
+        """Adds decisions to what a model says of images.
 
         Args:
-            scores: Array (n,).
-            categories: List of n names; None where unknown.
+            outputs: Dict of arrays: "anomaly_score" (n,) and, of a model that knows
+                categories, "image_features" (n, C).
+            categories: List of n names; None where it is to be recognised. By default
+                all are.
 
         Returns:
-            Boolean array (n,); True where a score is no finite number, with a warning.
+            The dict without "image_features" and, of a calibrated model, with
+            "is_anomalous", boolean: by the threshold of the category, True where a
+            score is no finite number, with a warning. If categories are known also
+            "category", int32, its number or -1, and "comparable_score"; "is_anomalous"
+            is then True where the category is unknown.
         """
-        unknown = int((~np.isfinite(scores)).sum())
-        if unknown:
-            warnings.warn(
-                f"{unknown} of {len(scores)} anomaly scores are NaN or infinite; these "
-                "images are called anomalous, because nothing is known of them. The "
-                "model's training diverged, or its numbers overflow in this precision.",
-                stacklevel=3,
+        outputs = dict(outputs)
+        features = outputs.pop("image_features", None)
+        if self.threshold is None:
+            return outputs
+        scores = outputs["anomaly_score"]
+        _warn_of_not_finite(scores)
+        names = list(categories or [None] * len(scores))
+        thresholds = np.array([self.of(name) for name in names])
+        if not self.known.names:
+            return {**outputs, "is_anomalous": decide(scores, thresholds)}
+        nearest, is_known = map(ops.convert_to_numpy, self.known.recognize(features))
+        places = {name: place for place, name in enumerate(self.known.names)}
+        given = np.array([places.get(name, UNKNOWN) for name in names], "int32")
+        nearest = np.where(given == UNKNOWN, nearest, given).astype("int32")
+        is_known = is_known | (given != UNKNOWN)
+        thresholds = np.array(self.of_known)[nearest]
+        comparable = self.known.comparable(scores, nearest)
+        return {
+            **outputs,
+            "category": np.where(is_known, nearest, np.int32(UNKNOWN)),
+            "comparable_score": ops.convert_to_numpy(comparable),
+            "is_anomalous": decide(scores, thresholds) | ~is_known,
+        }
+
+    def graph_function(self):
+        """Returns a function that does to tensors what `complete` does to arrays.
+
+        All images' categories are recognised. The thresholds are those of now; within
+        a graph that is being traced they could not be read.
+        """
+        threshold, of_known, known = self.threshold, self.of_known, self.known
+
+        def complete(outputs):
+            outputs = dict(outputs)
+            features = outputs.pop("image_features", None)
+            if threshold is None:
+                return outputs
+            score, own = outputs["anomaly_score"], threshold
+            if of_known:
+                nearest, is_known = known.recognize(features)
+                thresholds = ops.convert_to_tensor(of_known, "float32")
+                own = ops.take(thresholds, nearest, axis=0)
+                unknown = ops.full_like(nearest, UNKNOWN)
+                outputs["category"] = ops.where(is_known, nearest, unknown)
+                outputs["comparable_score"] = known.comparable(score, nearest)
+            # A score that is NaN is never normal. TensorFlow would make "greater or
+            # equal" of "not less", which differ in this.
+            is_anomalous = ops.logical_or(
+                ops.greater_equal(score, own), ops.isnan(score)
             )
-        return decide(scores, [self.of(name) for name in categories])
+            if of_known:
+                is_anomalous = ops.logical_or(is_anomalous, ops.logical_not(is_known))
+            outputs["is_anomalous"] = is_anomalous
+            return outputs
+
+        return complete
+
+    def of_images(self, numbers=None):
+        """The thresholds of images of categories that were recognised.
+
+        Args:
+            numbers: int32 array (n,), "category" of a model's outputs; None where it
+                knows none.
+
+        Returns:
+            Array (n,), that of all images where a category is unknown; or the
+            threshold of all images, None before `calibrate`.
+        """
+        if numbers is None:
+            return self.threshold
+        # -1 is the last.
+        return np.array([*self.of_known, self.threshold])[numbers]
+
+    @property
+    def of_known(self):
+        """The thresholds of the categories that are recognised, in their order."""
+        return [self.of(name) for name in self.known.names]
 
     def calibrate(
-        self, scores, categories, false_positive_rate, compute_dtype="float32"
+        self,
+        scores,
+        categories,
+        false_positive_rate,
+        compute_dtype="float32",
+        features=None,
+        appearance=None,
     ):
         """Takes thresholds from the scores of normal images.
 
@@ -91,6 +176,10 @@ class DecisionThresholds(keras.layers.Layer):
             false_positive_rate: Share of new normal images called anomalous.
             compute_dtype: What the model computes in: sets the margin between the
                 scores and the thresholds.
+            features: Array (n, C), the image features by which categories are
+                recognised; None where there are none.
+            appearance: The `Appearance` of the categories in training images; None to
+                take it from these.
 
         Returns:
             The threshold of all images, a Python float.
@@ -104,7 +193,17 @@ class DecisionThresholds(keras.layers.Layer):
         own, too_few = category_thresholds(
             scores, categories, false_positive_rate, margin
         )
-        if too_few:
+        known = None
+        if features is not None:
+            known, unlike = learn_categories(
+                scores, features, categories, false_positive_rate, appearance
+            )
+            for name in too_few:
+                if name in unlike:
+                    own[name] = unlike[name] + max(
+                        margin * abs(unlike[name]), _SMALLEST_MARGIN
+                    )
+        if too_few and known is None:
             warnings.warn(
                 f"A false-positive rate of {false_positive_rate:g} needs "
                 f"{images_needed(false_positive_rate)} normal images of a category for "
@@ -114,6 +213,7 @@ class DecisionThresholds(keras.layers.Layer):
             )
         self.threshold_weight.assign(threshold)
         self._set_categories(sorted(own.items()))
+        self.known.set(known)
         return self.threshold
 
     def copy_from(self, other):
@@ -124,11 +224,13 @@ class DecisionThresholds(keras.layers.Layer):
         """
         self.threshold_weight.assign(ops.convert_to_numpy(other.threshold_weight))
         self._by_category = other._by_category
+        self.known.set(other.known.statistics)
 
     def forget(self):
         """Removes all thresholds."""
         self.threshold_weight.assign(float("nan"))
         self._by_category = ()
+        self.known.set(None)
 
     def save_own_variables(self, store):
         """Writes all thresholds, for Keras: files of weights have them too."""
@@ -169,6 +271,17 @@ def decide(scores, thresholds):
     """
     scores = np.asarray(scores, "float32")
     return ~((scores < np.asarray(thresholds, "float32")) & np.isfinite(scores))
+
+
+def _warn_of_not_finite(scores):
+    unknown = int((~np.isfinite(scores)).sum())
+    if unknown:
+        warnings.warn(
+            f"{unknown} of {len(scores)} anomaly scores are NaN or infinite; these "
+            "images are called anomalous, because nothing is known of them. The "
+            "model's training diverged, or its numbers overflow in this precision.",
+            stacklevel=4,
+        )
 
 
 def refuse_not_finite(scores, purpose):

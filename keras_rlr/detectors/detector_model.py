@@ -2,6 +2,7 @@ import warnings
 from typing import Any, ClassVar
 
 import keras
+import numpy as np
 from keras import ops
 
 from keras_rlr.backbones import refuse_outside_config
@@ -99,6 +100,11 @@ class DetectorModel(keras.Model):
     def threshold(self):
         """The score from which on an image is anomalous, or None before `calibrate`."""
         return self.thresholds.threshold
+
+    @property
+    def known_categories(self):
+        """Names of the products that it recognises: "category" of `predict` counts."""
+        return self.thresholds.known.names
 
     @property
     def described_size(self):
@@ -303,19 +309,24 @@ class DetectorModel(keras.Model):
                 raise
 
     def infer_squares(self, images):
-        """Maps and scores of one batch of images that are resized already.
+        """What `call` says of one batch of images that are resized already.
 
-        Without what Keras prepares in every `predict`, and without looking at the
-        values.
+        Without what Keras prepares in every `predict`, without looking at the values
+        and without decisions: `thresholds.complete` adds them.
 
         Args:
             images: float32 array (batch, image_size, image_size, 3), RGB in 0-255.
 
         Returns:
-            Dict of arrays: "anomaly_map" and "anomaly_score".
+            Dict of arrays: "anomaly_map", "anomaly_score" and, of methods that have
+            them, "image_features".
         """
         if self.distribution is None:
-            return super().predict_on_batch(images)
+            batch = {"image": images, "describe": np.zeros(len(images), "float32")}
+            return super().predict_on_batch(batch)
         looked_at = ValueRanges(16)
         resized = [ResizedImage(image, image.shape, looked_at) for image in images]
-        return self.predict(resized, batch_size=len(resized), verbose=0)
+        batches = self.inference_batches(
+            "predict", resized, len(resized), with_description=True
+        )
+        return self._infer(batches, verbose=0)

@@ -183,13 +183,16 @@ class FeatureDetector(AnomalyDetector):
         """
         real = int(np.sum(batch["weight"] > 0))
         if "image" in batch:
-            parts = map(extract, self.variants(batch["image"][:real]))
-        else:
-            names = map(feature_name, range(len(self.levels)))
-            parts = [[batch[name][:real].astype("float32") for name in names]]
-        for levels in parts:
-            _refuse_not_finite(levels)
-            yield self.standardize([ops.convert_to_tensor(level) for level in levels])
+            for images in self.variants(batch["image"][:real]):
+                yield self._checked_and_standardized(extract(images))
+            return
+        names = map(feature_name, range(len(self.levels)))
+        levels = [batch[name][:real].astype("float32") for name in names]
+        yield self._checked_and_standardized(levels)
+
+    def _checked_and_standardized(self, levels):
+        _refuse_not_finite(levels)
+        return self.standardize(list(map(ops.convert_to_tensor, levels)))
 
     def adapt(self, x, batch_size=None, steps=None):
         """Takes mean and variance of the features from normal images.
@@ -290,3 +293,16 @@ def _refuse_not_finite(features):
             "so nothing can be compared with them. Check the backbone's weights and, "
             "in 16 bits, its range."
         )
+
+
+def mean_features(levels):
+    """Returns what an image shows as a whole: the mean of the tokens of each level.
+
+    Args:
+        levels: List of float32 tensors (batch, H, W, C).
+
+    Returns:
+        float32 tensor (batch, channels of all levels).
+    """
+    means = [ops.mean(features, axis=(1, 2)) for features in levels]
+    return ops.concatenate(means, axis=-1)

@@ -3,7 +3,7 @@ from keras import ops
 
 from keras_rlr.backbones import level_name
 from keras_rlr.detectors.anomaly_detector import INFERENCE_BATCH
-from keras_rlr.detectors.feature_detector import FeatureDetector
+from keras_rlr.detectors.feature_detector import FeatureDetector, mean_features
 from keras_rlr.layers.anomaly_map import AnomalyMap
 from keras_rlr.layers.anomaly_score import AnomalyScore
 from keras_rlr.layers.feature_perturbation import FeaturePerturbation
@@ -103,8 +103,8 @@ class ReconstructionDetector(FeatureDetector):
     def call(self, inputs, training=False):
         """Returns map and score; in training the loss of each image."""
         batch = inputs if isinstance(inputs, dict) else {"image": inputs}
-        own_grids = self.features_of(batch)
-        features = self._in_grids(own_grids)
+        levels = self.features_of(batch)
+        features = self._in_grids(levels)
         visible = [
             perturb(f, noise_key=batch.get("noise_key"), training=training)
             for perturb, f in zip(self.perturbations, features, strict=True)
@@ -121,8 +121,10 @@ class ReconstructionDetector(FeatureDetector):
             )
         if not training:
             error = self.anomaly_map(features, reconstructions, damping=self._damping())
-            outputs["anomaly_map"] = self.map_of(error, own_grids)
+            outputs["anomaly_map"] = self.map_of(error, levels)
             outputs["anomaly_score"] = self.anomaly_score(outputs["anomaly_map"])
+        if "describe" in batch:
+            outputs["image_features"] = mean_features(levels)
         return outputs
 
     def map_of(self, error, features):

@@ -1,7 +1,12 @@
+from typing import Any
+
+import numpy as np
+
 from keras_rlr.detectors.describe_model import describe_model
 from keras_rlr.detectors.weights_version import weights_version
 from keras_rlr.environment import describe_environment
 from keras_rlr.evaluation.confusion import confusion
+from keras_rlr.metrics.functional import image_figures
 
 _LAST_EPOCH = (
     "The model is that of the last epoch: nothing was selected on the test set."
@@ -46,7 +51,9 @@ def describe_evaluation(
     Returns:
         The result with "thresholds", "confusion", "protocol", "model",
         "model_version" (of its weights), "training", "data" and "environment", fit
-        for JSON.
+        for JSON. Of a model that recognises products "recognition" has how many test
+        images it named right and how many it took for none, and
+        "pooled_by_anomaly_score" the pooled figures of images by the raw score.
     """
     thresholds = {name: model.thresholds.of(name) for name in predictions.names}
     epochs = None if run is None else run.get("trained_epochs")
@@ -54,8 +61,21 @@ def describe_evaluation(
         epochs, words = list(best_epochs), _BEST_EPOCH
     else:
         words = _UNKNOWN_EPOCH if run is None else _LAST_EPOCH
+    recognition: dict[str, Any] = {}
+    if predictions.recognized is not None:
+        right = predictions.recognized == predictions.categories
+        unknown = [name is None for name in predictions.recognized]
+        recognition["recognition"] = {
+            "images": len(right),
+            "right": int(np.sum(right)),
+            "unknown": int(np.sum(unknown)),
+        }
+        recognition["pooled_by_anomaly_score"] = image_figures(
+            predictions.labels, predictions.scores
+        )
     return {
         **result,
+        **recognition,
         "thresholds": thresholds,
         "confusion": confusion(predictions, thresholds),
         "protocol": {

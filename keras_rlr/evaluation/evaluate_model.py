@@ -23,7 +23,8 @@ def evaluate_model(
     category. Masks are resized by nearest neighbour at pixel centres, and anything
     above 0 is anomalous. "mean" averages the categories; "pooled" ranks the images
     (or pixels) of all of them together, which asks for one threshold that suits every
-    category. Nothing is selected by the figures, and nothing is flipped.
+    category. A model that recognises products ranks images by "comparable_score",
+    others by "anomaly_score". Nothing is selected by the figures, nothing is flipped.
 
     Args:
         model: An `RLR` model, trained.
@@ -86,7 +87,8 @@ def measure(predictions, fpr_limit=0.3):
             name: _category(predictions, name, fpr_limit) for name in predictions.names
         }
         pixels, bounds = _pooled_pixels(predictions, fpr_limit)
-        pooled = {**image_figures(predictions.labels, predictions.scores), **pixels}
+        images = image_figures(predictions.labels, predictions.pooled_scores)
+        pooled = {**images, **pixels}
     _warn_of_undefined(results, predictions.unmasked)
     result = {"categories": results, "mean": _mean(results), "pooled": pooled}
     if predictions.unseen:

@@ -16,7 +16,7 @@ def predict_batch(model, images, size, categories=None, value_ranges=None):
             `ResizedImage`s.
         size: Images of a batch.
         categories: The product each shows, list of names or None, by whose threshold it
-            is decided; None for that of all products.
+            is decided; None where it is to be recognised.
         value_ranges: The `ValueRanges` of all batches of a pass; None for one of their
             own.
 
@@ -32,8 +32,7 @@ def predict_batch(model, images, size, categories=None, value_ranges=None):
     padding = ((0, size - count), (0, 0), (0, 0), (0, 0))
     outputs = model.infer_squares(np.pad(squares, padding, mode="edge"))
     outputs = {name: np.asarray(values)[:count] for name, values in outputs.items()}
-    if model.threshold is not None:
-        outputs["is_anomalous"] = model.thresholds.decide(
-            outputs["anomaly_score"], categories or [None] * count
-        )
-    return outputs
+    if model.threshold is None:
+        outputs.pop("image_features", None)
+        return outputs
+    return model.thresholds.complete(outputs, categories)

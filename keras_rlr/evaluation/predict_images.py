@@ -22,6 +22,7 @@ from keras_rlr.inputs.read_ahead import read_ahead
 from keras_rlr.inputs.value_ranges import ValueRanges, check_bit_depth
 
 _OVERLAYS = "overlays"
+UNKNOWN_PRODUCT = "(unknown)"
 # Spreadsheets take cells that begin so for formulas.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _SECONDS_BETWEEN_WRITES = 2
@@ -37,7 +38,11 @@ class Prediction:
         is_anomalous: Whether the score reaches the threshold; None without one.
         error: Why it could not be read or scored, or "".
         category: The product it shows, by whose threshold it is decided; None for the
-            threshold of all products.
+            threshold of all products, or where `is_known_category` is False.
+        is_known_category: Whether it shows a product that the model knows; None if it
+            was not looked for, because the model knows none or the category was given.
+        comparable_score: The score in units that mean the same for all products; None
+            where the model knows none.
     """
 
     path: str
@@ -45,6 +50,8 @@ class Prediction:
     is_anomalous: bool | None = None
     error: str = ""
     category: str | None = None
+    is_known_category: bool | None = None
+    comparable_score: float | None = None
 
 
 def predict_images(
@@ -59,7 +66,10 @@ def predict_images(
     others go on. If it is interrupted, `scores.csv` has the images that were done.
 
     An image is decided by the threshold of its category, if the model has one: the
-    nearest folder around the image that is called like it, above `images` too.
+    nearest folder around the image that is called like it, above `images` too, else
+    the product that the model recognises in it. An image that shows none that it knows
+    is anomalous. Of a model that recognises products `scores.csv` has the columns
+    category, "(unknown)" for none, and comparable_score too.
 
     Args:
         model: An `RLR` model, trained.
@@ -113,7 +123,10 @@ def predict_images(
     if model.threshold is not None:
         scale = HeatScale.of_threshold(model.threshold)
     with contextlib.ExitStack() as stack:
-        scores = stack.enter_context(_GrowingScores(output / "scores.csv", rows))
+        recognizes = bool(getattr(model, "known_categories", ()))
+        scores = stack.enter_context(
+            _GrowingScores(output / "scores.csv", rows, recognizes)
+        )
         kept = None
         if scale is None:
             # The scale is known when all is scored: until then, maps wait on disk.
@@ -189,8 +202,9 @@ def folder_category(path, known):
 class _GrowingScores:
     """Keeps `scores.csv` up to date, so that an interruption loses nothing done."""
 
-    def __init__(self, path, rows):
+    def __init__(self, path, rows, with_categories):
         self._path, self._rows = path, rows
+        self._with_categories = with_categories
         self._done = 0
         self._written = None
 
@@ -206,7 +220,7 @@ class _GrowingScores:
             self._write()
 
     def _write(self):
-        _write_scores(self._path, self._rows[: self._done])
+        _write_scores(self._path, self._rows[: self._done], self._with_categories)
         self._written = time.monotonic()
 
     def __exit__(self, *exception):
@@ -283,6 +297,8 @@ def _score(model, rows, squares, batch_size, value_ranges):
     output = predict_batch(model, images, batch_size, categories, value_ranges)
     flags = output.get("is_anomalous", [None] * len(squares))
     maps = {}
+    if "category" in output:
+        _note_categories(model, rows, squares, output)
     for i, score, flag, anomaly_map in zip(
         squares, output["anomaly_score"], flags, output["anomaly_map"], strict=True
     ):
@@ -295,6 +311,17 @@ def _score(model, rows, squares, batch_size, value_ranges):
     return maps
 
 
+def _note_categories(model, rows, squares, output):
+    known = model.known_categories
+    found = zip(squares, output["category"], output["comparable_score"], strict=True)
+    for i, number, comparable in found:
+        if math.isfinite(comparable):
+            rows[i].comparable_score = float(comparable)
+        if rows[i].category is None:
+            rows[i].is_known_category = bool(number >= 0)
+            rows[i].category = known[number] if number >= 0 else None
+
+
 def _draw(model, decoder, path, square, pixels, anomaly_map, scale):
     more = []
     if decoder is not None:
@@ -304,14 +331,21 @@ def _draw(model, decoder, path, square, pixels, anomaly_map, scale):
         draw_overlay(pixels, anomaly_map, scale, more=more).save(temporary)
 
 
-def _write_scores(path, rows):
+def _write_scores(path, rows, with_categories):
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("path", "anomaly_score", "is_anomalous", "error"))
+    more = ("category", "comparable_score") if with_categories else ()
+    writer.writerow(("path", "anomaly_score", "is_anomalous", "error", *more))
     for row in rows:
         score = "" if row.anomaly_score is None else repr(row.anomaly_score)
         flag = "" if row.is_anomalous is None else str(row.is_anomalous).lower()
-        writer.writerow((row.path, score, flag, row.error))
+        cells = [row.path, score, flag, row.error]
+        if with_categories:
+            unknown = UNKNOWN_PRODUCT if row.is_known_category is False else ""
+            comparable = row.comparable_score
+            cells.append(row.category or unknown)
+            cells.append("" if comparable is None else repr(comparable))
+        writer.writerow(cells)
     with atomic_path(path) as temporary:
         # File names are bytes: those that are no UTF-8 are written as they are.
         temporary.write_bytes(text.getvalue().encode("utf-8", "surrogateescape"))

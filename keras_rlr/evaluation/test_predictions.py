@@ -32,6 +32,10 @@ class TestPredictions:
         bins: The `PixelBins` of each category, where maps were not kept.
         unseen: Names of the categories that the model was not trained on, as far as it
             knows what it was trained on.
+        comparable_scores: float32 array (images,), the scores in units that mean the
+            same for every product; None of a model that recognises none.
+        recognized: Object array (images,) of the names of the products that were
+            recognised, None for none; or None.
     """
 
     __test__ = False  # pytest takes every name that begins so for tests
@@ -45,6 +49,14 @@ class TestPredictions:
     original_masks: list = field(default_factory=list)
     bins: dict = field(default_factory=dict)
     unseen: set = field(default_factory=set)
+    comparable_scores: Any = None
+    recognized: Any = None
+
+    @property
+    def pooled_scores(self):
+        """The scores by which the images of all categories are ranked together."""
+        comparable = self.comparable_scores
+        return self.scores if comparable is None else comparable
 
     @property
     def names(self):
@@ -106,6 +118,10 @@ def predict_test_set(
         maps=np.zeros((count, size, size), "float32") if keep else None,
         masks=np.zeros((count, size, size), bool) if keep else None,
     )
+    known = getattr(model, "known_categories", ())
+    if known:
+        kept.comparable_scores = np.zeros(count, "float32")
+        kept.recognized = np.empty(count, object)
     batch_size = min(batch_size, count)
     check = MaskCheck(size)
     bit_depth = getattr(model, "bit_depth", None)
@@ -120,6 +136,11 @@ def predict_test_set(
         # At once, and not when all images have been predicted.
         refuse_not_finite(output["anomaly_score"], "be evaluated")
         kept.scores[rows] = output["anomaly_score"]
+        if known:
+            kept.comparable_scores[rows] = output["comparable_score"]
+            # -1, of none, is the last.
+            names = np.array([*known, None], object)
+            kept.recognized[rows] = names[output["category"]]
         pairs = zip(rows, elements, output["anomaly_map"], strict=True)
         for i, element, anomaly_map in pairs:
             _keep_truth(kept, i, element)

@@ -4,7 +4,8 @@ import numpy as np
 
 # Largest differences of maps, as a share of the largest value, and of scores, as a
 # share of the score.
-TOLERANCES = {None: 1e-4, "float16": 0.03, "dynamic": 0.25, "int8": 0.5}
+_EXACT = 1e-4
+TOLERANCES = {None: _EXACT, "float16": 0.03, "dynamic": 0.25, "int8": 0.5}
 
 
 def compare(expected, found, threshold, tolerance):
@@ -13,21 +14,25 @@ def compare(expected, found, threshold, tolerance):
     Args:
         expected: Dict of arrays, what `RLR.predict` returns.
         found: The same of the export.
-        threshold: The model's threshold, or None.
+        threshold: The model's threshold, or those of the images, or None.
         tolerance: Largest relative difference.
 
     Returns:
         Dict for the manifest: "images", "map_difference" (largest, as a share of the
         largest value of all maps), "score_difference" (largest, relative),
         "decisions_changed" (their number), "decisions_changed_beyond_margin" (those
-        whose score is not within the tolerance of the threshold), "tolerance",
-        "passed".
+        whose score is not within the tolerance of the threshold), "categories_changed"
+        (of models that know categories: how many images are taken for others; where
+        all is exact, it must be 0), "tolerance", "passed".
     """
     maps, scores = expected["anomaly_map"], expected["anomaly_score"]
-    changed = beyond = 0
+    changed = beyond = moved = 0
     if threshold is not None:
         differs = found["is_anomalous"] != expected["is_anomalous"]
-        clear = np.abs(scores - threshold) > tolerance * abs(threshold)
+        clear = np.abs(scores - threshold) > tolerance * np.abs(threshold)
+        if "category" in expected:
+            is_moved = found["category"] != expected["category"]
+            moved, clear = int(is_moved.sum()), clear & ~is_moved
         changed, beyond = int(differs.sum()), int((differs & clear).sum())
     result = {
         "images": len(scores),
@@ -37,10 +42,13 @@ def compare(expected, found, threshold, tolerance):
         "decisions_changed_beyond_margin": beyond,
         "tolerance": tolerance,
     }
+    if "category" in expected:
+        result["categories_changed"] = moved
     differences = (result["map_difference"], result["score_difference"])
     # A NaN is no match, and is not below anything.
     within = all(difference <= tolerance for difference in differences)
-    return {**result, "passed": within and beyond == 0}
+    recognized = moved == 0 or tolerance > _EXACT
+    return {**result, "passed": within and beyond == 0 and recognized}
 
 
 def _largest(difference, scale):

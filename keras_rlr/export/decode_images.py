@@ -5,7 +5,7 @@ import tensorflow as tf
 from keras_rlr.export.exif_orientation import exif_orientation
 
 # The last is said of the score of an image that was decoded.
-OK, UNDECODABLE, REFUSED, NOT_FINITE = 0, 1, 2, 3
+OK, UNDECODABLE, REFUSED, NOT_FINITE, UNKNOWN_CATEGORY = range(5)
 # 100 MB of pixels: larger ones would let one request take a server's memory.
 MOST_PIXELS = 2**25
 LONGEST_SIDE = 2**16

@@ -28,6 +28,19 @@ def describe_export(model, format, quantize, model_version, categories, evaluati
     }
     if model.threshold is not None:
         outputs["is_anomalous"] = {"dtype": "bool", "shape": ["batch"]}
+    known = model.thresholds.known.statistics
+    if known is not None:
+        outputs["category"] = {
+            "dtype": "int32",
+            "shape": ["batch"],
+            "values": "a place in known_categories, or -1 for none of them, which "
+            "makes the image anomalous",
+        }
+        outputs["comparable_score"] = {
+            "dtype": "float32",
+            "shape": ["batch"],
+            "values": "(anomaly_score - score_mean) / score_spread of the category",
+        }
     inputs = {"image": {**image, "resize": "bilinear, antialiased, aspect not kept"}}
     if format == "saved_model":
         inputs = _saved_model_inputs()
@@ -45,11 +58,25 @@ def describe_export(model, format, quantize, model_version, categories, evaluati
         "categories": categories,
         "threshold": model.threshold,
         "category_thresholds": model.thresholds.by_category,
+        "known_categories": [] if known is None else describe_categories(known),
         "inputs": inputs,
         "outputs": outputs,
         "evaluation": evaluation,
         "environment": describe_environment(),
     }
+
+
+def describe_categories(known):
+    """The categories that a model recognises, in the order of their numbers.
+
+    Args:
+        known: `CategoryStatistics`.
+    """
+    means, spreads = known.score_means.tolist(), known.score_spreads.tolist()
+    return [
+        {"name": name, "score_mean": mean, "score_spread": spread}
+        for name, mean, spread in zip(known.names, means, spreads, strict=True)
+    ]
 
 
 def _saved_model_inputs():
@@ -64,9 +91,10 @@ def _saved_model_inputs():
                 "shape": ["batch"],
                 "values": "JPEG, PNG or BMP files of at most 33554432 pixels and "
                 "65536 a side; output status: 0 scored, 1 undecodable, 2 refused size "
-                "or bit depth, 3 decoded, but the score is not a finite number; where "
-                "it is not 0 the score is NaN or infinite and is_anomalous, of a "
-                "calibrated model, true",
+                "or bit depth, 3 decoded, but the score is not a finite number, 4 "
+                "scored, but it shows none of the known categories; where it is 1, 2 "
+                "or 3 the score is NaN or infinite, and where it is not 0 "
+                "is_anomalous, of a calibrated model, is true",
             }
         },
         "info": {"request": {"dtype": "string", "shape": ["batch"]}},

@@ -34,7 +34,10 @@ def openvino_runners(path):
 
 
 def _names(compiled):
-    wanted = ("anomaly_map", "anomaly_score", "is_anomalous")
+    wanted = (
+        *("anomaly_map", "anomaly_score", "is_anomalous"),
+        *("category", "comparable_score"),
+    )
     known = {name for output in compiled.outputs for name in output.get_names()}
     return [name for name in wanted if name in known]
 

@@ -12,16 +12,24 @@ def portable_model(model):
 
     Returns:
         A `keras.Model` whose outputs are a dict: "anomaly_map" (batch, S, S),
-        "anomaly_score" (batch,) and, of a calibrated model, "is_anomalous" (batch,).
+        "anomaly_score" (batch,) and, of a calibrated model, "is_anomalous" (batch,); of
+        one that knows categories "category" and "comparable_score" (batch,) too.
     """
     size = model.image_size
     image = keras.Input((size, size, 3), dtype="float32", name="image")
-    outputs = dict(model(image))
-    if model.threshold is not None:
-        score = outputs["anomaly_score"]
-        # A score that is NaN is never normal. TensorFlow would make "greater or equal"
-        # of "not less", which differ in this.
-        outputs["is_anomalous"] = ops.logical_or(
-            ops.greater_equal(score, model.threshold), ops.isnan(score)
-        )
-    return keras.Model(image, outputs)
+    batch = {"image": image}
+    if model.known_categories:
+        batch["describe"] = ops.zeros_like(image[:, 0, 0, 0])
+    complete = _Complete(model.thresholds.graph_function())
+    return keras.Model(image, complete(model(batch)))
+
+
+class _Complete(keras.layers.Layer):
+    """A function as a layer: its constants are then the graph's, and no inputs."""
+
+    def __init__(self, function):
+        super().__init__(autocast=False)
+        self._function = function
+
+    def call(self, outputs):
+        return self._function(outputs)

@@ -2,9 +2,11 @@
 
 import tensorflow as tf
 
+from keras_rlr.detectors.known_categories import UNKNOWN
 from keras_rlr.export.decode_images import (
     NOT_FINITE,
     OK,
+    UNKNOWN_CATEGORY,
     decode_images,
     resize_to_squares,
 )
@@ -21,10 +23,11 @@ def serving_functions(model, description):
     Returns:
         Dict of name to (function, *input signatures). Outputs are dicts: "anomaly_map"
         float32 (batch, S, S), "anomaly_score" float32 (batch,) and, of a calibrated
-        model, "is_anomalous" bool (batch,). A model with thresholds of categories has
-        "decide" too, which takes scores and categories.
+        model, "is_anomalous" bool (batch,); of one that knows categories "category"
+        int32 (batch,) and "comparable_score" float32 (batch,) too. A model with
+        thresholds of categories has "decide", which takes scores and categories.
     """
-    threshold = model.threshold
+    threshold, complete = model.threshold, model.thresholds.graph_function()
     size = model.image_size
 
     def decide(score, threshold=threshold):
@@ -44,10 +47,11 @@ def serving_functions(model, description):
             count == 0, lambda: tf.zeros((1, size, size, 3)), lambda: images
         )
         images = tf.ensure_shape(images, (None, size, size, 3))
-        outputs = {name: value[:count] for name, value in model(images).items()}
-        if threshold is not None:
-            outputs["is_anomalous"] = decide(outputs["anomaly_score"])
-        return outputs
+        batch = {"image": images}
+        if model.known_categories:
+            batch["describe"] = tf.zeros(tf.shape(images)[:1])
+        outputs = complete(model(batch))
+        return {name: value[:count] for name, value in outputs.items()}
 
     def infer(image):
         return infer_squares(_to_squares(image, size))
@@ -67,7 +71,14 @@ def serving_functions(model, description):
         score = tf.where(good, outputs["anomaly_score"], float("nan"))
         outputs["anomaly_score"] = score
         if threshold is not None:
-            outputs["is_anomalous"] = decide(score)
+            outputs["is_anomalous"] |= ~good
+        if model.known_categories:
+            of_none = good & (outputs["category"] == UNKNOWN)
+            status = tf.where(of_none, UNKNOWN_CATEGORY, status)
+            outputs["category"] = tf.where(good, outputs["category"], UNKNOWN)
+            outputs["comparable_score"] = tf.where(
+                good, outputs["comparable_score"], float("nan")
+            )
         unknown = good & ~tf.math.is_finite(score)
         return {**outputs, "status": tf.where(unknown, NOT_FINITE, status)}
 
@@ -78,7 +89,11 @@ def serving_functions(model, description):
             value = tf.constant(value, dtype)
             return tf.repeat(value[None], count, axis=0)
 
+        known = {}
+        if model.known_categories:
+            known["known_categories"] = repeated(model.known_categories, tf.string)
         return {
+            **known,
             "model_version": repeated(description["model_version"], tf.string),
             "categories": repeated(description["categories"], tf.string),
             "image_size": repeated(size, tf.int32),

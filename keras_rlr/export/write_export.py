@@ -79,10 +79,11 @@ def write_export(
         takes = [square_image(Image.fromarray(x), model.image_size) for x in takes]
     tolerance = max(TOLERANCES[quantize], _TOLERANCES_OF_DTYPES[model.compute_dtype])
     manifest["comparison"] = {}
+    threshold = model.thresholds.of_images(expected.get("category"))
     for runner, run in runners.items():
         outputs = [run(image) for image in takes]
         found = {key: np.concatenate([o[key] for o in outputs]) for key in outputs[0]}
-        result = compare(expected, found, model.threshold, tolerance)
+        result = compare(expected, found, threshold, tolerance)
         manifest["comparison"][runner] = result
         if not result["passed"]:
             raise ValueError(_disagreement(runner, result, quantize))
@@ -157,5 +158,7 @@ def _disagreement(name, result, quantize):
         f"{result['images']} images, {name} differs by {result['map_difference']:.2g} "
         f"of the largest value in maps and by {result['score_difference']:.2g} in "
         f"scores, where {result['tolerance']:g} is allowed, and decides "
-        f"{result['decisions_changed_beyond_margin']} images otherwise.{advice}"
+        f"{result['decisions_changed_beyond_margin']} images otherwise; "
+        f"{result.get('categories_changed', 0)} are taken for another category."
+        f"{advice}"
     )

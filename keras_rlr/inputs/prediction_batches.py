@@ -29,6 +29,8 @@ class PredictionBatches(HostBatches):
         first_index: Position of the first image in the whole data set.
         padded_to: Size of the batches; 0 for that of the first one.
         normal_only: Whether anomalous images are refused.
+        with_description: Whether batches are dicts with "describe", for which the model
+            returns "image_features" too.
         **kwargs: See `HostBatches`.
     """
 
@@ -44,6 +46,7 @@ class PredictionBatches(HostBatches):
         first_index=0,
         padded_to=0,
         normal_only=False,
+        with_description=False,
         **kwargs,
     ):
         super().__init__(source, image_size, **kwargs)
@@ -55,6 +58,7 @@ class PredictionBatches(HostBatches):
         self.first_index = first_index
         self.padded_to = padded_to
         self.normal_only = normal_only
+        self.with_description = with_description
         self.is_real = []
         self.counts = []
         self.sizes = []
@@ -127,10 +131,14 @@ class PredictionBatches(HostBatches):
         yield (pending,)
 
     def _batch(self, images, count):
-        if not self.with_weight:
+        if not (self.with_weight or self.with_description):
             return images
-        weight = (np.arange(len(images)) < count).astype("float32")
-        return {"image": images, "weight": weight}
+        batch = {"image": images}
+        if self.with_weight:
+            batch["weight"] = (np.arange(len(images)) < count).astype("float32")
+        if self.with_description:
+            batch["describe"] = np.zeros(len(images), "float32")
+        return batch
 
     def _labels(self, elements, first):
         for offset, element in enumerate(elements, self.first_index + first):
@@ -149,9 +157,14 @@ class PredictionBatches(HostBatches):
     def signature(self):
         """Shape and dtype of a batch."""
         image = ((None, self.image_size, self.image_size, 3), "float32")
-        if not self.with_weight:
+        if not (self.with_weight or self.with_description):
             return image
-        return {"image": image, "weight": ((None,), "float32")}
+        signature = {"image": image}
+        if self.with_weight:
+            signature["weight"] = ((None,), "float32")
+        if self.with_description:
+            signature["describe"] = ((None,), "float32")
+        return signature
 
 
 def category_name(element):

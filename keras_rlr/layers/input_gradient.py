@@ -7,8 +7,8 @@ import keras
 
 
 def value_and_input_gradient(
-    function: Callable[[Any], Any], inputs: Any
-) -> tuple[Any, Any]:
+    function: Callable[[Any], Any], inputs: Any, has_aux: bool = False
+) -> tuple[Any, ...]:
     """Returns the values of a function, and the gradient of their sum.
 
     Works where a model is called: eagerly, in the compiled function of `predict`, with
@@ -19,28 +19,37 @@ def value_and_input_gradient(
         function: Takes a tensor and returns one, (batch,). If no row depends on
             another, the gradient of each is that of its own value.
         inputs: Floating-point tensor (batch, ...).
+        has_aux: Whether the function returns a pair: that tensor, and another one that
+            no gradient is taken of.
 
     Returns:
-        The values, (batch,), and the gradient, of the shape of `inputs`.
+        The values, (batch,), and the gradient, of the shape of `inputs`; with
+        `has_aux` the other tensor after them.
     """
+    if not has_aux:
+        return _with_aux(lambda x: (function(x), None), inputs)[:2]
+    return _with_aux(function, inputs)
+
+
+def _with_aux(function: Callable[[Any], Any], inputs: Any) -> tuple[Any, Any, Any]:
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(inputs)
-            values = function(inputs)
-        return values, tape.gradient(values, inputs)
+            values, aux = function(inputs)
+        return values, tape.gradient(values, inputs), aux
     if keras.backend.backend() == "jax":
         import jax
 
-        values, pull_back = jax.vjp(function, inputs)
+        values, pull_back, aux = jax.vjp(function, inputs, has_aux=True)
         (gradient,) = pull_back(jax.numpy.ones_like(values))
-        return values, gradient
+        return values, gradient, aux
     import torch
 
     # Keras predicts without gradients.
     with torch.enable_grad():
         inputs = inputs.detach().requires_grad_(True)
-        values = function(inputs)
+        values, aux = function(inputs)
         (gradient,) = torch.autograd.grad(values.sum(), inputs)
-    return values.detach(), gradient
+    return values.detach(), gradient, None if aux is None else aux.detach()

@@ -4,7 +4,7 @@ from typing import ClassVar
 import keras
 from keras import ops
 
-from keras_rlr.detectors.feature_detector import FeatureDetector
+from keras_rlr.detectors.feature_detector import FeatureDetector, mean_features
 from keras_rlr.detectors.recipe import Recipe, named_recipe
 from keras_rlr.layers.anomaly_map import upsample_map
 from keras_rlr.layers.anomaly_score import AnomalyScore
@@ -178,16 +178,25 @@ class MKD(FeatureDetector):
         if training:
             return {"loss": self.losses_of(*self.compared_maps(pixels))}
         if self.localization == "gradient":
-            losses, gradient = value_and_input_gradient(
-                lambda x: self.losses_of(*self.compared_maps(x)), pixels
+            losses, gradient, described = value_and_input_gradient(
+                self._losses_and_features, pixels, has_aux=True
             )
             anomaly_map = self.gradient_map(gradient)
         else:
             teacher, student = self.compared_maps(pixels)
             losses = self.losses_of(teacher, student)
             anomaly_map = self.error_map(teacher, student)
+            described = mean_features(teacher)
         outputs = {"anomaly_map": anomaly_map, "anomaly_score": losses}
-        return {**outputs, "loss": losses} if "weight" in batch else outputs
+        if "weight" in batch:
+            outputs["loss"] = losses
+        if "describe" in batch:
+            outputs["image_features"] = described
+        return outputs
+
+    def _losses_and_features(self, pixels):
+        teacher, student = self.compared_maps(pixels)
+        return self.losses_of(teacher, student), mean_features(teacher)
 
     def compared_maps(self, pixels):
         """Returns the maps of the teacher and those of the student, two lists.

@@ -5,6 +5,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_rlr.detectors.feature_detector import mean_features
 from keras_rlr.detectors.one_pass_detector import OnePassDetector
 from keras_rlr.layers.anomaly_map import upsample_map
 from keras_rlr.layers.anomaly_score import AnomalyScore
@@ -153,7 +154,8 @@ class PaDiM(OnePassDetector):
     def call(self, inputs, training=False):
         """Returns map and score; the loss of an image is the mean distance."""
         batch = inputs if isinstance(inputs, dict) else {"image": inputs}
-        distances = self.gaussians(self.tokens_of(self.features_of(batch)))
+        levels = self.features_of(batch)
+        distances = self.gaussians(self.tokens_of(levels))
         upsampled = upsample_map(distances, (self.image_size,) * 2, align_corners=False)
         outputs = {
             "anomaly_map": self.smoothing.smooth(upsampled),
@@ -161,6 +163,8 @@ class PaDiM(OnePassDetector):
         }
         if "weight" in batch:
             outputs["loss"] = ops.mean(distances, axis=(1, 2))
+        if "describe" in batch:
+            outputs["image_features"] = mean_features(levels)
         return outputs
 
     def begin_pass(self):

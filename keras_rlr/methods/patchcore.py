@@ -4,6 +4,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_rlr.detectors.feature_detector import mean_features
 from keras_rlr.detectors.greedy_coreset import PatchSelection, check_coreset
 from keras_rlr.detectors.one_pass_detector import OnePassDetector
 from keras_rlr.layers.anomaly_map import upsample_map
@@ -172,7 +173,8 @@ class PatchCore(OnePassDetector):
     def call(self, inputs, training=False):
         """Returns map and score; the loss of an image is the mean distance."""
         batch = inputs if isinstance(inputs, dict) else {"image": inputs}
-        tokens = self.fused_levels(self.features_of(batch))
+        levels = self.features_of(batch)
+        tokens = self.fused_levels(levels)
         distances, scores = self.memory_bank(tokens, with_score=True)
         upsampled = upsample_map(distances, (self.image_size,) * 2, align_corners=False)
         outputs = {
@@ -181,6 +183,8 @@ class PatchCore(OnePassDetector):
         }
         if "weight" in batch:
             outputs["loss"] = ops.mean(distances, axis=(1, 2))
+        if "describe" in batch:
+            outputs["image_features"] = mean_features(levels)
         return outputs
 
     def training_batches(self, source, feature_cache, steps_per_epoch, **order):

@@ -4,7 +4,7 @@ from typing import Any, ClassVar
 import keras
 from keras import ops
 
-from keras_rlr.detectors.feature_detector import FeatureDetector
+from keras_rlr.detectors.feature_detector import FeatureDetector, mean_features
 from keras_rlr.detectors.recipe import Recipe, named_recipe
 from keras_rlr.layers.anomaly_map import upsample_map
 from keras_rlr.layers.anomaly_score import AnomalyScore
@@ -170,7 +170,8 @@ class SimpleNet(FeatureDetector):
     def call(self, inputs, training=False):
         """Returns map and score; in training the loss of each image."""
         batch = inputs if isinstance(inputs, dict) else {"image": inputs}
-        features = self.adaptor(self.fusion(self.features_of(batch)))
+        levels = self.features_of(batch)
+        features = self.adaptor(self.fusion(levels))
         outputs = {}
         if training or "weight" in batch:
             noisy = self.with_noise(features, batch.get("noise_key"))
@@ -188,6 +189,8 @@ class SimpleNet(FeatureDetector):
             normality = self.discriminator(features)
             outputs["anomaly_map"] = upsample_map(-normality, size)
             outputs["anomaly_score"] = self.anomaly_score(outputs["anomaly_map"])
+        if "describe" in batch:
+            outputs["image_features"] = mean_features(levels)
         return outputs
 
     def with_noise(self, features, noise_key=None):

@@ -1,8 +1,11 @@
+import collections
 import contextlib
 import math
 import warnings
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from keras_rlr.datasets import FolderDataset
 from keras_rlr.detectors.describe_model import describe_model
@@ -23,6 +26,8 @@ from keras_rlr.training.run_folder import (
 )
 
 _FALSE_POSITIVE_RATE = 0.01
+# What products look like is taken from so many training images of each, and in all.
+_MOST_SHOWN_EACH, _MOST_SHOWN = 32, 256
 
 
 def train(
@@ -167,7 +172,10 @@ def train(
                 callbacks=callbacks,
                 feature_cache=cache,
             )
-        config["calibration"] = _calibrate(model, held) if len(held) else None
+        if len(held):
+            config["calibration"] = _calibrate(model, held, fitted)
+        else:
+            config["calibration"] = None
         config["trained_epochs"] = len(history)
         config["model"] = describe_model(model)  # A bank has its size now.
         save_without_optimizer(model, run.model)
@@ -216,7 +224,21 @@ def _fit(model, fitted, run, guard, history, callbacks, **options):
         guard.deferring = False
 
 
-def _calibrate(model, held):
+def _some_of_each(dataset):
+    """Training images of every category, evenly chosen, to show what it looks like."""
+    members = collections.defaultdict(list)
+    for i, sample in enumerate(dataset.samples):
+        members[sample.category].append(i)
+    most = max(min(_MOST_SHOWN_EACH, _MOST_SHOWN // len(members)), 2)
+    chosen: list[int] = []
+    for positions in members.values():
+        count = min(most, len(positions))
+        places = np.linspace(0, len(positions) - 1, count).astype(int)
+        chosen += [positions[place] for place in places]
+    return dataset.subset(sorted(chosen))
+
+
+def _calibrate(model, held, fitted):
     rate = _FALSE_POSITIVE_RATE
     smallest = 1 / (len(held) + 1)
     if smallest > rate:
@@ -230,7 +252,9 @@ def _calibrate(model, held):
     with warnings.catch_warnings():
         # Which categories have thresholds of their own is in the configuration.
         warnings.filterwarnings("ignore", ".*for a threshold of its own")
-        threshold = model.calibrate(held, false_positive_rate=rate)
+        threshold = model.calibrate(
+            held, false_positive_rate=rate, training_images=_some_of_each(fitted)
+        )
     return {
         "images": len(held),
         "false_positive_rate": rate,

@@ -64,7 +64,8 @@ def test_from_any_folder_of_normal_images(folder, data, tmp_path):
     assert facts["images"] == len(files) == 12
     assert facts["threshold"] == pytest.approx(conformal(scores, 0.25), rel=1e-5)
     assert model.threshold == facts["threshold"]
-    assert facts["category_thresholds"] == {}
+    # Images without categories: the model recognises them.
+    assert facts["category_thresholds"] == pytest.approx(model.thresholds.by_category)
     config = json.loads((folder / "config.json").read_text())
     assert config["calibration"] == facts
     assert config["training"]["epochs"] == 1

@@ -33,7 +33,8 @@ run = lambda x: dict(zip(names, session.run(None, {"image": x})))
 import openvino
 options = {"INFERENCE_PRECISION_HINT": "f32"}
 model = openvino.Core().compile_model(path, "CPU", options)
-names = ("anomaly_map", "anomaly_score", "is_anomalous")
+kinds = ("anomaly_map", "anomaly_score", "is_anomalous", "category", "comparable_score")
+names = [k for k in kinds if any(k in o.get_names() for o in model.outputs)]
 run = lambda x: (lambda found: {name: found[name] for name in names})(model(x))
 """,
 }
@@ -90,3 +91,12 @@ def assert_same(found, expected, tolerance=1e-4):
         found["anomaly_score"], expected["anomaly_score"], rtol=tolerance
     )
     np.testing.assert_array_equal(found["is_anomalous"], expected["is_anomalous"])
+    if "category" in expected:
+        np.testing.assert_array_equal(found["category"], expected["category"])
+        # The difference of two numbers that agree; of nothing known, it may be large.
+        np.testing.assert_allclose(
+            found["comparable_score"],
+            expected["comparable_score"],
+            rtol=30 * tolerance,
+            atol=30 * tolerance,
+        )

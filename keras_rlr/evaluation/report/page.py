@@ -212,3 +212,16 @@ def _row(cells):
     first, *others = map(html.escape, cells)
     values = "".join(f"<td>{cell}</td>" for cell in others)
     return f'<tr><th scope="row">{first}</th>{values}</tr>\n'
+
+
+def recognition_in_words(evaluation: dict[str, Any]) -> str:
+    """How many products were recognised, and what that does to the pooled figures."""
+    found = evaluation["recognition"]
+    raw = evaluation["pooled_by_anomaly_score"]["image_auroc"]
+    shown = "undefined" if math.isnan(raw) else f"{100 * raw:.1f}"
+    return (
+        f"Products recognised: {found['right']} of {found['images']} test images; "
+        f"{found['unknown']} taken for none of them. Pooled, images are ranked by "
+        "their comparable scores, standardised by normal images of their product; "
+        f"by raw scores the image AUROC is {shown}."
+    )

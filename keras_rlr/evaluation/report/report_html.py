@@ -11,6 +11,7 @@ from keras_rlr.evaluation.report.page import (
     figure,
     page,
     paragraph,
+    recognition_in_words,
     results_table,
     section,
 )
@@ -69,6 +70,8 @@ def _summary(method, predictions, evaluation):
         paragraph(_EXPLANATION),
         results_table(evaluation, published),
     ]
+    if "recognition" in evaluation:
+        parts.append(paragraph(recognition_in_words(evaluation)))
     if published is not None:
         parts.append(
             paragraph(

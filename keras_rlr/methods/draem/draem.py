@@ -230,6 +230,8 @@ class DRAEM(AnomalyDetector):
         if not training:
             outputs["anomaly_map"] = ops.softmax(logits, axis=-1)[..., 1]
             outputs["anomaly_score"] = _score(outputs["anomaly_map"])
+        if "describe" in batch:
+            outputs["image_features"] = colour_statistics(image)
         return outputs
 
     def get_config(self):
@@ -242,6 +244,26 @@ class DRAEM(AnomalyDetector):
             "anomaly_source": self.anomaly_source,
             "recipe": self._recipe_argument,
         }
+
+
+def colour_statistics(image):
+    """Returns what an image shows as a whole: the colours of sixteen parts of it.
+
+    There is no pretrained network that would tell products better.
+
+    Args:
+        image: float32 tensor (batch, S, S, 3) in 0-1.
+
+    Returns:
+        float32 tensor (batch, 96): mean and standard deviation of each colour in each
+        of 4x4 squares.
+    """
+    side = image.shape[1] // 4
+    mean = ops.average_pool(image, side, side)
+    of_squares = ops.average_pool(ops.square(image), side, side)
+    deviation = ops.sqrt(ops.maximum(of_squares - ops.square(mean), 1e-6))
+    both = ops.concatenate([mean, deviation], axis=-1)
+    return ops.reshape(both, (-1, 96))
 
 
 def _score(anomaly_map):

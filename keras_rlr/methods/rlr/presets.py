@@ -78,8 +78,10 @@ def preset_arguments(preset, **overrides):
     """
     arguments = preset_settings(preset, PRESETS)
     # Several widths or windows are those of levels that are not fused.
-    several = [overrides.get(name) for name in ("hidden_dims", "windows")]
-    is_fused = arguments.get("fuse_levels") and all(np.size(v) == 1 for v in several)
+    one_each = all(
+        np.size(overrides.get(name) or 1) == 1 for name in ("hidden_dims", "windows")
+    )
+    is_fused = arguments.get("fuse_levels") and one_each
     if "fuse_levels" in arguments:
         arguments["fuse_levels"] = bool(is_fused)
     if not overrides.get("fuse_levels", is_fused) and "hidden_dims" in arguments:

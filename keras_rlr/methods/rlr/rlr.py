@@ -197,7 +197,7 @@ class RLR(ReconstructionDetector):
         self.compile()
 
     def _make_bank(self, size):
-        self.memory_bank = None
+        self.memory_bank: MemoryBank | None = None
         if not self.coreset_ratio:
             return
         most = (self.image_size // 8) ** 2
@@ -272,9 +272,12 @@ class RLR(ReconstructionDetector):
         if self.memory_bank and not goes_on:
             extract = extract_by_image(self)
             self._select_bank(
-                features
-                for (batch,) in itertools.islice(batches.generate(), steps_per_epoch)
-                for features in self.features_in(batch, extract)
+                self.memory_bank,
+                (
+                    features
+                    for (b,) in itertools.islice(batches.generate(), steps_per_epoch)
+                    for features in self.features_in(b, extract)
+                ),
             )
         return batches
 
@@ -290,15 +293,16 @@ class RLR(ReconstructionDetector):
         super().adapt(x, batch_size, steps)
         if self.memory_bank:
             source = self.source_to_adapt_to(x, batch_size, steps)
-            self._select_bank(map(self.standardize, self.features_to_adapt_to(source)))
+            parts = map(self.standardize, self.features_to_adapt_to(source))
+            self._select_bank(self.memory_bank, parts)
 
-    def _select_bank(self, parts):
+    def _select_bank(self, bank, parts):
         selection = PatchSelection(self.coreset_ratio, self.max_patches, self.seed)
         for features in parts:
-            selection.add(self.memory_bank.rows(self.bank_tokens(features)))
+            selection.add(bank.rows(self.bank_tokens(features)))
         patches, _ = selection.select()
         with self.scope():
-            self.memory_bank.store(patches)
+            bank.store(patches)
         self.forget_compiled_functions()
 
     def map_of(self, error, features):

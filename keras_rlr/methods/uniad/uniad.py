@@ -3,7 +3,7 @@ from typing import Any, ClassVar
 import keras
 from keras import ops
 
-from keras_rlr.detectors.feature_detector import FeatureDetector
+from keras_rlr.detectors.feature_detector import FeatureDetector, mean_features
 from keras_rlr.detectors.recipe import Recipe, named_recipe
 from keras_rlr.layers.anomaly_map import upsample_map
 from keras_rlr.layers.anomaly_score import AnomalyScore
@@ -188,7 +188,8 @@ class UniAD(FeatureDetector):
     def call(self, inputs, training=False):
         """Returns map and score; in training the loss of each image."""
         batch = inputs if isinstance(inputs, dict) else {"image": inputs}
-        features = self.fusion(self.features_of(batch))
+        levels = self.features_of(batch)
+        features = self.fusion(levels)
         visible = self.perturbation(
             features, noise_key=batch.get("noise_key"), training=training
         )
@@ -201,6 +202,8 @@ class UniAD(FeatureDetector):
             size = (self.image_size, self.image_size)
             outputs["anomaly_map"] = upsample_map(ops.sqrt(errors), size)
             outputs["anomaly_score"] = self.anomaly_score(outputs["anomaly_map"])
+        if "describe" in batch:
+            outputs["image_features"] = mean_features(levels)
         return outputs
 
     def get_config(self):

@@ -1,0 +1,93 @@
+"""Exports recognise products as their model does, and decide alike."""
+
+import json
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from keras_rlr.app import score_files
+from keras_rlr.datasets.procedural.png_file import write_png
+from keras_rlr.evaluation.predict_images import predict_images
+from tests.export.run_alone import assert_same, run_alone
+from tests.export.saved_model_test import png
+from tests.products import elements_of, strange_images
+from tests.tiny_model import ONE_LEVEL, tiny_model
+
+pytestmark = [pytest.mark.backend_independent, pytest.mark.needs_tensorflow]
+
+COUNTS = {"bolt": 12, "nut": 9, "washer": 7}
+SUFFIXES = {"litert": ".tflite", "onnx": ".onnx", "openvino": ".xml"}
+
+
+@pytest.fixture(scope="module")
+def model():
+    model = tiny_model(**ONE_LEVEL)
+    model.calibrate(elements_of(COUNTS), false_positive_rate=0.2)
+    return model
+
+
+@pytest.fixture(scope="module")
+def images():
+    new = elements_of(COUNTS, seed=50, with_category=False)
+    return np.stack([*(e["image"] for e in new), *strange_images()])
+
+
+@pytest.mark.parametrize("format", ["saved_model", *SUFFIXES])
+def test_every_format_decides_as_the_model(format, model, images, tmp_path):
+    path = tmp_path / f"it{SUFFIXES.get(format, '')}"
+    manifest = model.export(path, format=format, images=images)
+    (result, *_) = manifest["comparison"].values()
+    assert result["categories_changed"] == 0
+    names = [entry["name"] for entry in manifest["known_categories"]]
+    assert names == list(model.known_categories)
+    assert {"category", "comparable_score"} < set(manifest["outputs"])
+    batches = [image[None].astype("float32") for image in images]
+    found = run_alone(format, path, batches, tmp_path)
+    expected = model.predict(images, verbose=0)
+    assert len(set(expected["is_anomalous"][:-2])) == 2
+    assert_same(found, expected)
+
+
+def test_served_bytes_say_that_a_product_is_unknown(model, images, tmp_path):
+    model.export(tmp_path / "1")
+    loaded = tf.saved_model.load(str(tmp_path / "1"))
+    files = [png(images[0]), b"no image", png(images[-1])]
+    found = loaded.signatures["serve_bytes"](image_bytes=tf.constant(files))
+    assert found["status"].numpy().tolist() == [0, 1, 4]
+    assert found["category"].numpy().tolist() == [0, -1, -1]
+    assert found["is_anomalous"].numpy()[1:].all()
+    assert np.isnan(found["comparable_score"].numpy()[1])
+    assert np.isfinite(found["anomaly_score"].numpy()[2])
+    info = loaded.signatures["info"](request=tf.constant([""]))
+    names = [name.decode() for name in info["known_categories"].numpy()[0]]
+    assert names == list(model.known_categories)
+    text = (tmp_path / "1" / "manifest.json").read_text("utf-8")
+    assert (
+        "status: 0 scored"
+        in json.loads(text)["inputs"]["serve_bytes"]["image_bytes"]["values"]
+    )
+
+
+def test_the_command_and_the_page_decide_as_the_model(model, images, tmp_path):
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for i, image in enumerate(images):
+        write_png(folder / f"{i:03}.png", image)
+    expected = model.predict(images, verbose=0)
+    rows = predict_images(model, folder, tmp_path / "found")
+    known = np.array([*model.known_categories, None], object)
+    names = known[expected["category"]].tolist()
+    assert [row.category for row in rows] == names
+    assert [row.is_known_category for row in rows] == [
+        name is not None for name in names
+    ]
+    assert [row.is_anomalous for row in rows] == expected["is_anomalous"].tolist()
+    lines = (tmp_path / "found" / "scores.csv").read_text("utf-8").splitlines()
+    assert lines[0].endswith("error,category,comparable_score")
+    assert ",(unknown)," in lines[-1]
+    paths = sorted(str(path) for path in folder.iterdir())
+    flags = [
+        image.decision().startswith("anomalous") for image in score_files(model, paths)
+    ]
+    assert flags == expected["is_anomalous"].tolist()
