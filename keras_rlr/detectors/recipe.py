@@ -22,9 +22,8 @@ class Recipe:
         drops: Shares of the epochs after which the learning rate is multiplied by
             `drop_factor` once more.
         drop_factor: See `drops`.
-        falls_from: Share of the epochs from which on the learning rate falls, evenly
-            from epoch to epoch, to 0 at the end; 1 for never.
-        clip_norm: Largest norm of all gradients together, or None.
+        cosine: Whether the learning rate falls from epoch to epoch as a cosine does, to
+            0 at the end.
     """
 
     name: str
@@ -36,13 +35,12 @@ class Recipe:
     weight_decay: float = 0.0
     drops: tuple[float, ...] = ()
     drop_factor: float = 1.0
-    falls_from: float = 1.0
-    clip_norm: float | None = None
+    cosine: bool = False
 
     @property
     def has_schedule(self):
         """Whether the learning rate is not the same in all epochs."""
-        return self.falls_from < 1 or bool(self.drops)
+        return self.cosine or bool(self.drops)
 
     def rate_share(self, epoch, epochs):
         """Returns the share of the learning rate that an epoch has.
@@ -51,9 +49,10 @@ class Recipe:
             epoch: Counted from 0.
             epochs: How many there will be.
         """
-        if self.falls_from < 1:
-            left = 1.0 - (epoch + 0.5) / max(epochs, epoch + 1)
-            return min(1.0, left / (1.0 - self.falls_from))
+        if self.cosine:
+            return 0.5 + 0.5 * math.cos(
+                math.pi * (epoch + 0.5) / max(epochs, epoch + 1)
+            )
         done = sum(epoch >= math.ceil(share * epochs) for share in self.drops)
         return self.drop_factor**done
 
@@ -78,11 +77,7 @@ class Recipe:
 
     def optimizer(self):
         """Returns a new optimizer, Adam or AdamW."""
-        settings = {
-            "beta_2": self.beta_2,
-            "epsilon": 1e-8,
-            "global_clipnorm": self.clip_norm,
-        }
+        settings = {"beta_2": self.beta_2, "epsilon": 1e-8}
         if self.weight_decay:
             return keras.optimizers.AdamW(
                 self.learning_rate,

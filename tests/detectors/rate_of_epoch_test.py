@@ -8,7 +8,7 @@ from keras_rlr.detectors.recipe import Recipe
 from keras_rlr.detectors.training_callbacks import RateOfEpoch
 
 DROPS = Recipe("paper", 10, 2, 1e-3, drops=(0.8, 0.9), drop_factor=0.2)
-FALLING = Recipe("default", 10, 2, 1e-3, falls_from=0.6, clip_norm=1.0)
+COSINE = Recipe("default", 10, 2, 1e-3, cosine=True)
 X = np.ones((2, 1), "float32")
 
 
@@ -37,19 +37,16 @@ def test_a_training_that_goes_on_has_the_rate_of_its_epoch():
     np.testing.assert_allclose(found, [4e-5, 1e-3], rtol=1e-5)
 
 
-def test_it_falls_evenly_to_nothing_at_the_end():
-    expected = [1e-3] * 6 + [8.75e-4, 6.25e-4, 3.75e-4, 1.25e-4, 1e-3]
-    np.testing.assert_allclose(rates_of(FALLING, epochs=10), expected, rtol=1e-5)
-
-
-def test_gradients_are_clipped_together():
-    assert FALLING.optimizer().global_clipnorm == 1.0
-    assert DROPS.optimizer().global_clipnorm is None
+def test_a_cosine_falls_to_nothing():
+    rates = rates_of(COSINE, epochs=10)[:-1]
+    np.testing.assert_allclose(np.add(rates, rates[::-1]), 1e-3, rtol=1e-5)
+    assert rates == sorted(rates, reverse=True)
+    assert rates[-1] < 1e-5
 
 
 @pytest.mark.parametrize(
     ("recipe", "has_schedule"),
-    [(DROPS, True), (FALLING, True), (Recipe("default", 10, 2, 1e-3), False)],
+    [(DROPS, True), (COSINE, True), (Recipe("default", 10, 2, 1e-3), False)],
 )
 def test_a_recipe_says_whether_the_rate_changes(recipe, has_schedule):
     assert recipe.has_schedule is has_schedule

@@ -9,16 +9,16 @@ PAPER = Recipe("paper", epochs=200, batch_size=4, learning_rate=1e-4)
 _STANDARDIZED = Recipe(
     "default", steps=1500, epochs=15, batch_size=4, learning_rate=2e-4, beta_2=0.95
 )
-# Three levels in one grid hold more, and learn it at a high rate that falls late.
+
+
 _FUSED = Recipe(
     "default",
     steps=2000,
     epochs=15,
-    batch_size=4,
-    learning_rate=1e-3,
+    batch_size=8,
+    learning_rate=4e-4,
     beta_2=0.95,
-    falls_from=0.6,
-    clip_norm=1.0,
+    cosine=True,
 )
 
 
