@@ -62,7 +62,7 @@ def train(recipe, data, seed, target, batch_size, began):
     else:
         options = {"feature_cache": "memory", "batch_size": batch_size}
     model = RLR.from_preset(
-        "rlr_efficientnet_lite2", recipe=recipe, seed=seed, **settings
+        "rlr_efficientnet_lite2_one_level", recipe=recipe, seed=seed, **settings
     )
     with attention:
         model.fit(

@@ -29,7 +29,7 @@ def measure(kind, preset, batch, repeat):
 
     base = peak()
     with naive() if kind == "naive" else contextlib.nullcontext():
-        weights = "imagenet" if preset == "rlr_efficientnet_lite2" else None
+        weights = "imagenet" if "lite2" in preset else None
         model = RLR.from_preset(preset, backbone_weights=weights, seed=0)
         shape = (batch, model.image_size, model.image_size, 3)
         images = np.random.default_rng(0).integers(0, 256, shape, "uint8")

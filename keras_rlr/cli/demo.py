@@ -7,7 +7,7 @@ from keras_rlr.atomic_file import check_writable
 from keras_rlr.cli.backend import start_backend
 from keras_rlr.cli.options import AT_LEAST_ONE, json_option
 
-_PRESET = "rlr_efficientnet_lite2"
+_PRESET = "rlr_efficientnet_lite2_one_level"
 # Few images and few steps: a faster rate than the recipe's gets there in minutes.
 _EPOCHS, _BATCH_SIZE, _LEARNING_RATE = 7, 8, 5e-4
 _NORMAL_PICTURES, _ANOMALOUS_PICTURES = 2, 4

@@ -132,7 +132,7 @@ def test_evaluate_trains_if_it_may(tmp_path, home, monkeypatch):
     assert not (tmp_path / "runs").exists()
     result = run(
         "evaluate", "--dataset", "visa", "--train", "--preset",
-        "rlr_efficientnet_lite2", "--json",
+        "rlr_efficientnet_lite2_one_level", "--json",
     )  # fmt: skip
     assert result.exit_code == 0, result.stderr
     assert sorted(json.loads(result.stdout)["categories"]) == ["candle", "pcb1"]
