@@ -121,20 +121,21 @@ class ReconstructionDetector(FeatureDetector):
             )
         if not training:
             error = self.anomaly_map(features, reconstructions, damping=self._damping())
-            outputs["anomaly_map"] = self.map_of(error, levels)
-            outputs["anomaly_score"] = self.anomaly_score(outputs["anomaly_map"])
+            anomaly_map, score = self.map_and_score(error, levels)
+            outputs["anomaly_map"] = anomaly_map
+            outputs["anomaly_score"] = score
         if "describe" in batch:
             outputs["image_features"] = mean_features(levels)
         return outputs
 
-    def map_of(self, error, features):
-        """Returns the anomaly map; the reconstruction's error, unless a method adds.
+    def map_and_score(self, error, features):
+        """Returns anomaly map and score: of the error, unless a method adds to it.
 
         Args:
             error: float32 tensor (batch, image_size, image_size).
             features: List of float32 tensors (batch, H, W, C), one a level.
         """
-        return error
+        return error, self.anomaly_score(error)
 
     def _in_grids(self, features):
         return [self.fusion(features)] if self.fuse_levels else features

@@ -101,8 +101,9 @@ def test_lists_of_names_come_back(names):
 @pytest.mark.parametrize(
     ("option", "value", "message"),
     [
-        ("--levels", "a,b", "'a,b' is no list of whole numbers"),
-        ("--levels", "2,", "'2,' is no list of whole numbers"),
+        ("--levels", "a,b", "'a,b' is no list of levels such as 2,3"),
+        ("--levels", "2,", "'2,' is no list of levels such as 2,3"),
+        ("--levels", "6-3", "'6-3' is no list of levels such as 2,3"),
         ("--hidden-dims", "2.5", "'2.5' is no list of whole numbers"),
         ("--categories", "a,,b", "'a,,b' is no list of names"),
         ("--epochs", "-1", "-1 is not in the range x>=1"),

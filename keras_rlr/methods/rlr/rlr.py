@@ -22,6 +22,10 @@ from keras_rlr.methods.rlr.level_settings import (
 from keras_rlr.methods.rlr.presets import PRESETS, preset_arguments
 from keras_rlr.methods.rlr.recipe import resolve_recipe
 
+# Of normal images, the logarithm of the error's peak varies about ten times as much as
+# that of the distance's: weighed by that, neither speaks louder than it knows.
+ERROR_SHARE = 0.1
+
 
 @keras.saving.register_keras_serializable(package="keras_rlr")
 class RLR(ReconstructionDetector):
@@ -78,9 +82,10 @@ class RLR(ReconstructionDetector):
         coreset_ratio: Share of the training images' patches that a memory bank keeps
             beside the reconstructor; 0 is none, as in the paper. With one, what is
             anomalous is what can neither be reconstructed nor is near to a patch of
-            the bank: the map is the square root of the error times the distance. The
-            bank is that of `PatchCore`, of all levels, in the finest grid of at most
-            one token for 8 x 8 pixels; `fit` selects it before it trains.
+            the bank: the map is error^s · distance^(1 - s) with s = `ERROR_SHARE`,
+            smoothed as for the score. The bank is that of `PatchCore`, of all levels,
+            in the finest grid of at most one token for 8 x 8 pixels; `fit` selects it
+            before it trains.
         max_patches: From how many patches at most the bank is selected.
         distribution: None, a number of devices, an object of `keras.distribution`
             (JAX) or a `tf.distribute.Strategy` (TensorFlow).
@@ -305,14 +310,16 @@ class RLR(ReconstructionDetector):
             bank.store(patches)
         self.forget_compiled_functions()
 
-    def map_of(self, error, features):
-        """Returns the anomaly map: the error, or with a bank error and distance."""
+    def map_and_score(self, error, features):
+        """Returns map and score: of the error, or with a bank of error and distance."""
         if not self.memory_bank:
-            return error
+            return super().map_and_score(error, features)
         distances = self.memory_bank(self.bank_tokens(features))
         distances = upsample_map(distances, (self.image_size,) * 2)
         # Rounding may leave less than 0. Not every runtime lets NaN through a maximum.
-        return ops.sqrt(ops.abs(error)) * distances
+        both = ops.power(ops.abs(error) + 1e-12, ERROR_SHARE)
+        both = both * ops.power(distances + 1e-12, 1.0 - ERROR_SHARE)
+        return self.anomaly_score.smooth(both), self.anomaly_score(both)
 
     def reconstruct_levels(self, features):
         """Returns the reconstructions of the levels, as tensors."""

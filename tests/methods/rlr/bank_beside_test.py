@@ -6,6 +6,7 @@ import pytest
 from scipy.ndimage import gaussian_filter
 
 import keras_rlr
+from keras_rlr.methods.rlr.rlr import ERROR_SHARE
 from tests.layers.anomaly_map_test import naive_error, upsample
 from tests.tiny_model import IMAGE_SIZE, random_images, tiny_model
 
@@ -38,7 +39,7 @@ def distances(features, bank):
     return np.sqrt(((tokens - bank) ** 2).sum(-1)).min(-1)
 
 
-def test_the_map_is_the_root_of_the_error_times_the_distance(trained):
+def test_the_map_is_of_error_and_distance(trained):
     features = trained.extract_features(TESTED)
     rebuilt = trained.reconstruct(features)
     bank = np.asarray(keras.ops.convert_to_numpy(trained.memory_bank.patches))
@@ -47,10 +48,12 @@ def test_the_map_is_the_root_of_the_error_times_the_distance(trained):
     errors = [naive_error(f, r) for f, r in zip(features, rebuilt, strict=True)]
     for i, distance in enumerate(distances(features, bank)):
         error = sum(upsample(level[i], size) for level in errors) / 2
-        expected = np.sqrt(error) * upsample(distance, size)
-        np.testing.assert_allclose(outputs["anomaly_map"][i], expected, rtol=2e-3)
-        score = gaussian_filter(expected, 4.0).max()
-        np.testing.assert_allclose(outputs["anomaly_score"][i], score, rtol=2e-3)
+        both = error**ERROR_SHARE * upsample(distance, size) ** (1 - ERROR_SHARE)
+        expected = gaussian_filter(both, 4.0)
+        np.testing.assert_allclose(outputs["anomaly_map"][i], expected, rtol=1e-3)
+        np.testing.assert_allclose(
+            outputs["anomaly_score"][i], expected.max(), rtol=1e-3
+        )
 
 
 def test_the_bank_is_a_share_of_the_patches_and_covers_them(trained):
