@@ -10,10 +10,9 @@ _STANDARDIZED = Recipe(
     "default", steps=1500, epochs=15, batch_size=4, learning_rate=2e-4, beta_2=0.95
 )
 
-
 _FUSED = Recipe(
     "default",
-    steps=2000,
+    steps=1500,
     epochs=15,
     batch_size=8,
     learning_rate=4e-4,
