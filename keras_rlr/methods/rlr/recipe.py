@@ -9,12 +9,11 @@ PAPER = Recipe("paper", epochs=200, batch_size=4, learning_rate=1e-4)
 _STANDARDIZED = Recipe(
     "default", steps=1500, epochs=15, batch_size=4, learning_rate=2e-4, beta_2=0.95
 )
-
 _FUSED = Recipe(
     "default",
     steps=1500,
     epochs=15,
-    batch_size=8,
+    batch_size=4,
     learning_rate=4e-4,
     beta_2=0.95,
     cosine=True,

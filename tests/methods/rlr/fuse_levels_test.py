@@ -90,7 +90,7 @@ def test_the_rate_falls_as_a_cosine_to_nothing():
         def on_train_batch_end(self, batch, logs=None):
             rates.append(float(self.model.optimizer.learning_rate))
 
-    model.fit(NORMAL, epochs=4, verbose=0, callbacks=[Note()])
+    model.fit(NORMAL, batch_size=6, epochs=4, verbose=0, callbacks=[Note()])
     share = 0.5 + 0.5 * np.cos(np.pi * (np.arange(4) + 0.5) / 4)
     np.testing.assert_allclose(rates, 4e-4 * share, rtol=1e-5)
     # A checkpoint, and a fit after this one, begin with the whole rate.
