@@ -67,6 +67,9 @@ def weaken_easy_tokens(errors: Any, share: float, factor: float = 0.1) -> Any:
         errors: Tensor (batch, height, width).
         share: Share of an image's tokens that are easy, from 0 to less than 1.
         factor: What the gradient of those is multiplied by.
+
+    Returns:
+        Tensor (batch, height, width), of the values of `errors`.
     """
     tokens = errors.shape[1] * errors.shape[2]
     hard = max(1, round((1.0 - share) * tokens))

@@ -119,7 +119,11 @@ class PatchSelection:
         self._rows, self._priorities = [], []
 
     def add(self, patches):
-        """Takes in patches, float32 array (patches, channels)."""
+        """Takes in the patches of some images.
+
+        Args:
+            patches: float32 array (patches, channels).
+        """
         self.seen += len(patches)
         self._rows.append(patches)
         # The rows of the highest of random numbers are a fair draw from all.
@@ -128,9 +132,11 @@ class PatchSelection:
             self._rows = [self._drawn()]
 
     def select(self):
-        """Returns the selected patches, and the mean distance of one to the nearest.
+        """Selects, with a warning if there were more patches than it selects from.
 
-        Warns if there were more patches than it selects from.
+        Returns:
+            float32 array (selected, channels), and the mean distance of a patch to the
+            nearest selected one, a float, in the projection of `greedy_coreset`.
         """
         patches = self._drawn()
         if self.seen > len(patches):

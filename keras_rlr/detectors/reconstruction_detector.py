@@ -134,6 +134,9 @@ class ReconstructionDetector(FeatureDetector):
         Args:
             error: float32 tensor (batch, image_size, image_size).
             features: List of float32 tensors (batch, H, W, C), one a level.
+
+        Returns:
+            float32 tensors (batch, image_size, image_size) and (batch,).
         """
         return error, self.anomaly_score(error)
 

@@ -84,8 +84,9 @@ class RLR(ReconstructionDetector):
             anomalous is what can neither be reconstructed nor is near to a patch of
             the bank: the map is error^s · distance^(1 - s) with s = `ERROR_SHARE`,
             smoothed as for the score. The bank is that of `PatchCore`, of all levels,
-            in the finest grid of at most one token for 8 x 8 pixels; `fit` selects it
-            before it trains.
+            in the finest grid of at most one token for 8 x 8 pixels. `fit` selects it
+            anew before it trains, unless it goes on (`initial_epoch`); `adapt` does,
+            from at most 512 images.
         max_patches: From how many patches at most the bank is selected.
         distribution: None, a number of devices, an object of `keras.distribution`
             (JAX) or a `tf.distribute.Strategy` (TensorFlow).
@@ -272,7 +273,7 @@ class RLR(ReconstructionDetector):
         batches = super().training_batches(
             source, feature_cache, steps_per_epoch, **order
         )
-        # A step alone, of `train_on_batch`, has no epoch.
+        # A step alone, of `train_on_batch`, has no epoch; it needs a bank before.
         goes_on = self.bank_size is not None and order.get("first_epoch") != 0
         if self.memory_bank and not goes_on:
             extract = extract_by_image(self)

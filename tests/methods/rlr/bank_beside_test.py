@@ -111,6 +111,15 @@ def test_before_it_has_a_bank_it_refuses_and_adapting_is_enough():
     assert np.isfinite(model.predict(TESTED, verbose=0)["anomaly_score"]).all()
 
 
+def test_a_step_alone_needs_a_bank_and_keeps_it():
+    model = with_bank(standardize_features=False)
+    with pytest.raises(ValueError, match="keeps a memory bank and has not seen"):
+        model.train_on_batch(NORMAL[:4])
+    model.adapt(NORMAL)
+    assert np.isfinite(model.train_on_batch(NORMAL[:4]))
+    assert model.bank_size == 24
+
+
 def test_weights_bring_the_size_of_their_bank(trained, tmp_path):
     trained.save_weights(tmp_path / "bank.weights.h5")
     other = with_bank(seed=5)
