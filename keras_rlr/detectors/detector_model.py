@@ -130,10 +130,14 @@ class DetectorModel(keras.Model):
             **kwargs: As in Keras.
         """
         self.thresholds.forget()
+        shapes = [variable.shape for variable in self.variables]
         with warnings.catch_warnings():
             # A file may be of a model that was saved without its optimizer's state.
             warnings.filterwarnings("ignore", "Skipping variable loading for optimizer")
             super().load_weights(filepath, skip_mismatch=skip_mismatch, **kwargs)
+        # A memory bank takes the size of the file's.
+        if shapes != [variable.shape for variable in self.variables]:
+            self.forget_compiled_functions()
         if skip_mismatch:
             self.thresholds.forget()
 

@@ -123,6 +123,9 @@ def test_a_step_alone_needs_a_bank_and_keeps_it():
 def test_weights_bring_the_size_of_their_bank(trained, tmp_path):
     trained.save_weights(tmp_path / "bank.weights.h5")
     other = with_bank(seed=5)
+    # Of another size, and compiled for it.
+    other.adapt(NORMAL[:2])
+    other.predict(TESTED, verbose=0)
     other.load_weights(tmp_path / "bank.weights.h5")
     assert other.bank_size == trained.bank_size
     scores = [
