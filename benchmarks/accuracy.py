@@ -1,7 +1,7 @@
 """Figures of methods and settings side by side, over seeds.
 
     python -m benchmarks.accuracy DIR[,DIR…] MODEL [MODEL …] [--seeds 0,1,2]
-        [--categories a,b] [--epochs N] [--cache DIR] [--rows FILE]
+        [--categories a,b] [--epochs N] [--cache DIR] [--rows FILE] [--keep DIR]
 
 A MODEL is a method, or a method and settings: `rlr`, `patchcore:coreset_ratio=0.1`,
 `rlr:preset=rlr_efficientnet_lite2,levels=(2,3)`. One model learns all categories of all
@@ -9,7 +9,8 @@ folders. Each run has a process of its own, for its memory; its figures are adde
 FILE as a line of JSON, and runs that FILE has already are not made again. The table
 has the median over the seeds: image AUROC / pixel AUROC / AUPRO of each category and
 their mean, what all images together have, seconds to train, milliseconds an image,
-the size of the file, and the process's largest memory.
+the size of the file, and the process's largest memory. Trained models are kept in the
+folder that `--keep` names.
 """
 
 import argparse
@@ -27,7 +28,7 @@ from pathlib import Path
 FIGURES = ("image_auroc", "pixel_auroc", "pixel_aupro")
 
 
-def measure(model, folders, categories, seed, epochs, cache):
+def measure(model, folders, categories, seed, epochs, cache, keep=None):
     """Trains and evaluates one model; returns a dict of figures.
 
     Args:
@@ -37,6 +38,7 @@ def measure(model, folders, categories, seed, epochs, cache):
         seed: Seed of the model.
         epochs: Passes, or None for the recipe's.
         cache: Folder of the feature cache.
+        keep: Folder to keep the trained model in, or None.
     """
     from keras_rlr.datasets import FolderDataset
     from keras_rlr.detectors.save_model import save_without_optimizer
@@ -62,7 +64,8 @@ def measure(model, folders, categories, seed, epochs, cache):
     results = evaluate_model(detector, test)
     tested = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "model.keras")
+        path = Path(keep or folder, f"{model}_{seed}.keras".replace("/", "_"))
+        path.parent.mkdir(exist_ok=True)
         save_without_optimizer(detector, path)
         size = path.stat().st_size
     rows = {**results["categories"], "mean": results["mean"]}
@@ -133,6 +136,7 @@ def _in_a_process(run, arguments):
         [
             *(sys.executable, "-m", "benchmarks.accuracy"),
             *("--one", json.dumps(run), "--cache", str(arguments.cache)),
+            *(["--keep", arguments.keep] if arguments.keep else []),
         ],
         stdout=subprocess.PIPE,
         text=True,
@@ -153,6 +157,7 @@ if __name__ == "__main__":
     parser.add_argument("--categories")
     parser.add_argument("--epochs", type=int)
     parser.add_argument("--cache", default="feature_cache")
+    parser.add_argument("--keep")
     parser.add_argument("--rows", type=Path, default=Path("accuracy.jsonl"))
     parser.add_argument("--one", type=json.loads)
     given = parser.parse_args()
@@ -162,5 +167,7 @@ if __name__ == "__main__":
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
         model, folders, categories, seed, epochs = given.one
         names = categories and categories.split(",")
-        figures = measure(model, folders.split(","), names, seed, epochs, given.cache)
+        figures = measure(
+            model, folders.split(","), names, seed, epochs, given.cache, given.keep
+        )
         print(json.dumps(figures))

@@ -104,10 +104,15 @@ class NanOfBlack:
 
     threshold = 0.5
     bit_depth = None
-    thresholds = DecisionThresholds()
+    known_categories = ()
     image_size = IMAGE_SIZE
 
-    def __call__(self, images):
+    def __init__(self):
+        self.thresholds = DecisionThresholds()
+        self.thresholds.threshold_weight.assign(self.threshold)
+
+    def __call__(self, batch):
+        images = batch["image"]
         brightest = tf.reduce_max(images, (1, 2, 3))
         score = tf.where(brightest > 0, brightest / 255, np.nan)
         return {"anomaly_map": images[..., 0], "anomaly_score": score}
