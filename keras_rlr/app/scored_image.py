@@ -70,7 +70,13 @@ class ScoredImage:
         """A PIL image: the image, its map over it, and the colours' legend."""
         own = self.threshold if threshold is None else threshold
         scale = HeatScale.of_threshold(own)
-        return draw_overlay(self.pixels, self.anomaly_map, scale, max_side=_SHOWN_SIDE)
+        return draw_overlay(
+            self.pixels,
+            self.anomaly_map,
+            scale,
+            max_side=_SHOWN_SIDE,
+            score=self.score,
+        )
 
 
 def score_files(model, paths):

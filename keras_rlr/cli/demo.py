@@ -104,6 +104,7 @@ def _draw(model, test, predictions, output):
                 scale,
                 mask,
                 bit_depth=model.bit_depth,
+                score=predictions.scores[i],
             )
             path = output / "overlays" / element["path"]
             with atomic_path(path.with_suffix(".png")) as temporary:

@@ -23,8 +23,9 @@ _OUTLINE = (64, 255, 255)
 class HeatScale:
     """Which anomaly values the colours of a heat overlay stand for.
 
-    One scale is for all pictures of a run, so that two of them can be compared and
-    normal images stay quiet; a scale of each picture's own would make them all glow.
+    One scale is for all pictures that one threshold decides, so that two of them can be
+    compared and normal images stay quiet; a scale of each picture's own would make them
+    all glow.
 
     Args:
         low: Where colour begins; values below are left uncoloured.
@@ -68,12 +69,21 @@ class HeatScale:
 
 
 def draw_overlay(
-    image, anomaly_map, scale, mask=None, max_side=512, more=(), bit_depth=None
+    image,
+    anomaly_map,
+    scale,
+    mask=None,
+    max_side=512,
+    more=(),
+    bit_depth=None,
+    score=None,
 ):
     """Draws an image beside itself with its anomaly map laid over it.
 
-    The map is smoothed as for RLR's anomaly score, so that of its models colour passes
-    the threshold exactly where the image counts as anomalous.
+    Colour passes the threshold exactly where the image counts as anomalous: the map's
+    highest value is drawn as the image's score. Where that is the peak of the smoothed
+    map, as by default of RLR, the smoothed map is drawn; where a method scores
+    otherwise, the map itself, in units of the score.
 
     Args:
         image: Array (height, width, channels), as for `RLR.predict`.
@@ -84,6 +94,7 @@ def draw_overlay(
         max_side: The image is drawn at most so many pixels high and wide.
         more: Further pictures, arrays (h, w, 3) in 0-255, to show beside it.
         bit_depth: As of `RLR`, for uint16 images.
+        score: The image's anomaly score, or None: that of the smoothed map.
 
     Returns:
         A PIL image: the image, the overlay, what else is to be shown, and the legend
@@ -94,16 +105,20 @@ def draw_overlay(
     ```python
     output = model.predict(images)
     scale = HeatScale.of_threshold(model.threshold)
-    draw_overlay(images[0], output["anomaly_map"][0], scale).save("overlay.png")
+    score = output["anomaly_score"][0]
+    picture = draw_overlay(images[0], output["anomaly_map"][0], scale, score=score)
+    picture.save("overlay.png")
     ```
     """
-    panels = overlay_panels(image, anomaly_map, scale, mask, max_side, bit_depth)
+    panels = overlay_panels(image, anomaly_map, scale, mask, max_side, bit_depth, score)
     height, width = panels[0].shape[:2]
     more = [resize_pixels(picture, height, width) for picture in more]
     return side_by_side([*panels, *more], scale)
 
 
-def overlay_panels(image, anomaly_map, scale, mask=None, max_side=512, bit_depth=None):
+def overlay_panels(
+    image, anomaly_map, scale, mask=None, max_side=512, bit_depth=None, score=None
+):
     """An image, and the image with its map over it.
 
     Args:
@@ -113,14 +128,15 @@ def overlay_panels(image, anomaly_map, scale, mask=None, max_side=512, bit_depth
         mask: Array (height, width) to be outlined, or None.
         max_side: The longest side of a panel.
         bit_depth: As of `RLR`.
+        score: The image's anomaly score, or None.
 
     Returns:
         List of two float arrays (h, w, 3) in 0-255.
     """
     rgb = shown_pixels(image, max_side, bit_depth)
     height, width = rgb.shape[:2]
-    smooth = _smooth(np.asarray(anomaly_map, "float32"))
-    heat = resize_pixels(smooth[..., None], height, width)[..., 0]
+    heat = _in_units_of_score(np.asarray(anomaly_map, "float32"), score)
+    heat = resize_pixels(heat[..., None], height, width)[..., 0]
     blended = _blend(rgb, scale.position(heat))
     if mask is not None:
         inside = shown_mask(mask, height, width)
@@ -171,6 +187,16 @@ def _blend(rgb, position):
     opacity = _OPACITY * np.minimum(position * 2, 1.0)[..., None]
     colours = 255 * colormaps[_COLOURS](position)[..., :3].astype("float32")
     return rgb * (1 - opacity) + colours * opacity
+
+
+def _in_units_of_score(anomaly_map, score):
+    smooth = _smooth(anomaly_map)
+    if score is None or math.isclose(smooth.max(), score, rel_tol=1e-3):
+        return smooth
+    peak = float(anomaly_map.max())
+    if peak > 0 and score > 0:
+        return anomaly_map * (score / peak)
+    return anomaly_map + (score - peak)
 
 
 def _smooth(anomaly_map):

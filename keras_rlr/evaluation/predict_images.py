@@ -117,18 +117,20 @@ def predict_images(
         return _read(path, model.image_size, bit_depth)
 
     def draw(i, picture, anomaly_map):
-        _draw(model, decoder, output / pictures[i], *picture, anomaly_map, scale)
+        row, path = rows[i], output / pictures[i]
+        # The colours are those of the threshold that decided.
+        own = scale or HeatScale.of_threshold(model.thresholds.of(row.category))
+        score = row.anomaly_score
+        _draw(model, decoder, path, *picture, anomaly_map, own, score)
 
     scale = None
-    if model.threshold is not None:
-        scale = HeatScale.of_threshold(model.threshold)
     with contextlib.ExitStack() as stack:
         recognizes = bool(getattr(model, "known_categories", ()))
         scores = stack.enter_context(
             _GrowingScores(output / "scores.csv", rows, recognizes)
         )
         kept = None
-        if scale is None:
+        if model.threshold is None:
             # The scale is known when all is scored: until then, maps wait on disk.
             file = stack.enter_context(tempfile.TemporaryFile(dir=output))
             shape = (len(paths), model.image_size, model.image_size)
@@ -322,13 +324,14 @@ def _note_categories(model, rows, squares, output):
             rows[i].category = known[number] if number >= 0 else None
 
 
-def _draw(model, decoder, path, square, pixels, anomaly_map, scale):
+def _draw(model, decoder, path, square, pixels, anomaly_map, scale, score):
     more = []
     if decoder is not None:
         rebuilt = model.reconstruct(model.extract_features([square]))
         more = list(decoder.decode(rebuilt))
     with atomic_path(path) as temporary:
-        draw_overlay(pixels, anomaly_map, scale, more=more).save(temporary)
+        picture = draw_overlay(pixels, anomaly_map, scale, more=more, score=score)
+        picture.save(temporary)
 
 
 def _write_scores(path, rows, with_categories):

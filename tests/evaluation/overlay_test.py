@@ -55,6 +55,29 @@ def test_one_scale_draws_two_maps_comparably():
     assert np.abs(strong - 90).max() > 60
 
 
+@pytest.mark.parametrize("factor", [1.0, 1e-4], ids=["its units", "other units"])
+def test_colour_passes_the_threshold_where_the_score_does(factor):
+    # As of methods that smooth the map themselves, or whose score is no peak of it.
+    image = np.full((256, 256, 3), 90, "uint8")
+    anomaly_map = gaussian_filter(spot(), 2.0) * factor
+    peak = []
+    for score in (0.99 * SCALE.low, 0.99, 1.01):
+        _, drawn = panels(draw_overlay(image, anomaly_map, SCALE, score=score), 256)
+        peak.append(np.abs(drawn - 90).max())
+    # What the same score is drawn as by the method of which it is the smoothed peak.
+    smooth = gaussian_filter(spot(), 4.0)
+    _, other = panels(draw_overlay(image, spot() / smooth.max(), SCALE, score=1.0), 256)
+    assert peak[0] == 0 and peak[1] <= np.abs(other - 90).max() <= peak[2]
+
+
+def test_a_score_below_0_is_the_highest_value_of_its_map():
+    image = np.full((256, 256, 3), 90, "uint8")
+    scale = HeatScale.of_threshold(-1.0)
+    for score, is_coloured in ((-1.26, False), (-0.9, True)):
+        _, drawn = panels(draw_overlay(image, spot(), scale, score=score), 256)
+        assert (drawn != 90).any() == is_coloured
+
+
 def test_the_mask_is_outlined_and_not_filled():
     image = np.full((256, 256, 3), 90, "uint8")
     mask = np.zeros((256, 256), "uint8")

@@ -69,7 +69,7 @@ def choose_cases(
 
 
 def draw_cases(
-    model: Any, elements: Any, maps: Any, scale: Any, decoder: Any = None
+    model: Any, elements: Any, maps: Any, scores: Any, scale: Any, decoder: Any = None
 ) -> list[Any]:
     """Draws images with masks, maps and, of models that rebuild, what they rebuilt.
 
@@ -77,6 +77,7 @@ def draw_cases(
         model: An `RLR` model.
         elements: Dicts with "image" and, if known, "mask".
         maps: Array (images, S, S), their anomaly maps.
+        scores: Array (images,), their anomaly scores.
         scale: A `HeatScale`.
         decoder: The `FeatureDecoder` of the model's features, or None to show the
             features in false colours.
@@ -90,10 +91,12 @@ def draw_cases(
     known = PartOfPass(images, ValueRanges(bit_depth or 16))
     views_of_all = _views(model, known, decoder)
     pictures = []
-    for element, anomaly_map, views in zip(elements, maps, views_of_all, strict=True):
+    for element, anomaly_map, score, views in zip(
+        elements, maps, scores, views_of_all, strict=True
+    ):
         mask = element.get("mask")
         image, overlay = overlay_panels(
-            element["image"], anomaly_map, scale, mask, _SIDE, bit_depth
+            element["image"], anomaly_map, scale, mask, _SIDE, bit_depth, score
         )
         height, width = image.shape[:2]
         truth = np.zeros((height, width, 3))

@@ -163,7 +163,8 @@ def _cases(model, dataset, predictions, evaluation, decoder):
             maps = predict_batch(model, images, len(images))["anomaly_map"]
         else:
             maps = predictions.maps[[case.index for case in chosen]]
-        pictures = cases.draw_cases(model, elements, maps, scale, decoder)
+        scores = predictions.scores[[case.index for case in chosen]]
+        pictures = cases.draw_cases(model, elements, maps, scores, scale, decoder)
         for case, element, picture in zip(chosen, elements, pictures, strict=True):
             score = predictions.scores[case.index]
             where = element.get("path", f"image {case.index}")

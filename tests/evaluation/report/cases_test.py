@@ -66,9 +66,10 @@ def test_pictures_have_five_panels():
     mask = np.zeros((32, 32), "uint8")
     mask[4:9, 4:9] = 1
     elements = [{"image": images[0], "mask": mask}, {"image": images[1]}]
-    maps = model.predict(images, verbose=0)["anomaly_map"]
+    outputs = model.predict(images, verbose=0)
     scale = category_scale(predictions(), "a", 0.4)
-    pictures = draw_cases(model, elements, maps, scale)
+    maps, scores = outputs["anomaly_map"], outputs["anomaly_score"]
+    pictures = draw_cases(model, elements, maps, scores, scale)
     sides = {picture.size for picture in pictures}
     ((width, height),) = sides
     assert height == 192
