@@ -30,6 +30,8 @@ def naive_attention(query, key, value, grid, window=None, visible="all"):
             )
             for side in grid
         )
+        # Keys of one place, such as several reference tokens, are side by side.
+        columns = ops.repeat(columns, key.shape[2] // (grid[0] * grid[1]), axis=1)
         hidden = ops.logical_or(rows[:, None, :, None], columns[None, :, None, :])
         if visible == "outside":
             hidden = ops.logical_not(hidden)

@@ -23,8 +23,9 @@ def grid_attention(
 
     Args:
         query: Tensor (batch, heads, tokens, head_dim).
-        key: Tensor (batch or 1, heads, tokens, head_dim).
-        value: Tensor (batch or 1, heads, tokens, head_dim).
+        key: Tensor (batch or 1, heads, tokens · K, head_dim): K of each place, one
+            after the other; the window around a token shows or hides all K.
+        value: Tensor (batch or 1, heads, tokens · K, head_dim).
         grid: (height, width) of the token grid; tokens are row-major.
         window: Odd side of the window; unused when `visible` is "all".
         visible: "all"; "inside": a token sees only the window around it;

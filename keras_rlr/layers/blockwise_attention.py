@@ -50,8 +50,8 @@ def blockwise_attention(
 
     Args:
         query: Tensor (batch, heads, tokens, head_dim), scaled already.
-        key: Tensor (batch or 1, heads, tokens, head_dim).
-        value: Tensor (batch or 1, heads, tokens, head_dim).
+        key: Tensor (batch or 1, heads, tokens · K, head_dim), K of each place.
+        value: Tensor (batch or 1, heads, tokens · K, head_dim).
         grid: (height, width) of the token grid; tokens are row-major.
         window: Odd side of the window that is hidden, or None to hide nothing.
 
@@ -60,7 +60,9 @@ def blockwise_attention(
     """
     height, width = grid
     if height * width <= _SMALL:
-        shown = None if window is None else ~window_mask(height, width, window)
+        shown = None
+        if window is not None:
+            shown = ~window_mask(height, width, window, keys_of_a_place(key, grid))
         scores = ops.matmul(query, ops.transpose(key, (0, 1, 3, 2)))
         weights = ops.cast(hidden_softmax(scores, shown), value.dtype)
         return ops.matmul(weights, value)
@@ -69,7 +71,7 @@ def blockwise_attention(
         return _without_loops(_attend, query, key, value, *blocks)
     heads, tokens, size = query.shape[1:]
     if value.shape[0] == 1:
-        value = ops.broadcast_to(value, ops.shape(query))
+        value = ops.broadcast_to(value, (ops.shape(query)[0], *value.shape[1:]))
     if key.shape[0] == 1:
         # The key is one for all images, so all images' rows go into one product.
         def group(x):
@@ -80,13 +82,13 @@ def blockwise_attention(
     else:
 
         def group(x):
-            return ops.reshape(x, (-1, 1, tokens, size))
+            return ops.reshape(x, (-1, 1, x.shape[2], size))
 
         def ungroup(x):
             return ops.reshape(x, (-1, heads, tokens, size))
 
-        key = ops.reshape(key, (-1, tokens, size))
-    block_attention = _Blocks(grid, window, group(query).shape[1])
+        key = ops.reshape(key, (-1, key.shape[2], size))
+    block_attention = _Blocks(grid, window, group(query).shape[1], key.shape[1])
     attend = ops.custom_gradient(block_attention.attend)
     return ungroup(attend(group(query), key, group(value)))
 
@@ -109,7 +111,8 @@ def _without_loops(attend, query, key, value, grid, window, tokens):
     rows = rows_at_a_time(grid, tokens)
     hidden = None
     if window is not None:
-        hidden = relative_hidden_scores(grid, window, rows, unknown_one(query))
+        keys = keys_of_a_place(key, grid)
+        hidden = relative_hidden_scores(grid, window, rows, unknown_one(query), keys)
         hidden = ops.cast(hidden, query.dtype)
     parts = [
         attend(
@@ -132,14 +135,17 @@ def _attend(query, key, value, hidden):
 
 
 class _Blocks:
-    """Attention of queries (groups, rows, tokens, d) to keys (groups, tokens, d)."""
+    """Attention of queries (groups, rows, tokens, d) to keys (groups, keys, d)."""
 
-    def __init__(self, grid: tuple[int, int], window: int | None, rows: Any) -> None:
+    def __init__(
+        self, grid: tuple[int, int], window: int | None, rows: Any, keys: int
+    ) -> None:
         height, width = grid
         rows = max(rows or _LIKELY_BATCH, _LEAST_BATCH)
         self.grid = grid
+        self.keys = keys // (height * width)
         scores = _BLOCK_SCORES_OF_GPU if on_gpu() else _BLOCK_SCORES
-        self.rows = rows_at_a_time(grid, scores // (height * width * rows))
+        self.rows = rows_at_a_time(grid, scores // (keys * rows))
         self.count = height // self.rows
         self.size = self.rows * width
         self.window = window
@@ -161,7 +167,7 @@ class _Blocks:
     def _hidden(self):
         if self.window is None:
             return None
-        return relative_hidden_scores(self.grid, self.window, self.rows)
+        return relative_hidden_scores(self.grid, self.window, self.rows, keys=self.keys)
 
     def _attend(self, hidden, query, key, value):
         queries = self._split(query)
@@ -235,6 +241,16 @@ def rows_at_a_time(grid: tuple[int, int], tokens: Any) -> int:
     return max(rows for rows in range(1, most + 1) if height % rows == 0)
 
 
+def keys_of_a_place(key: Any, grid: tuple[int, int]) -> int:
+    """How many keys each place of the grid has.
+
+    Args:
+        key: Tensor (batch, heads, keys, head_dim).
+        grid: (height, width) of the token grid.
+    """
+    return key.shape[2] // (grid[0] * grid[1])
+
+
 def keys_from(hidden: Any, grid: tuple[int, int], start: Any) -> Any:
     """The part of `relative_hidden_scores` for queries from row `start` on.
 
@@ -244,9 +260,10 @@ def keys_from(hidden: Any, grid: tuple[int, int], start: Any) -> Any:
         start: The first row of the queries, a number or a traced one.
 
     Returns:
-        Tensor (queries, tokens): on PyTorch a view.
+        Tensor (queries, keys): on PyTorch a view.
     """
-    height, width = grid
+    height = grid[0]
+    width = hidden.shape[1] // (2 * height - 1)  # Of a row of keys.
     first = (height - 1 - start) * width
     if isinstance(start, int):
         return hidden[:, first : first + height * width]
@@ -254,7 +271,7 @@ def keys_from(hidden: Any, grid: tuple[int, int], start: Any) -> Any:
 
 
 def relative_hidden_scores(
-    grid: tuple[int, int], window: int, rows: Any, one: float = 1.0
+    grid: tuple[int, int], window: int, rows: Any, one: float = 1.0, keys: int = 1
 ) -> Any:
     """What to add to scores so that each query does not see the window around it.
 
@@ -268,15 +285,16 @@ def relative_hidden_scores(
         window: Odd side of the window that is hidden.
         rows: Rows of queries in a block.
         one: 1, or what `unknown_one` returns.
+        keys: Keys of each place.
 
     Returns:
-        float32 tensor (rows · width, (2 · height - 1) · width): 0 outside the window,
-        and -1e30 inside.
+        float32 tensor (rows · width, (2 · height - 1) · width · keys): 0 outside the
+        window, and -1e30 inside.
     """
     height, width = grid
     radius = window // 2
     row_distance = np.arange(rows)[:, None] - np.arange(1 - height, height)
-    column_distance = np.arange(width)[:, None] - np.arange(width)
+    column_distance = np.arange(width)[:, None] - np.arange(width).repeat(keys)
     near_rows, near_columns = (
         (np.abs(distance) <= radius).astype("float32")
         for distance in (row_distance, column_distance)

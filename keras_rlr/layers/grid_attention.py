@@ -33,8 +33,10 @@ class GridAttention(keras.layers.Layer):
 
     Call arguments:
         query: Tensor (batch, height, width, D).
-        key: Tensor (batch or 1, height, width, D).
-        value: Tensor (batch or 1, height, width, D).
+        key: Tensor (batch or 1, height, width · K, D): the K keys of a place are side
+            by side, and a window shows or hides all of them.
+        value: Tensor of the shape of the key, or (batch or 1, height, width, D): then
+            all keys of a place have the one value.
 
     Returns:
         Tensor (batch, height, width, D).
@@ -78,7 +80,9 @@ class GridAttention(keras.layers.Layer):
         self.seed = resolve_seed(seed)
         self.folded = tuple(folded)
 
-    def build(self, query_shape: Any, *other_shapes: Any) -> None:
+    def build(
+        self, query_shape: Any, key_shape: Any = None, value_shape: Any = None
+    ) -> None:
         """Creates the four projections; checks that every token sees something."""
         height, width, dim = query_shape[1:]
         if self.visible == "outside" and window_hides_grid(height, width, self.window):
@@ -93,9 +97,11 @@ class GridAttention(keras.layers.Layer):
                 f"The number of heads must divide the width. Received: num_heads="
                 f"{self.num_heads}, width {dim}."
             )
+        # As wide as the key, which may have several tokens at a place.
+        keys = height * (width if key_shape is None else key_shape[2])
         for name in self.folded:
             weight = self.add_weight(
-                shape=(1, self.num_heads, height * width, dim // self.num_heads),
+                shape=(1, self.num_heads, keys, dim // self.num_heads),
                 initializer="zeros",
                 trainable=False,
                 name=f"folded_{name}",
@@ -118,10 +124,11 @@ class GridAttention(keras.layers.Layer):
     def call(self, query: Any, key: Any, value: Any) -> Any:
         """Attends from `query` to `key` and returns the mixed `value`."""
         height, width, dim = query.shape[1:]
+        keys, values = self.heads("key", key), self.heads("value", value)
         attended = grid_attention(
             self.heads("query", query),
-            self.heads("key", key),
-            self.heads("value", value),
+            keys,
+            _one_each(values, keys),
             grid=(height, width),
             window=self.window,
             visible=self.visible,
@@ -163,3 +170,13 @@ class GridAttention(keras.layers.Layer):
             "seed": self.seed,
             "folded": self.folded,
         }
+
+
+def _one_each(values, keys):
+    """Values (batch, heads, places, d), again for each of the keys of a place."""
+    heads, places, size = values.shape[1:]
+    count = keys.shape[2] // places
+    if count == 1:
+        return values
+    values = ops.concatenate([values] * count, axis=-1)
+    return ops.reshape(values, (-1, heads, places * count, size))

@@ -25,7 +25,8 @@ class LocalCrossAttention(GridAttention):
 
     Call arguments:
         query: Tensor (batch, height, width, D), the tokens Y.
-        reference: Tensor (batch or 1, height, width, D), the embedded reference R.
+        reference: Tensor (batch or 1, height, width · K, D), the embedded reference R,
+            of K tokens a place, side by side. j goes over all of them.
 
     Returns:
         Tensor (batch, height, width, D) in the compute dtype.
@@ -58,9 +59,11 @@ class LocalCrossAttention(GridAttention):
             **kwargs,
         )
 
-    def build(self, query_shape: Any, reference_shape: Any = None) -> None:
+    def build(  # type: ignore[override]
+        self, query_shape: Any, reference_shape: Any = None
+    ) -> None:
         """Creates the projections."""
-        super().build(query_shape)
+        super().build(query_shape, reference_shape)
 
     def call(self, query: Any, reference: Any) -> Any:  # type: ignore[override]
         """Attends to the reference tokens around each token."""

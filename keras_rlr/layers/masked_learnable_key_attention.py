@@ -26,7 +26,8 @@ class MaskedLearnableKeyAttention(GridAttention):
 
     Call arguments:
         query: Tensor (batch, height, width, D), the tokens Y.
-        reference: Tensor (batch or 1, height, width, D), the embedded reference R.
+        reference: Tensor (batch or 1, height, width · K, D), the embedded reference R,
+            of K tokens a place, side by side. j goes over all of them.
 
     Returns:
         Tensor (batch, height, width, D) in the compute dtype.
@@ -58,6 +59,12 @@ class MaskedLearnableKeyAttention(GridAttention):
             folded=folded,
             **kwargs,
         )
+
+    def build(  # type: ignore[override]
+        self, query_shape: Any, reference_shape: Any = None
+    ) -> None:
+        """Creates the projections."""
+        super().build(query_shape, reference_shape)
 
     def call(self, query: Any, reference: Any) -> Any:  # type: ignore[override]
         """Attends with learned keys to the image's own tokens."""

@@ -38,16 +38,17 @@ def window_hides_grid(height: int, width: int, window: int) -> bool:
 
 
 @functools.lru_cache(maxsize=32)
-def window_mask(height: int, width: int, window: int) -> np.ndarray:
+def window_mask(height: int, width: int, window: int, keys: int = 1) -> np.ndarray:
     """Which tokens lie in the window around which token, clipped at the borders.
 
     Args:
         height: Rows of the token grid.
         width: Columns of the token grid.
         window: Odd side of the window.
+        keys: Tokens j at each place; those of one place follow each other.
 
     Returns:
-        Boolean array (height * width, height * width), tokens row-major: entry
+        Boolean array (height * width, height * width * keys), tokens row-major: entry
         (i, j) says whether token j lies in the window around token i. Read-only.
     """
     radius = window // 2
@@ -55,5 +56,6 @@ def window_mask(height: int, width: int, window: int) -> np.ndarray:
     columns = np.abs(np.subtract.outer(np.arange(width), np.arange(width))) <= radius
     mask = rows[:, None, :, None] & columns[None, :, None, :]
     mask = mask.reshape(height * width, height * width)
+    mask = np.repeat(mask, keys, axis=1)
     mask.flags.writeable = False
     return mask

@@ -62,7 +62,8 @@ class ReconstructionBlock(keras.layers.Layer):
 
     Call arguments:
         tokens: Tensor (batch, height, width, D), Y.
-        reference: Tensor (batch or 1, height, width, D), the embedded reference R.
+        reference: Tensor (batch or 1, height, width · K, D), the embedded reference R,
+            of K tokens a place, side by side.
 
     Returns:
         Tensor (batch, height, width, D) in the compute dtype.
@@ -129,7 +130,9 @@ class ReconstructionBlock(keras.layers.Layer):
     def build(self, tokens_shape: Any, reference_shape: Any = None) -> None:
         """Creates the weights for tokens of shape `tokens_shape`."""
         for name in self.attentions:
-            getattr(self, name).build(tokens_shape)
+            # "self" has no reference.
+            key_shape = None if name == "self" else reference_shape
+            getattr(self, name).build(tokens_shape, key_shape)
         for layer in (self.attention_norm, self.ffn, self.ffn_norm):
             layer.build(tokens_shape)
         self.built = True
@@ -161,7 +164,7 @@ class ReconstructionBlock(keras.layers.Layer):
 
         Args:
             block: The `ReconstructionBlock`.
-            reference: Its embedded reference, tensor (1, height, width, D).
+            reference: Its embedded reference, tensor (1, height, width · K, D).
         """
         for name in self.attentions:
             for part in _FOLDED[name]:

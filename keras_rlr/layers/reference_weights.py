@@ -1,6 +1,8 @@
+import numbers
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 from keras_rlr.layers.initializers import SeededNormal, derive_seed, resolve_seed
@@ -8,7 +10,7 @@ from keras_rlr.layers.initializers import SeededNormal, derive_seed, resolve_see
 
 @keras.saving.register_keras_serializable(package="keras_rlr")
 class ReferenceWeights(keras.layers.Layer):
-    """The learnable reference: one trainable token for each place of the grid.
+    """The learnable reference: trainable tokens for each place of the grid.
 
     A matrix of height · width tokens by C channels, standard normal at first. It
     depends on no image; the call argument only tells the grid it belongs to.
@@ -16,15 +18,19 @@ class ReferenceWeights(keras.layers.Layer):
 
     Args:
         seed: Seed of the initial values, or None to draw one.
+        tokens: Tokens K of each place; the paper has one.
+        starts_from_data: Whether it is to be set once, by `start`. Such a layer has a
+            further weight that tells whether it was, so a saved one is not set again.
 
     Call arguments:
         features: Tensor (batch, height, width, C); only its shape counts.
 
     Returns:
-        Tensor (1, height, width, C) in the compute dtype.
+        Tensor (1, height, width · K, C) in the compute dtype; the tokens of a place
+        are side by side.
 
     Raises:
-        ValueError: If height, width or C is not static.
+        ValueError: If `tokens` is not possible, or height, width or C is not static.
 
     Example:
 
@@ -33,9 +39,17 @@ class ReferenceWeights(keras.layers.Layer):
     (1, 4, 5, 3)
     """
 
-    def __init__(self, seed: int | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        seed: int | None = None,
+        tokens: int = 1,
+        starts_from_data: bool = False,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.seed = resolve_seed(seed)
+        self.tokens = validate_tokens(tokens)
+        self.starts_from_data = bool(starts_from_data)
 
     def build(self, input_shape: Any) -> None:
         """Creates the matrix for features of shape `input_shape`."""
@@ -47,20 +61,60 @@ class ReferenceWeights(keras.layers.Layer):
             )
         self.grid = (height, width)
         self.reference = self.add_weight(
-            shape=(height * width, channels),
+            shape=(height * width * self.tokens, channels),
             initializer=SeededNormal(1.0, derive_seed(self.seed, "reference")),
             name="reference",
         )
+        if self.starts_from_data:
+            self.started = self.add_weight(
+                shape=(), initializer="zeros", trainable=False, name="started"
+            )
+
+    @property
+    def is_to_start(self) -> bool:
+        """Whether `start` is to be called and never was, also before saving."""
+        return self.starts_from_data and not ops.convert_to_numpy(self.started) > 0
+
+    def start(self, tokens: Any) -> None:
+        """Sets the reference, and notes that it was set.
+
+        Args:
+            tokens: float32 array (height, width, K, C).
+        """
+        self.reference.assign(np.reshape(tokens, self.reference.shape))
+        self.started.assign(1.0)
 
     def call(self, features: Any) -> Any:
         """Returns the reference as a grid."""
         reference = ops.cast(self.reference, self.compute_dtype)
-        return ops.reshape(reference, (1, *self.grid, -1))
+        height, width = self.grid
+        return ops.reshape(reference, (1, height, width * self.tokens, -1))
 
     def compute_output_shape(self, input_shape: Any) -> Any:
-        """Returns the shape of the features with a batch of one."""
-        return (1, *input_shape[1:])
+        """Returns (1, height, width · K, C)."""
+        height, width, channels = input_shape[1:]
+        return (1, height, width and width * self.tokens, channels)
 
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""
-        return {**super().get_config(), "seed": self.seed}
+        return {
+            **super().get_config(),
+            "seed": self.seed,
+            "tokens": self.tokens,
+            "starts_from_data": self.starts_from_data,
+        }
+
+
+def validate_tokens(tokens: Any) -> int:
+    """Returns a number of reference tokens as an int.
+
+    Raises:
+        ValueError: If it is no whole number of at least 1.
+    """
+    is_integer = isinstance(tokens, numbers.Integral) and not isinstance(tokens, bool)
+    if not is_integer or tokens < 1:
+        raise ValueError(
+            "The reference must have a whole number of tokens at each place, at least "
+            f"1. Received: {tokens!r}."
+        )
+    return int(tokens)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from keras import ops
 
+from keras_rlr.layers.blockwise_attention import keys_of_a_place
 from keras_rlr.layers.loops import unknown_one
 from keras_rlr.layers.masked_attention import masked_attention
 
@@ -34,8 +35,8 @@ def windowed_attention(
 
     Args:
         query: Tensor (batch, heads, tokens, head_dim), scaled already.
-        key: Tensor (batch or 1, heads, tokens, head_dim).
-        value: Tensor (batch or 1, heads, tokens, head_dim).
+        key: Tensor (batch or 1, heads, tokens · K, head_dim), K of each place.
+        value: Tensor (batch or 1, heads, tokens · K, head_dim).
         grid: (height, width) of the token grid; tokens are row-major.
         window: Odd side of the window.
         tile: Side of the tiles of queries.
@@ -46,13 +47,17 @@ def windowed_attention(
     heads, head_dim = query.shape[1], query.shape[-1]
     shared = key.shape[0] == value.shape[0] == 1
     if not shared and 1 in (key.shape[0], value.shape[0]):
-        key, value = (ops.broadcast_to(x, ops.shape(query)) for x in (key, value))
-    key_rows, key_columns, shown, tiles = _geometry(*grid, window, tile)
+        shape = (ops.shape(query)[0], *key.shape[1:])
+        key, value = (ops.broadcast_to(x, shape) for x in (key, value))
+    keys = keys_of_a_place(key, grid)
+    key_rows, key_columns, shown, tiles = _geometry(*grid, window, tile, keys)
     count, places = shown.shape[:2]
     if heads * head_dim * key_rows.size * key_columns.size > _LARGEST_STORED:
         one = ops.cast(unknown_one(query), query.dtype)
         key, value = key * one, value * one
-    key, value = (_gather(x, grid, key_rows, key_columns) for x in (key, value))
+    # K keys of a place are K columns of a grid of keys.
+    key_grid = (grid[0], grid[1] * keys)
+    key, value = (_gather(x, key_grid, key_rows, key_columns) for x in (key, value))
     query = _to_tiles(query, grid, tiles)
     if not shared:
         query = ops.reshape(query, (-1, count, places, head_dim))
@@ -70,8 +75,10 @@ def windowed_attention(
 
 
 @functools.lru_cache(maxsize=32)
-def _geometry(height, width, window, tile):
+def _geometry(height, width, window, tile, keys=1):
     """Where the keys of each tile are, and which of them each query sees.
+
+    `keys` of each place are so many columns of a grid of keys.
 
     Returns:
         int32 array (rows of tiles, rows of keys); int32 array (columns of tiles,
@@ -81,6 +88,7 @@ def _geometry(height, width, window, tile):
     radius = window // 2
     rows, row_starts, row_shown = _axis(height, radius, tile)
     columns, column_starts, column_shown = _axis(width, radius, tile)
+    column_starts, column_shown = column_starts * keys, column_shown.repeat(keys, -1)
     down, across = row_shown.shape[2], column_shown.shape[2]
     key_rows = row_starts[:, None] + np.arange(down)
     key_columns = column_starts[:, None] + np.arange(across)

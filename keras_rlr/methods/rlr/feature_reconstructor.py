@@ -1,6 +1,8 @@
 import math
 
 import keras
+import numpy as np
+from keras import ops
 
 from keras_rlr.layers.feed_forward import uniform_fan_in_dense
 from keras_rlr.layers.initializers import (
@@ -14,8 +16,11 @@ from keras_rlr.layers.reconstruction_block import (
     ReconstructionBlock,
     validate_attentions,
 )
-from keras_rlr.layers.reference_weights import ReferenceWeights
-from keras_rlr.layers.sine_position_encoding_2d import SinePositionEncoding2D
+from keras_rlr.layers.reference_weights import ReferenceWeights, validate_tokens
+from keras_rlr.layers.sine_position_encoding_2d import (
+    SinePositionEncoding2D,
+    position_code,
+)
 
 
 @keras.saving.register_keras_serializable(package="keras_rlr")
@@ -39,6 +44,9 @@ class FeatureReconstructor(keras.Model):
         seed: Seed of the initial values, the same on every backend; None draws one.
         compact: Whether what depends on the reference alone is held in place of it,
             for inference; see `RLR.compact`.
+        reference_tokens: Reference tokens K of each place; the paper has one.
+        starts_from_data: Whether the reference is to be set once; see
+            `ReferenceWeights`.
 
     Call arguments:
         features: Tensor (batch, height, width, C) of static height, width and C.
@@ -67,6 +75,8 @@ class FeatureReconstructor(keras.Model):
         residual=False,
         seed=None,
         compact=False,
+        reference_tokens=1,
+        starts_from_data=False,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -89,11 +99,16 @@ class FeatureReconstructor(keras.Model):
         self.residual = bool(residual)
         self.seed = resolve_seed(seed)
         self.compact = bool(compact)
+        self.reference_tokens = validate_tokens(reference_tokens)
+        self.starts_from_data = bool(starts_from_data)
 
     def build(self, input_shape):
         """Creates all weights for features of shape `input_shape`."""
         channels = input_shape[-1]
         tokens_shape = (*input_shape[:-1], self.hidden_dim)
+        height, width = input_shape[1:3]
+        reference_width = width * self.reference_tokens
+        reference_shape = (1, height, reference_width, self.hidden_dim)
         self.input_projection = self._embedding("input_projection", channels)
         if not self.compact:
             self._create_reference(input_shape)
@@ -115,7 +130,7 @@ class FeatureReconstructor(keras.Model):
                 compact=self.compact,
                 dtype=self.dtype_policy,
             )
-            block.build(tokens_shape)
+            block.build(tokens_shape, reference_shape)
             self.blocks.append(block)
         self.final_norm = keras.layers.LayerNormalization(
             epsilon=1e-5, name="final_norm", dtype=self.dtype_policy
@@ -135,6 +150,8 @@ class FeatureReconstructor(keras.Model):
         self.reference_projection = projection
         self.reference_weights = ReferenceWeights(
             seed=derive_seed(self.seed, "reference"),
+            tokens=self.reference_tokens,
+            starts_from_data=self.starts_from_data,
             name="reference_weights",
             dtype=self.dtype_policy,
         )
@@ -167,12 +184,18 @@ class FeatureReconstructor(keras.Model):
         return tokens + self.position_encoding(tokens)
 
     def embed_reference(self, features):
-        """Returns the embedded reference with position code, (1, H, W, D).
+        """Returns the embedded reference with position code, (1, H, W · K, D).
 
         It depends on no image; `features` only tells the shape.
         """
         reference = self.reference_projection(self.reference_weights(features))
-        return reference + self.position_encoding(reference)
+        if self.reference_tokens == 1:
+            return reference + self.position_encoding(reference)
+        height, width = features.shape[1:3]
+        # Tokens of one place have one code.
+        code = position_code(height, width, self.hidden_dim)
+        code = np.repeat(code, self.reference_tokens, axis=1)[None]
+        return reference + ops.convert_to_tensor(code, dtype=reference.dtype)
 
     def call(self, features):
         """Returns the reconstruction of `features`."""
@@ -210,4 +233,6 @@ class FeatureReconstructor(keras.Model):
             "residual": self.residual,
             "seed": self.seed,
             "compact": self.compact,
+            "reference_tokens": self.reference_tokens,
+            "starts_from_data": self.starts_from_data,
         }
