@@ -7,6 +7,7 @@ import numpy as np
 from keras import ops
 
 from keras_rlr.detectors.feature_extractor import extract_by_image
+from keras_rlr.inputs.augmentation import variant_key, variants_of, vary
 from keras_rlr.inputs.cached_batches import CachedBatches
 from keras_rlr.inputs.cached_source import CachedSource
 from keras_rlr.inputs.feature_store import DTYPES, FeatureStore
@@ -31,7 +32,8 @@ class FeatureCache:
     change and both ends of the file) and of all that features depend on: backbone,
     weights, image size, levels. Nothing stale is ever used, models and data sets can
     share a folder, and only images that are new to it are computed. Data has to be read
-    once in every `fit` to know its images, but for `FolderDataset`.
+    once in every `fit` to know its images, but for `FolderDataset`. Of a model with
+    `augmentation` it keeps the features of every image turned and mirrored in all ways.
 
     Args:
         path: A folder, made if need be, or `"memory"`.
@@ -87,11 +89,14 @@ class FeatureCache:
         if not keys:
             raise no_images("train on")
         shuffles_itself = _shuffles_itself(source, keys)
+        filling = _Filling(store, model, order.get("augmentation", ()))
         with store.locked():
             store.refresh()
-            if any(key not in store for batch in keys for key in batch):
-                _fill(store, model, source, keys)
-                _refuse_unless(all(key in store for batch in keys for key in batch))
+            if any(filling.lacks(key) for batch in keys for key in batch):
+                filling.fill(source, keys)
+                _refuse_unless(
+                    not any(filling.lacks(key) for batch in keys for key in batch)
+                )
         batches = CachedBatches(
             CachedSource(source, keys, shuffles_itself),
             store,
@@ -170,41 +175,63 @@ def _refuse_unless(same):
         )
 
 
-def _fill(store, model, source, keys):
-    """Computes the features that miss."""
-    extract = extract_by_image(model)
-    value_ranges = ValueRanges(model.bit_depth)
-    missing = _missing(store, model, source, keys)
-    while batch := list(itertools.islice(missing, _READ_AT_A_TIME)):
-        names, elements, positions = zip(*batch, strict=True)
-        images = stack_images(elements, model.image_size, positions, value_ranges)
-        rows = [level.reshape(len(level), -1) for level in extract(images)]
-        notes = [_note(element) for element in elements]
-        store.add(names, np.concatenate(rows, axis=1), notes)
-    value_ranges.finish()
-    store.flush()
+class _Filling:
+    """Computes features that a store lacks, of all variants that augmentation makes."""
 
+    def __init__(self, store, model, augmentation):
+        self.store = store
+        self.model = model
+        self.variants = variants_of(augmentation)
 
-def _missing(store, model, source, keys):
-    """Yields (key, element, position) of the first of each image not in the store."""
-    every = list(itertools.chain.from_iterable(keys))
-    if names_images(source):
-        first = {key: i for i, key in reversed(list(enumerate(every)))}
-        positions = sorted(i for key, i in first.items() if key not in store)
-        small = source.in_squares_of(model.image_size, model.bit_depth)
-        elements = itertools.chain.from_iterable(small.pick(positions))
-        for position, element in zip(positions, elements, strict=True):
-            refuse_anomalous([element], position)
-            yield every[position], element, position
-        return
-    known, met = set(every), set()
-    every_element = itertools.chain.from_iterable(source.batches())
-    for position, element in enumerate(every_element):
-        key = image_key(element["image"])
-        _refuse_unless(key in known)
-        if key not in met and key not in store:
-            met.add(key)
-            yield key, element, position
+    def lacks(self, key):
+        """Whether the features of an image, or of a variant of it, miss."""
+        keys = (variant_key(key, variant) for variant in self.variants)
+        return any(key not in self.store for key in keys)
+
+    def fill(self, source, keys):
+        """Computes the features that miss."""
+        extract = extract_by_image(self.model)
+        size, value_ranges = self.model.image_size, ValueRanges(self.model.bit_depth)
+        missing = self._missing(source, keys)
+        while batch := list(itertools.islice(missing, _READ_AT_A_TIME)):
+            names, elements, positions = zip(*batch, strict=True)
+            images = stack_images(elements, size, positions, value_ranges)
+            for variant in self.variants:
+                self._add(names, elements, images, variant, extract)
+        value_ranges.finish()
+        self.store.flush()
+
+    def _add(self, names, elements, images, variant, extract):
+        names = [variant_key(name, variant) for name in names]
+        chosen = [i for i, name in enumerate(names) if name not in self.store]
+        if not chosen:
+            return
+        levels = extract(np.ascontiguousarray(vary(images[chosen], variant)))
+        rows = [level.reshape(len(level), -1) for level in levels]
+        notes = [_note(elements[i]) for i in chosen]
+        names = [names[i] for i in chosen]
+        self.store.add(names, np.concatenate(rows, axis=1), notes)
+
+    def _missing(self, source, keys):
+        """Yields (key, element, position) of the first of each image that misses."""
+        every = list(itertools.chain.from_iterable(keys))
+        if names_images(source):
+            first = {key: i for i, key in reversed(list(enumerate(every)))}
+            positions = sorted(i for key, i in first.items() if self.lacks(key))
+            small = source.in_squares_of(self.model.image_size, self.model.bit_depth)
+            elements = itertools.chain.from_iterable(small.pick(positions))
+            for position, element in zip(positions, elements, strict=True):
+                refuse_anomalous([element], position)
+                yield every[position], element, position
+            return
+        known, met = set(every), set()
+        every_element = itertools.chain.from_iterable(source.batches())
+        for position, element in enumerate(every_element):
+            key = image_key(element["image"])
+            _refuse_unless(key in known)
+            if key not in met and self.lacks(key):
+                met.add(key)
+                yield key, element, position
 
 
 def _note(element):

@@ -104,7 +104,7 @@ class ReconstructionDetector(FeatureDetector):
         """Returns map and score; in training the loss of each image."""
         batch = inputs if isinstance(inputs, dict) else {"image": inputs}
         levels = self.features_of(batch)
-        features = self._in_grids(levels)
+        features = self.in_grids(levels)
         visible = [
             perturb(f, noise_key=batch.get("noise_key"), training=training)
             for perturb, f in zip(self.perturbations, features, strict=True)
@@ -140,7 +140,12 @@ class ReconstructionDetector(FeatureDetector):
         """
         return error, self.anomaly_score(error)
 
-    def _in_grids(self, features):
+    def in_grids(self, features):
+        """Returns what is reconstructed: the levels, or all of them in one grid.
+
+        Args:
+            features: List of float32 tensors (batch, H, W, C), one a level.
+        """
         return [self.fusion(features)] if self.fuse_levels else features
 
     def _by_level(self, tokens):
@@ -187,7 +192,7 @@ class ReconstructionDetector(FeatureDetector):
         for start in range(0, counts.pop(), INFERENCE_BATCH):
             rows = slice(start, start + INFERENCE_BATCH)
             part = [ops.convert_to_tensor(f[rows], "float32") for f in features]
-            levels = self.reconstruct_levels(self._in_grids(part))
+            levels = self.reconstruct_levels(self.in_grids(part))
             if self.fuse_levels:
                 levels = self.fusion.unfused(levels[0], self.feature_shapes)
             parts.append(

@@ -1,5 +1,6 @@
 import numpy as np
 
+from keras_rlr.inputs.augmentation import variant_key
 from keras_rlr.inputs.training_batches import TrainingBatches
 
 
@@ -35,8 +36,9 @@ class CachedBatches(TrainingBatches):
             if left == 0:
                 return
 
-    def _inputs(self, keys, seen, value_ranges):
-        levels = split_levels(self.store.read(keys), self.feature_shapes)
+    def _inputs(self, keys, seen, value_ranges, variants):
+        rows = self.store.read(list(map(variant_key, keys, variants)))
+        levels = split_levels(rows, self.feature_shapes)
         return {
             feature_name(level): rows.astype(self.dtype, copy=False)
             for level, rows in enumerate(levels)

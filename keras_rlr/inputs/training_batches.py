@@ -1,8 +1,12 @@
 import numpy as np
 
+from keras_rlr.inputs.augmentation import variants_of, vary
 from keras_rlr.inputs.host_batches import HostBatches, no_images, stack_images
 from keras_rlr.inputs.normal_images import refuse_anomalous
 from keras_rlr.inputs.prediction_batches import category_name
+
+# Added to seeds, which are smaller: what is drawn has nothing to do with the noise.
+_OF_VARIANTS = 2**32
 
 
 class TrainingBatches(HostBatches):
@@ -23,6 +27,8 @@ class TrainingBatches(HostBatches):
         shuffle: Whether indexed data is shuffled, by (seed, epoch).
         devices: The size of every batch is a multiple of this.
         shard: (index, count) of this process among those that train together.
+        augmentation: What `resolve_augmentation` returned: each image of each step is
+            one of the variants it makes, drawn by seed, step and position.
         **kwargs: See `HostBatches`.
     """
 
@@ -36,6 +42,7 @@ class TrainingBatches(HostBatches):
         shuffle=True,
         devices=1,
         shard=(0, 1),
+        augmentation=(),
         **kwargs,
     ):
         super().__init__(source, image_size, **kwargs)
@@ -43,6 +50,7 @@ class TrainingBatches(HostBatches):
         self.shuffle = shuffle
         self.devices = devices
         self.shard = shard
+        self.variants = variants_of(augmentation)
         self.epoch = first_epoch
         self._first_step = {first_epoch: first_step}
         self.categories = set()
@@ -53,8 +61,13 @@ class TrainingBatches(HostBatches):
         if step is not None:
             self._first_step[epoch] = step
 
-    def generate(self):
-        """Yields the batches of the current epoch."""
+    def generate(self, variant=None):
+        """Yields the batches of the current epoch.
+
+        Args:
+            variant: Of augmentation the one that all images are, in place of one that
+                is drawn for each.
+        """
         epoch = self.epoch
         # With `steps_per_epoch` a pass may span epochs, and the next begin in any.
         step = self._first_step.get(epoch, max(self._first_step.values()))
@@ -62,7 +75,10 @@ class TrainingBatches(HostBatches):
         order_seed = (self.seed, epoch) if self.shuffle else None
         value_ranges, last = self.begin_pass(), self.num_batches
         for number, elements in enumerate(self.source.batches(order_seed), 1):
-            inputs = self._inputs(elements, seen, value_ranges)
+            variants = self._drawn_variants(len(elements), step)
+            if variant is not None:
+                variants = [variant] * len(elements)
+            inputs = self._inputs(elements, seen, value_ranges, variants)
             if number == last:
                 self.end_pass(value_ranges)
             count = len(elements)
@@ -76,11 +92,20 @@ class TrainingBatches(HostBatches):
             raise no_images("train on")
         self.end_pass(value_ranges)
 
-    def _inputs(self, elements, seen, value_ranges):
+    def _drawn_variants(self, count, step):
+        if len(self.variants) == 1:
+            return self.variants * count
+        keys = noise_keys(self.seed + _OF_VARIANTS, step, np.arange(count))
+        draws = keys.view("uint32")[:, 0]
+        return [self.variants[draw % len(self.variants)] for draw in draws]
+
+    def _inputs(self, elements, seen, value_ranges, variants):
         refuse_anomalous(elements, seen)
         positions = range(seen, seen + len(elements))
         images = stack_images(elements, self.image_size, positions, value_ranges)
         self.categories.update(filter(None, map(category_name, elements)))
+        if len(self.variants) > 1:
+            images = np.stack(list(map(vary, images, variants)))
         return {"image": images}
 
     def _batch(self, inputs, count, step):

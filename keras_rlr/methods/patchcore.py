@@ -1,18 +1,16 @@
 from typing import Any, ClassVar
 
 import keras
-import numpy as np
 from keras import ops
 
 from keras_rlr.detectors.feature_detector import mean_features
 from keras_rlr.detectors.greedy_coreset import PatchSelection, check_coreset
 from keras_rlr.detectors.one_pass_detector import OnePassDetector
+from keras_rlr.inputs.augmentation import resolve_augmentation, variants_of, vary
 from keras_rlr.layers.anomaly_map import upsample_map
 from keras_rlr.layers.anomaly_score import AnomalyScore
 from keras_rlr.layers.fused_levels import FusedLevels
 from keras_rlr.layers.memory_bank import MemoryBank
-
-AUGMENTATIONS = ("flip", "rotate")
 
 
 @keras.saving.register_keras_serializable(package="keras_rlr")
@@ -135,7 +133,7 @@ class PatchCore(OnePassDetector):
         )
         self.coreset_ratio = float(coreset_ratio)
         self.max_patches = int(max_patches)
-        self.augmentation = _resolve_augmentation(augmentation)
+        self.augmentation = resolve_augmentation(augmentation)
         check_coreset(self.coreset_ratio, self.max_patches)
         shapes = [(None, *shape) for shape in self.feature_shapes]
         with self.scope():
@@ -198,14 +196,8 @@ class PatchCore(OnePassDetector):
 
     def variants(self, images):
         """Yields the images, turned and mirrored as `augmentation` says."""
-        turns = range(4) if "rotate" in self.augmentation else (0,)
-        for turn in turns:
-            turned = np.rot90(images, turn, axes=(1, 2))
-            yield turned
-            if "flip" in self.augmentation:
-                yield turned[:, :, ::-1]
-                if len(turns) == 1:  # Else it is one of the others.
-                    yield turned[:, ::-1]
+        for variant in variants_of(self.augmentation):
+            yield vary(images, variant)
 
     def begin_pass(self):
         """Forgets the patches of an earlier pass."""
@@ -236,13 +228,3 @@ class PatchCore(OnePassDetector):
             "augmentation": self.augmentation,
             "bank_size": self.bank_size,
         }
-
-
-def _resolve_augmentation(augmentation):
-    names = (augmentation,) if isinstance(augmentation, str) else tuple(augmentation)
-    if not set(names) <= set(AUGMENTATIONS):
-        raise ValueError(
-            f"`augmentation` takes any of {', '.join(map(repr, AUGMENTATIONS))}. "
-            f"Received: {augmentation!r}."
-        )
-    return tuple(name for name in AUGMENTATIONS if name in names)

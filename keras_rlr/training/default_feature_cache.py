@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_rlr.detectors.feature_cache import FeatureCache
+from keras_rlr.inputs.augmentation import variants_of
 
 _MOST_BYTES_IN_MEMORY = 2 * 2**30
 # Checkpoints and all else that is written need room as well.
@@ -16,7 +17,7 @@ _BYTES_TO_LEAVE_FREE = 2**30
 
 @contextlib.contextmanager
 def default_feature_cache(
-    model: Any, image_count: int, folder: Any = None
+    model: Any, image_count: int, folder: Any = None, augmentation: Any = ()
 ) -> Iterator[Any]:
     """The cache of a training that was given none: in memory, or in a folder for now.
 
@@ -28,17 +29,20 @@ def default_feature_cache(
         model: An `RLR` model.
         image_count: Number of images.
         folder: The folder; None for one among the system's temporary ones.
+        augmentation: That of the training: the names in it.
 
     Yields:
         A `FeatureCache`, or None.
     """
     shapes = model.feature_extractor.feature_shapes
     float16_bytes = 2 * sum(math.prod(shape) for shape in shapes)
-    needed = image_count * float16_bytes
+    variants = len(variants_of(augmentation))
+    needed = image_count * variants * float16_bytes
     if needed <= _MOST_BYTES_IN_MEMORY:
         yield FeatureCache("memory")
         return
-    words = f"The features of {image_count} images take {_gib(needed)}"
+    ways = f", each in {variants} ways," if variants > 1 else ""
+    words = f"The features of {image_count} images{ways} take {_gib(needed)}"
     with contextlib.ExitStack() as stack:
         if folder is None:
             folder = stack.enter_context(tempfile.TemporaryDirectory())

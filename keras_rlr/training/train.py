@@ -135,7 +135,8 @@ def train(
             cache = FeatureCache.of(feature_cache)
         elif model.profits_from_cache:
             folder = run.path / "feature_cache"
-            cache = default_feature_cache(model, len(fitted), folder)
+            augmentation = getattr(model, "augmentation", ())
+            cache = default_feature_cache(model, len(fitted), folder, augmentation)
             cache = stack.enter_context(cache)
         done = int(model.optimizer.iterations) // steps
         history = run.read_history()[:done]

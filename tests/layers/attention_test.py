@@ -43,7 +43,8 @@ def twin(query, key, value, upstream, grid, window, visible):
     query, key, value = (x.astype("float64") for x in (query, key, value))
     scores = query @ key.swapaxes(2, 3) / np.sqrt(query.shape[-1])
     if visible != "all":
-        inside = window_mask(*grid, window)
+        keys = key.shape[2] // (grid[0] * grid[1])
+        inside = np.repeat(window_mask(*grid, window), keys, axis=1)
         scores = np.where(inside == (visible == "inside"), scores, -np.inf)
     weights = np.exp(scores - scores.max(axis=-1, keepdims=True))
     weights /= weights.sum(axis=-1, keepdims=True)
@@ -133,14 +134,28 @@ def test_equals_the_twin_and_so_do_the_gradients(grid, window, visible, keys, va
             assert_close(found, wanted, 1e-5)
 
 
+@pytest.mark.parametrize(("grid", "window"), [((6, 5), 3), ((17, 19), 3)])
+@pytest.mark.parametrize(("visible", "batch"), [("outside", 3), ("inside", 1)])
+def test_several_keys_of_a_place_share_its_window(grid, window, visible, batch):
+    three = (grid[0], 3 * grid[1])
+    query, upstream = (random_heads(3, grid, seed) for seed in (0, 3))
+    key, value = random_heads(1, three, 1), random_heads(batch, three, 2)
+    expected = twin(query, key, value, upstream, grid, window, visible)
+    for attend in ways(grid, window, visible):
+        attended, gradients = with_gradients(attend, (query, key, value), upstream)
+        assert_close(attended, expected[0], 2e-6)
+        for found, wanted in zip(gradients, expected[1], strict=True):
+            assert_close(found, wanted, 1e-5)
+
+
 @pytest.mark.backend_independent
 @pytest.mark.parametrize("visible", ["inside", "outside"])
 def test_the_benchmarks_reference_is_the_same(visible):
     grid, window = (9, 8), 3
     values = 1 if visible == "inside" else 2
     query, key, value = (
-        ops.convert_to_tensor(random_heads(batch, grid, seed))
-        for seed, batch in enumerate((2, 1, values))
+        ops.convert_to_tensor(random_heads(batch, (9, width), seed))
+        for seed, (batch, width) in enumerate(((2, 8), (1, 16), (values, 16)))
     )
     expected = naive_attention(query, key, value, grid, window, visible)
     found = grid_attention(query, key, value, grid, window, visible)

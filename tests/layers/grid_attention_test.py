@@ -47,6 +47,15 @@ def test_a_single_key_serves_the_whole_batch():
     assert_close(layer(query, key, key), expected, 1e-6)
 
 
+def test_as_many_keys_as_there_are_may_share_a_place():
+    """And all of them the one value of the place, or have one each."""
+    query, key = random_tokens(2, 3, 4, 8), random_tokens(1, 3, 8, 8, seed=1)
+    layer = with_random_weights(GridAttention(num_heads=2), query.shape)
+    for value in (random_tokens(2, 3, 4, 8, seed=2), random_tokens(1, 3, 8, 8, seed=2)):
+        expected = naive_attention(layer, query, key, value, lambda i, j: True)
+        assert_close(layer(query, key, value), expected)
+
+
 def test_large_scores_stay_finite():
     tokens = 1e4 * random_tokens(1, 4, 4, 8)
     layer = with_random_weights(

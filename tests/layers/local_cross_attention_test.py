@@ -33,6 +33,17 @@ def test_equals_a_naive_one_also_with_windows_larger_than_the_grid(grid, window)
     assert_close(layer(tokens, reference), expected)
 
 
+def test_several_tokens_of_a_place_are_all_seen_or_none():
+    tokens, reference = random_tokens(2, 4, 5, 8), random_tokens(1, 4, 15, 8, seed=1)
+    layer = with_random_weights(LocalCrossAttention(3, num_heads=2), tokens.shape)
+
+    def attends(i, j):
+        return in_window(i, j, 5, 3)
+
+    expected = naive_attention(layer, tokens, reference, reference, attends)
+    assert_close(layer(tokens, reference), expected)
+
+
 def test_a_token_sees_nothing_of_the_reference_beyond_its_window():
     tokens, reference = random_tokens(1, 6, 8, 8), random_tokens(1, 6, 8, 8, seed=1)
     layer = with_random_weights(LocalCrossAttention(3, num_heads=2), tokens.shape)

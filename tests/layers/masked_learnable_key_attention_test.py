@@ -34,6 +34,18 @@ def test_equals_a_naive_one(grid, window):
     assert_close(layer(tokens, reference), expected)
 
 
+def test_several_keys_of_a_place_are_all_seen_or_none():
+    tokens, reference = random_tokens(2, 4, 5, 8), random_tokens(1, 4, 15, 8, seed=1)
+    layer = MaskedLearnableKeyAttention(3, num_heads=2)
+    with_random_weights(layer, tokens.shape)
+
+    def attends(i, j):
+        return not in_window(i, j, 5, 3)
+
+    expected = naive_attention(layer, tokens, reference, tokens, attends)
+    assert_close(layer(tokens, reference), expected)
+
+
 def test_a_changed_token_reaches_no_token_in_whose_window_it_lies():
     tokens, reference = random_tokens(1, 6, 8, 8), random_tokens(1, 6, 8, 8, seed=1)
     layer = MaskedLearnableKeyAttention(3, num_heads=2)

@@ -23,9 +23,10 @@ def naive_attention(layer, query, key, value, attends):
     Args:
         layer: a built GridAttention.
         query: array (batch, height, width, D).
-        key: array of the same shape, or with a batch of one.
-        value: array of the same shape, or with a batch of one.
-        attends: function (i, j): whether token i attends to token j.
+        key: array of the same shape, or with a batch of one, or K times as wide: with
+            K keys of a place side by side.
+        value: array of the shape of the query or of the key.
+        attends: function (i, j): whether token i attends to what is at place j.
     """
     batch, height, width, dim = query.shape
     tokens = height * width
@@ -33,15 +34,17 @@ def naive_attention(layer, query, key, value, attends):
     output = np.zeros((batch, tokens, dim))
     for image in range(batch):
         q, k, v = (
-            project(dense, array[image % len(array)].reshape(tokens, dim))
+            project(dense, array[image % len(array)].reshape(-1, dim))
             for dense, array in (
                 (layer.query_projection, query),
                 (layer.key_projection, key),
                 (layer.value_projection, value),
             )
         )
+        keys = len(k) // tokens
+        v = np.repeat(v, len(k) // len(v), axis=0)
         for i in range(tokens):
-            seen = [j for j in range(tokens) if attends(i, j)]
+            seen = [j for j in range(len(k)) if attends(i, j // keys)]
             for head in range(layer.num_heads):
                 part = slice(head * size, (head + 1) * size)
                 scores = k[seen, part] @ q[i, part] / np.sqrt(size)

@@ -40,6 +40,9 @@ METHODS = {
         hard_mining=0.5,
         score_share=0.01,
         coreset_ratio=0.2,
+        reference_tokens=2,
+        reference_start="samples",
+        augmentation="rotate",
     ),
     "PatchCore": lambda: keras_rlr.PatchCore(
         tiny_backbone(),

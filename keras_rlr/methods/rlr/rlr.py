@@ -1,19 +1,14 @@
-import itertools
-
 import keras
-import numpy as np
-from keras import ops
 
-from keras_rlr.detectors.feature_extractor import extract_by_image
-from keras_rlr.detectors.greedy_coreset import PatchSelection, check_coreset
+from keras_rlr.detectors.greedy_coreset import check_coreset
 from keras_rlr.detectors.reconstruction_detector import ReconstructionDetector
-from keras_rlr.layers.anomaly_map import upsample_map
-from keras_rlr.layers.fused_levels import FusedLevels
+from keras_rlr.inputs.augmentation import resolve_augmentation
 from keras_rlr.layers.initializers import derive_seed
-from keras_rlr.layers.memory_bank import MemoryBank
 from keras_rlr.layers.reconstruction_block import validate_attentions
+from keras_rlr.methods.rlr.bank_beside import error_and_distance, new_bank
 from keras_rlr.methods.rlr.compact_copy import compact_copy
 from keras_rlr.methods.rlr.feature_reconstructor import FeatureReconstructor
+from keras_rlr.methods.rlr.first_look import look_at_batches, look_at_images
 from keras_rlr.methods.rlr.level_settings import (
     check_grids,
     resolve_hidden_dims,
@@ -21,10 +16,7 @@ from keras_rlr.methods.rlr.level_settings import (
 )
 from keras_rlr.methods.rlr.presets import PRESETS, preset_arguments
 from keras_rlr.methods.rlr.recipe import resolve_recipe
-
-# Of normal images, the logarithm of the error's peak varies about ten times as much as
-# that of the distance's: weighed by that, neither speaks louder than it knows.
-ERROR_SHARE = 0.1
+from keras_rlr.methods.rlr.reference_start import check_reference
 
 
 @keras.saving.register_keras_serializable(package="keras_rlr")
@@ -82,12 +74,22 @@ class RLR(ReconstructionDetector):
         coreset_ratio: Share of the training images' patches that a memory bank keeps
             beside the reconstructor; 0 is none, as in the paper. With one, what is
             anomalous is what can neither be reconstructed nor is near to a patch of
-            the bank: the map is error^s · distance^(1 - s) with s = `ERROR_SHARE`,
-            smoothed as for the score. The bank is that of `PatchCore`, of all levels,
-            in the finest grid of at most one token for 8 x 8 pixels. `fit` selects it
-            anew before it trains, unless it goes on (`initial_epoch`); `adapt` does,
-            from at most 512 images.
+            the bank: the map is error^0.1 · distance^0.9, smoothed as for the score.
+            The bank is that of `PatchCore`, of all levels, in the finest grid of at
+            most one token for 8 x 8 pixels. `fit` selects it anew before it trains,
+            unless it goes on (`initial_epoch`); `adapt` does, from at most 512 images.
         max_patches: From how many patches at most the bank is selected.
+        reference_tokens: Tokens of the reference at each place; the paper has one. All
+            of a place are read where one would be.
+        reference_start: None for random numbers, as in the paper; `"samples"`: at each
+            place the tokens of as many images, drawn at random; `"means"`: the mean
+            token of all. Of at most 512 training images, when the model is trained or
+            adapted the first time, and never again.
+        augmentation: Of `"flip"` (left-right and up-down) and `"rotate"` (by quarter
+            turns): each image of each step is one of those that are possible, drawn at
+            random; the bank has the patches of all. For textures and parts that lie at
+            any angle. A feature cache then holds every image in all ways, 3, 4 or 8,
+            which the backbone sees. Inference is the same; the paper has none.
         distribution: None, a number of devices, an object of `keras.distribution`
             (JAX) or a `tf.distribute.Strategy` (TensorFlow).
         seed: Seed of initial values, order of the data and noise; None draws one.
@@ -144,6 +146,9 @@ class RLR(ReconstructionDetector):
         score_share=0.0,
         coreset_ratio=0.0,
         max_patches=200_000,
+        reference_tokens=1,
+        reference_start=None,
+        augmentation=(),
         distribution=None,
         seed=None,
         recipe="default",
@@ -184,6 +189,10 @@ class RLR(ReconstructionDetector):
         self.is_compact = bool(compact)
         self.coreset_ratio = float(coreset_ratio)
         self.max_patches = int(max_patches)
+        self.reference_tokens, self.reference_start = check_reference(
+            reference_tokens, reference_start, self.attentions
+        )
+        self.augmentation = resolve_augmentation(augmentation)
         if self.coreset_ratio:
             check_coreset(self.coreset_ratio, self.max_patches)
         if "mlka" in self.attentions:
@@ -199,21 +208,12 @@ class RLR(ReconstructionDetector):
                     strict=True,
                 )
             ]
-            self._make_bank(bank_size)
+            self.memory_bank = None
+            if self.coreset_ratio:
+                self.bank_tokens, self.memory_bank = new_bank(
+                    self.feature_shapes, self.image_size, bank_size
+                )
         self.compile()
-
-    def _make_bank(self, size):
-        self.memory_bank: MemoryBank | None = None
-        if not self.coreset_ratio:
-            return
-        most = (self.image_size // 8) ** 2
-        grids = sorted({(h, w) for h, w, _ in self.feature_shapes}, key=np.prod)
-        grid = [grid for grid in grids if np.prod(grid) <= most] or grids[:1]
-        self.bank_tokens = FusedLevels(grid[-1], dtype="float32", name="bank_tokens")
-        self.memory_bank = MemoryBank(size, name="memory_bank")
-        shapes = [(None, *shape) for shape in self.feature_shapes]
-        self.bank_tokens.build(shapes)
-        self.memory_bank.build(self.bank_tokens.compute_output_shape(shapes))
 
     def _reconstructor(self, grid, shape, hidden_dim, window):
         reconstructor = FeatureReconstructor(
@@ -227,6 +227,8 @@ class RLR(ReconstructionDetector):
             seed=derive_seed(self.seed, f"reconstructor_{grid}"),
             name=f"reconstructor_{grid}",
             compact=self.is_compact,
+            reference_tokens=self.reference_tokens,
+            starts_from_data=self.reference_start is not None,
             dtype=self.dtype_policy,
         )
         reconstructor.build((None, *shape))
@@ -269,26 +271,23 @@ class RLR(ReconstructionDetector):
             )
 
     def training_batches(self, source, feature_cache, steps_per_epoch, **order):
-        """Returns batches of images or cached features, and selects the bank."""
+        """Returns batches of images or cached features; starts reference and bank."""
         batches = super().training_batches(
-            source, feature_cache, steps_per_epoch, **order
+            source,
+            feature_cache,
+            steps_per_epoch,
+            augmentation=self.augmentation,
+            **order,
         )
         # A step alone, of `train_on_batch`, has no epoch; it needs a bank before.
         goes_on = self.bank_size is not None and order.get("first_epoch") != 0
-        if self.memory_bank and not goes_on:
-            extract = extract_by_image(self)
-            self._select_bank(
-                self.memory_bank,
-                (
-                    features
-                    for (b,) in itertools.islice(batches.generate(), steps_per_epoch)
-                    for features in self.features_in(b, extract)
-                ),
-            )
+        look_at_batches(self, batches, steps_per_epoch, goes_on)
         return batches
 
     def adapt(self, x, batch_size=None, steps=None):
-        """As of `FeatureDetector`; a memory bank is selected from the same images.
+        """As of `FeatureDetector`; from the same images a memory bank is selected.
+
+        A reference that starts from data and never did, does so from them too.
 
         Args:
             x: Normal images, any kind of data that `fit` takes. At most 512 are used:
@@ -297,29 +296,13 @@ class RLR(ReconstructionDetector):
             steps: Number of batches; needed for endless data.
         """
         super().adapt(x, batch_size, steps)
-        if self.memory_bank:
-            source = self.source_to_adapt_to(x, batch_size, steps)
-            parts = map(self.standardize, self.features_to_adapt_to(source))
-            self._select_bank(self.memory_bank, parts)
-
-    def _select_bank(self, bank, parts):
-        selection = PatchSelection(self.coreset_ratio, self.max_patches, self.seed)
-        for features in parts:
-            selection.add(bank.rows(self.bank_tokens(features)))
-        patches, _ = selection.select()
-        with self.scope():
-            bank.store(patches)
-        self.forget_compiled_functions()
+        look_at_images(self, self.source_to_adapt_to(x, batch_size, steps))
 
     def map_and_score(self, error, features):
         """Returns map and score: of the error, or with a bank of error and distance."""
         if not self.memory_bank:
             return super().map_and_score(error, features)
-        distances = self.memory_bank(self.bank_tokens(features))
-        distances = upsample_map(distances, (self.image_size,) * 2)
-        # Rounding may leave less than 0. Not every runtime lets NaN through a maximum.
-        both = ops.power(ops.abs(error) + 1e-12, ERROR_SHARE)
-        both = both * ops.power(distances + 1e-12, 1.0 - ERROR_SHARE)
+        both = error_and_distance(error, self.memory_bank(self.bank_tokens(features)))
         return self.anomaly_score.smooth(both), self.anomaly_score(both)
 
     def reconstruct_levels(self, features):
@@ -360,6 +343,9 @@ class RLR(ReconstructionDetector):
             "residual": self.residual,
             "coreset_ratio": self.coreset_ratio,
             "max_patches": self.max_patches,
+            "reference_tokens": self.reference_tokens,
+            "reference_start": self.reference_start,
+            "augmentation": self.augmentation,
             "bank_size": self.bank_size,
             "recipe": self._recipe_argument,
             "compact": self.is_compact,

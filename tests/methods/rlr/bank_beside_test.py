@@ -6,7 +6,7 @@ import pytest
 from scipy.ndimage import gaussian_filter
 
 import keras_rlr
-from keras_rlr.methods.rlr.rlr import ERROR_SHARE
+from keras_rlr.methods.rlr.bank_beside import ERROR_SHARE
 from tests.layers.anomaly_map_test import naive_error, upsample
 from tests.tiny_model import IMAGE_SIZE, random_images, tiny_model
 

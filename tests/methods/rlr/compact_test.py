@@ -17,6 +17,8 @@ def model(request):
         ("mlka", "lca") if request.param == "MLKA and LCA" else ("cross", "self")
     )
     options = {"attentions": attentions, "num_blocks": 2, **ONE_LEVEL}
+    if "cross" in attentions:
+        options.update(reference_tokens=2, reference_start="samples")
     model = tiny_model(standardize_features=True, **options)
     model.adapt(IMAGES)
     # As after a training, so that biases are no zeros.

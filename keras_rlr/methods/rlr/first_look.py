@@ -1,0 +1,50 @@
+"""What RLR takes from the images before it trains: a first reference, and a bank."""
+
+import itertools
+
+from keras_rlr.detectors.feature_extractor import extract_by_image
+from keras_rlr.inputs.augmentation import AS_IT_IS, variants_of
+from keras_rlr.methods.rlr.bank_beside import select_bank
+from keras_rlr.methods.rlr.reference_start import is_to_start, start_reference
+
+
+def look_at_batches(model, batches, steps, keeps_bank):
+    """Starts the reference, if it never did, and selects the bank.
+
+    Args:
+        model: The `RLR`.
+        batches: `TrainingBatches` that it is going to be trained on.
+        steps: Batches of an epoch; None for all of a pass.
+        keeps_bank: Whether the bank stays as it is.
+    """
+    selects = model.memory_bank is not None and not keeps_bank
+    starts = is_to_start(model)
+    if not (starts or selects):
+        return
+    extract = extract_by_image(model)
+
+    def features_as(*variants):
+        for variant in variants:
+            for (batch,) in itertools.islice(batches.generate(variant), steps):
+                yield from model.features_in(batch, extract)
+
+    if starts:
+        start_reference(model, features_as(AS_IT_IS))
+    if selects:
+        select_bank(model, features_as(*variants_of(model.augmentation)))
+
+
+def look_at_images(model, source):
+    """As `look_at_batches`, from at most 512 images, as they are.
+
+    Args:
+        model: The `RLR`.
+        source: An `ImageSource` or `FirstBatches`.
+    """
+    for is_wanted, take in (
+        (is_to_start(model), start_reference),
+        (model.memory_bank is not None, select_bank),
+    ):
+        if is_wanted:
+            parts = map(model.standardize, model.features_to_adapt_to(source))
+            take(model, parts)
