@@ -28,7 +28,8 @@ pytestmark = pytest.mark.backend_independent
 ROOT = Path(__file__).parents[2]
 SMALL = [
     *("--backbone", "efficientnet_lite2", "--levels", "1", "--hidden-dims", "16"),
-    *("--image-size", "48", "--batch-size", "8"),
+    *("--image-size", "48", "--batch-size", "8", "--set", "reference_tokens=2"),
+    *("--set", "reference_start=samples", "--set", "augmentation=rotate"),
 ]
 
 
@@ -90,6 +91,9 @@ def test_resume_prints_one_object(trained):
     assert summary["epochs"] == done + 2
     assert summary["output"] == str(folder)
     assert summary["training_images"] == 14
+    settings = json.loads((folder / "config.json").read_text())["settings"]
+    assert settings["reference_tokens"] == 2
+    assert settings["augmentation"] == "rotate"
     assert summary["calibration"]["images"] == 2
     assert "Warning: 2 images were held out for calibration" in result.stderr
     assert f"epoch {done + 2}/{done + 2}  loss" in result.stderr

@@ -195,7 +195,7 @@ class FeatureReconstructor(keras.Model):
         # Tokens of one place have one code.
         code = position_code(height, width, self.hidden_dim)
         code = np.repeat(code, self.reference_tokens, axis=1)[None]
-        return reference + ops.convert_to_tensor(code, dtype=reference.dtype)
+        return reference + ops.convert_to_tensor(code, dtype=self.compute_dtype)
 
     def call(self, features):
         """Returns the reconstruction of `features`."""

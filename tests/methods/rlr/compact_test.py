@@ -101,7 +101,8 @@ def test_refuses_to_be_trained(model):
 
 
 def test_in_mixed_precision():
-    model = tiny_model(dtype="mixed_bfloat16", **ONE_LEVEL)
+    options = {"reference_tokens": 2, **ONE_LEVEL}
+    model = tiny_model(dtype="mixed_bfloat16", **options)
     images = random_images(2, IMAGE_SIZE, IMAGE_SIZE)
     whole = model.predict(images, verbose=0)["anomaly_score"]
     compact = model.compact().predict(images, verbose=0)["anomaly_score"]

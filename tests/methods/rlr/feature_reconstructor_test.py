@@ -57,6 +57,15 @@ def test_output_and_loss(case):
     assert_close(losses.ReconstructionLoss()(features, output), arrays["loss"])
 
 
+def test_reference_tokens_of_a_place_that_are_equal_count_as_one(case):
+    arrays, features, model = case
+    double = FeatureReconstructor(model.hidden_dim, model.window, reference_tokens=2)
+    double.build(features.shape)
+    reference = np.repeat(arrays["weights/reference"], 2, axis=0)
+    load_golden_weights(double, {**arrays, "weights/reference": reference})
+    assert_close(double(features), arrays["output"])
+
+
 @pytest.mark.backend_independent
 def test_what_benchmarks_compare_to_is_the_same_method(case):
     arrays, features, model = case

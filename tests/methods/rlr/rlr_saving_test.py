@@ -33,7 +33,14 @@ def saved(tmp_path_factory):
     """A trained model's file, images, its outputs and the loss of one more epoch."""
     folder = tmp_path_factory.mktemp("saved")
     images = random_images(6, 50, 44)
-    model = tiny_model(standardize_features=True, cosine_damping=0.3, **ONE_LEVEL)
+    model = tiny_model(
+        standardize_features=True,
+        cosine_damping=0.3,
+        reference_tokens=2,
+        reference_start="samples",
+        augmentation=("flip", "rotate"),
+        **ONE_LEVEL,
+    )
     fit_losses(model, images, epochs=2, batch_size=3)
     model.calibrate(images, 0.5)
     model.save(folder / "model.keras")
