@@ -29,7 +29,9 @@ import keras_rlr
 from tests.tiny_model import ONE_LEVEL, fit_losses, random_images, tiny_model
 
 images = random_images(7, 40, 40)
-options = {"standardize_features": True, **ONE_LEVEL}
+# What is drawn at random, from the images too, is what one device draws.
+drawn = {"reference_tokens": 2, "reference_start": "samples", "augmentation": "rotate"}
+options = {"standardize_features": True, **drawn, **ONE_LEVEL}
 
 
 def run(model):
