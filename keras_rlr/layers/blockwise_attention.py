@@ -70,6 +70,7 @@ def blockwise_attention(
         blocks = (grid, window, _WRITTEN_OUT_BLOCK)
         return _without_loops(_attend, query, key, value, *blocks)
     heads, tokens, size = query.shape[1:]
+    keys = keys_of_a_place(key, grid)
     if value.shape[0] == 1:
         value = ops.broadcast_to(value, (ops.shape(query)[0], *value.shape[1:]))
     if key.shape[0] == 1:
@@ -88,7 +89,7 @@ def blockwise_attention(
             return ops.reshape(x, (-1, heads, tokens, size))
 
         key = ops.reshape(key, (-1, key.shape[2], size))
-    block_attention = _Blocks(grid, window, group(query).shape[1], key.shape[1])
+    block_attention = _Blocks(grid, window, group(query).shape[1], keys)
     attend = ops.custom_gradient(block_attention.attend)
     return ungroup(attend(group(query), key, group(value)))
 
@@ -143,9 +144,9 @@ class _Blocks:
         height, width = grid
         rows = max(rows or _LIKELY_BATCH, _LEAST_BATCH)
         self.grid = grid
-        self.keys = keys // (height * width)
+        self.keys = keys  # Of a place.
         scores = _BLOCK_SCORES_OF_GPU if on_gpu() else _BLOCK_SCORES
-        self.rows = rows_at_a_time(grid, scores // (keys * rows))
+        self.rows = rows_at_a_time(grid, scores // (height * width * keys * rows))
         self.count = height // self.rows
         self.size = self.rows * width
         self.window = window
@@ -303,4 +304,4 @@ def relative_hidden_scores(
     of_rows = ops.multiply((HIDDEN * near_rows)[:, None, :, None], one)
     of_columns = ops.multiply(near_columns[None, :, None, :], one)
     hidden = of_rows * of_columns
-    return ops.reshape(hidden, (rows * width, -1))
+    return ops.reshape(hidden, (rows * width, (2 * height - 1) * width * keys))

@@ -34,17 +34,19 @@ def look_at_batches(model, batches, steps, keeps_bank):
         select_bank(model, features_as(*variants_of(model.augmentation)))
 
 
-def look_at_images(model, source):
+def look_at_images(model, x, batch_size, steps):
     """As `look_at_batches`, from at most 512 images, as they are.
 
     Args:
         model: The `RLR`.
-        source: An `ImageSource` or `FirstBatches`.
+        x: See `RLR.adapt`, as are all that follow.
+        batch_size: See `RLR.adapt`.
+        steps: See `RLR.adapt`.
     """
     for is_wanted, take in (
         (is_to_start(model), start_reference),
         (model.memory_bank is not None, select_bank),
     ):
         if is_wanted:
-            parts = map(model.standardize, model.features_to_adapt_to(source))
-            take(model, parts)
+            source = model.source_to_adapt_to(x, batch_size, steps)
+            take(model, map(model.standardize, model.features_to_adapt_to(source)))

@@ -296,7 +296,7 @@ class RLR(ReconstructionDetector):
             steps: Number of batches; needed for endless data.
         """
         super().adapt(x, batch_size, steps)
-        look_at_images(self, self.source_to_adapt_to(x, batch_size, steps))
+        look_at_images(self, x, batch_size, steps)
 
     def map_and_score(self, error, features):
         """Returns map and score: of the error, or with a bank of error and distance."""
