@@ -15,6 +15,10 @@ from tests.tiny_model import (
     tiny_model,
 )
 
+# It is the host that turns them; that all backends learn the same, and go on as one
+# training, is tested in rlr_saving_test.
+pytestmark = pytest.mark.backend_independent
+
 NORMAL = random_images(6)
 
 

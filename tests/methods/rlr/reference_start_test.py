@@ -60,6 +60,7 @@ def test_samples_are_of_other_images_each_and_others_at_other_places():
         assert np.array_equal(references(other)[0], first) == same
 
 
+@pytest.mark.backend_independent
 def test_the_first_training_starts_it_and_nothing_does_again(tmp_path):
     model = still()
     before = references(model)[0]
@@ -88,6 +89,7 @@ def test_a_step_alone_starts_it_from_its_batch():
     np.testing.assert_allclose(found.sum(axis=2), tokens.sum(axis=0), atol=1e-4)
 
 
+@pytest.mark.backend_independent
 def test_it_is_taken_from_512_images_at_most():
     model = still(reference_start="means", reference_tokens=1)
     height, width, channels = model.feature_shapes[0]
@@ -99,6 +101,7 @@ def test_it_is_taken_from_512_images_at_most():
     np.testing.assert_allclose(references(model)[0], (300 + 212 * 2) / 512, rtol=1e-6)
 
 
+@pytest.mark.backend_independent
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -113,6 +116,7 @@ def test_refuses(options, message):
         tiny_model(**ONE_LEVEL, **options)
 
 
+@pytest.mark.backend_independent
 def test_fewer_images_than_tokens_are_refused():
     model = still(reference_tokens=5)
     with pytest.raises(ValueError, match="can't start from 4. Give more images"):
