@@ -37,6 +37,8 @@ class FeatureExtractor(keras.layers.Layer):
         self.feature_shapes = [
             tuple(output.shape[1:]) for output in self.backbone.outputs
         ]
+        # What `extract_by_image` made: a plain function, so Keras saves nothing of it.
+        self.by_image = None
         self.built = True
 
     def call(self, images, preprocessed=False):
@@ -58,6 +60,9 @@ def extract_by_image(model):
     depend on its place in the batch, and so on which images a killed process had
     already computed. A CPU is as fast this way.
 
+    A model keeps its function, which is compiled once: a training may need it for the
+    statistics of the features, for a bank and for a cache.
+
     Args:
         model: A `FeatureDetector`.
 
@@ -65,6 +70,12 @@ def extract_by_image(model):
         A function of a float32 array (images, image_size, image_size, 3) that returns
         a list of float32 arrays (images, H, W, C).
     """
+    if model.feature_extractor.by_image is None:
+        model.feature_extractor.by_image = _compiled_by_image(model)
+    return model.feature_extractor.by_image
+
+
+def _compiled_by_image(model):
     size = model.image_size
     inputs = keras.Input((size, size, 3), dtype="float32")
     extractor = keras.Model(inputs, model.feature_extractor(inputs))
