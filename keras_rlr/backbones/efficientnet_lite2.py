@@ -9,7 +9,6 @@ import keras
 from keras import layers
 
 from keras_rlr.backbones.backbone import Backbone
-from keras_rlr.backbones.cut_model import cut_model
 from keras_rlr.backbones.weights_file import load_weights_file
 from keras_rlr.layers.initializers import SeededNormal, derive_seed
 
@@ -75,18 +74,21 @@ def _block(x, name: str, kernel: int, stride: int, expansion: int, channels: int
     return x
 
 
-def build_efficientnet_lite2(image_size: int) -> keras.Model:
-    """Builds EfficientNet-Lite2 up to its last map at stride 16.
+def build_efficientnet_lite2(
+    image_size: int, levels: Sequence[int] = (1, 2, 3)
+) -> keras.Model:
+    """Builds EfficientNet-Lite2 up to the last of the levels.
 
     Lite models have no squeeze-and-excitation, and ReLU6 instead of swish.
 
     Args:
-        image_size: side of the square image, a multiple of 16.
+        image_size: side of the square image, a multiple of the strides.
+        levels: strictly increasing, from 1, 2 and 3.
 
     Returns:
         A model with random weights: (B, S, S, 3) images, normalised as
-        `(x - 127) / 128`, to maps of 24, 48 and 120 channels at strides 4, 8
-        and 16.
+        `(x - 127) / 128`, to a list of maps, of 24, 48 and 120 channels at strides
+        4, 8 and 16.
 
     Example:
 
@@ -105,13 +107,16 @@ def build_efficientnet_lite2(image_size: int) -> keras.Model:
     image = keras.Input((image_size, image_size, 3), name="image")
     x = _conv(image, 32, 3, 2, "stem")
     x = layers.ReLU(6.0, name="stem_relu")(_normalized(x, "stem_bn"))
+    ends = [_LAST_BLOCK_OF_LEVEL[level] for level in levels]
     index = 0
     outputs = []
     for repeats, kernel, first_stride, expansion, channels in _STAGES:
         for repeat in range(repeats):
+            if index > ends[-1]:
+                break
             stride = first_stride if repeat == 0 else 1
             x = _block(x, f"block{index}", kernel, stride, expansion, channels)
-            if index in _LAST_BLOCK_OF_LEVEL.values():
+            if index in ends:
                 outputs.append(x)
             index += 1
     return keras.Model(image, outputs, name="efficientnet_lite2")
@@ -136,19 +141,18 @@ def create_efficientnet_lite2(
         ValueError: if the file doesn't fit, or if the one in the package is
             damaged.
     """
-    complete = build_efficientnet_lite2(image_size)
+    model = build_efficientnet_lite2(image_size, levels)
     if weights == "imagenet":
         _check_shipped_file()
-        load_weights_file(complete, WEIGHTS_PATH, complete.name)
+        # Keras reads layers in their order, of which those here are the first.
+        load_weights_file(model, WEIGHTS_PATH, model.name)
     elif weights is not None:
+        # Whether it is a file of this network shows in all of its layers.
+        complete = build_efficientnet_lite2(image_size)
         load_weights_file(complete, weights, complete.name)
-    model = cut_model(
-        complete.input,
-        [complete.outputs[level - 1] for level in levels],
-        image_size=image_size,
-        name=complete.name,
-    )
-    return Backbone(complete.name, model, mean=(127.0,) * 3, std=(128.0,) * 3)
+        for layer in model.layers:
+            layer.set_weights(complete.get_layer(layer.name).get_weights())
+    return Backbone(model.name, model, mean=(127.0,) * 3, std=(128.0,) * 3)
 
 
 def _check_shipped_file() -> None:
