@@ -9,6 +9,8 @@ import pytest
 from tests.tiny_model import ONE_LEVEL, random_images, tiny_model
 
 SAVED = Path(__file__).parents[1] / "saved"
+# Of one version: see tests/saved/write_methods.py.
+METHODS = sorted(file for file in SAVED.glob("*.keras") if file.stem != "rlr_0_1")
 IMAGES = random_images(8)
 
 
@@ -23,6 +25,18 @@ def test_a_file_of_version_0_1_loads():
     assert model.thresholds.by_category == {"bolt": pytest.approx(of_bolts)}
     assert model.trained_categories == ("bolt",)
     assert int(model.optimizer.iterations) == 4
+
+
+@pytest.mark.parametrize("file", METHODS, ids=lambda file: file.stem)
+def test_a_file_that_pytorch_wrote_says_the_same_on_every_backend(file):
+    model = keras.saving.load_model(file)
+    found = model.predict(random_images(3, seed=5), verbose=0)
+    with np.load(file.with_suffix(".npz")) as expected:
+        assert found.keys() == set(expected)
+        for name in expected:
+            np.testing.assert_allclose(
+                found[name], expected[name], rtol=1e-4, atol=1e-5
+            )
 
 
 @keras.saving.register_keras_serializable(package="tests")
