@@ -32,10 +32,16 @@ def tiny_draem(**overrides):
 
 
 @pytest.fixture(scope="module")
-def model():
-    model = tiny_draem()
-    model.fit(random_images(8), batch_size=4, epochs=2, verbose=0)
-    return model
+def trained():
+    """A model and the losses of its ten epochs; training it is compiled once."""
+    model = tiny_draem(reconstruction_width=4, segmentation_width=5)
+    model.compile(keras.optimizers.Adam(5e-3))
+    return model, fit_losses(model, random_images(8), batch_size=4, epochs=10)
+
+
+@pytest.fixture(scope="module")
+def model(trained):
+    return trained[0]
 
 
 class Twin:
@@ -159,10 +165,8 @@ def test_the_losses_alone():
     np.testing.assert_allclose(keras.ops.convert_to_numpy(found), expected, rtol=1e-4)
 
 
-def test_what_is_rebuilt_and_marked_is_learned():
-    model = tiny_draem(reconstruction_width=4, segmentation_width=4)
-    model.compile(keras.optimizers.Adam(5e-3))
-    losses = fit_losses(model, random_images(8), batch_size=4, epochs=10)
+def test_what_is_rebuilt_and_marked_is_learned(trained):
+    _, losses = trained
     assert losses[-1] < 0.85 * losses[0]
 
 
