@@ -8,9 +8,9 @@ from keras_rlr.layers.anomaly_map import upsample_map
 from keras_rlr.layers.fused_levels import FusedLevels
 from keras_rlr.layers.memory_bank import MemoryBank
 
-# Of normal images, the logarithm of the error's peak varies about ten times as much as
-# that of the distance's: weighed by that, neither speaks louder than it knows.
-ERROR_SHARE = 0.1
+# Of normal images, the logarithm of the error's peak varies about three times as much
+# as that of the distance's: weighed by that, neither speaks louder than the other.
+ERROR_SHARE = 0.25
 
 
 def new_bank(feature_shapes, image_size, size):

@@ -13,7 +13,7 @@ _FUSED = Recipe(
     "default",
     steps=1500,
     epochs=15,
-    batch_size=4,
+    batch_size=8,
     learning_rate=4e-4,
     beta_2=0.95,
     cosine=True,

@@ -74,7 +74,7 @@ class RLR(ReconstructionDetector):
         coreset_ratio: Share of the training images' patches that a memory bank keeps
             beside the reconstructor; 0 is none, as in the paper. With one, what is
             anomalous is what can neither be reconstructed nor is near to a patch of
-            the bank: the map is error^0.1 · distance^0.9, smoothed as for the score.
+            the bank: the map is error^¼ · distance^¾, smoothed as for the score.
             The bank is that of `PatchCore`, of all levels, in the finest grid of at
             most one token for 8 x 8 pixels. `fit` selects it anew before it trains,
             unless it goes on (`initial_epoch`); `adapt` does, from at most 512 images.
