@@ -1,35 +1,46 @@
 """The model as one graph of square images, for runtimes that know no other sizes."""
 
 import keras
-from keras import ops
+import tensorflow as tf
 
 
 def portable_model(model):
     """Returns a functional model of `image` (batch, S, S, 3), float32 in 0-255.
 
     Args:
-        model: An `RLR` model.
+        model: An `RLR` model on the TensorFlow backend.
 
     Returns:
         A `keras.Model` whose outputs are a dict: "anomaly_map" (batch, S, S),
         "anomaly_score" (batch,) and, of a calibrated model, "is_anomalous" (batch,); of
         one that knows categories "category" and "comparable_score" (batch,) too.
     """
-    size = model.image_size
-    image = keras.Input((size, size, 3), dtype="float32", name="image")
-    batch = {"image": image}
-    if model.known_categories:
-        batch["describe"] = ops.zeros_like(image[:, 0, 0, 0])
-    complete = _Complete(model.thresholds.graph_function())
-    return keras.Model(image, complete(model(batch)))
+    shape = (model.image_size, model.image_size, 3)
+    complete = model.thresholds.graph_function()
+
+    @tf.function(
+        input_signature=[tf.TensorSpec((None, *shape), tf.float32)], autograph=False
+    )
+    def infer(image):
+        batch = {"image": image}
+        if model.known_categories:
+            batch["describe"] = tf.zeros(tf.shape(image)[:1])
+        return complete(model(batch))
+
+    image = keras.Input(shape, dtype="float32", name="image")
+    return keras.Model(image, _Graph(infer.get_concrete_function())(image))
 
 
-class _Complete(keras.layers.Layer):
-    """A function as a layer: its constants are then the graph's, and no inputs."""
+class _Graph(keras.layers.Layer):
+    """A graph as a layer: Keras' exporters call what they export up to five times.
 
-    def __init__(self, function):
+    Each call would build the graph of the whole model anew, which takes seconds.
+    """
+
+    def __init__(self, graph):
         super().__init__(autocast=False)
-        self._function = function
+        # In a function, because Keras would track and save the graph itself.
+        self._call_graph = lambda image: graph(image)
 
-    def call(self, outputs):
-        return self._function(outputs)
+    def call(self, image):
+        return self._call_graph(image)

@@ -53,6 +53,9 @@ def serving_functions(model, description):
         outputs = complete(model(batch))
         return {name: value[:count] for name, value in outputs.items()}
 
+    # Else every signature that is written builds it anew.
+    infer_squares = infer_squares.get_concrete_function()
+
     def infer(image):
         return infer_squares(_to_squares(image, size))
 
