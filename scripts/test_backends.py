@@ -17,13 +17,19 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-# Name, backend, and expression of markers, by which tests/conftest.py knows what files
-# a run needs; the longest first, so that the two that go on end together.
+# What starts processes and reads and writes folders, on PyTorch a run of its own.
+COMMANDS = ("tests/app", "tests/cli")
+BUT_COMMANDS = ("tests", *(f"--ignore={folder}" for folder in COMMANDS))
+TORCH = ("torch", "not (backend_independent and needs_tensorflow)")
+# Name, backend, expression of markers, by which tests/conftest.py knows what files a
+# run needs, and where its tests are. The longest first, and short ones last, so that
+# the two that go on end together.
 RUNS = (
-    ("torch", "torch", "not (backend_independent and needs_tensorflow)"),
-    ("jax", "jax", "not backend_independent"),
-    ("tensorflow", "tensorflow", "not backend_independent"),
-    ("exports", "tensorflow", "backend_independent and needs_tensorflow"),
+    ("jax", "jax", "not backend_independent", ("tests",)),
+    ("tensorflow", "tensorflow", "not backend_independent", ("tests",)),
+    ("torch", *TORCH, BUT_COMMANDS),
+    ("torch, commands", *TORCH, COMMANDS),
+    ("exports", "tensorflow", "backend_independent and needs_tensorflow", ("tests",)),
 )
 AT_A_TIME = 2
 # Two runs with all cores each would spend their time waiting for each other.
@@ -43,9 +49,9 @@ KEEP_COMPILED = {
 }
 
 
-def run_tests(backend, markers, arguments, folder):
+def run_tests(backend, markers, places, arguments, folder):
     """Runs pytest under one backend; returns its exit code and its output."""
-    command = [sys.executable, "-m", "pytest", "tests", "-m", markers]
+    command = [sys.executable, "-m", "pytest", *places, "-m", markers]
     done = subprocess.run(
         [*command, f"--junitxml={folder / 'report.xml'}", *arguments],
         cwd=ROOT,
@@ -86,10 +92,10 @@ def main(arguments):
         ThreadPoolExecutor(AT_A_TIME) as pool,
     ):
         began = {}
-        for name, backend, markers in RUNS:
-            folder = Path(work) / name.replace(" ", "_")
+        for number, (name, *settings) in enumerate(RUNS):
+            folder = Path(work, str(number))
             folder.mkdir()
-            run = pool.submit(run_tests, backend, markers, arguments, folder)
+            run = pool.submit(run_tests, *settings, arguments, folder)
             began[name] = (run, folder / "report.xml")
         for name, (run, report) in began.items():
             code, output = run.result()
