@@ -32,6 +32,14 @@ def model():
 
 
 @pytest.fixture(scope="module")
+def small_model():
+    """A calibrated model for what does not depend on the number of levels."""
+    model = tiny_model(**ONE_LEVEL)
+    model.calibrate(random_images(20, seed=4), false_positive_rate=0.3)
+    return model
+
+
+@pytest.fixture(scope="module")
 def exported(model, tmp_path_factory):
     """A folder of exports, and their manifests by format."""
     folder = tmp_path_factory.mktemp("exported")
@@ -162,12 +170,12 @@ def test_an_uncalibrated_model_makes_no_decisions(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["new/1", "new/model.tflite"])
-def test_what_disagrees_is_not_left_behind(name, model, tmp_path, monkeypatch):
+def test_what_disagrees_is_not_left_behind(name, small_model, tmp_path, monkeypatch):
     tolerances = {**compare_module.TOLERANCES, None: -1.0}
     monkeypatch.setattr(write_export, "TOLERANCES", tolerances)
     format = "litert" if name.endswith("tflite") else "saved_model"
     with pytest.raises(ValueError, match="The export does not agree with the model"):
-        model.export(tmp_path / name, format=format)
+        small_model.export(tmp_path / name, format=format)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -209,9 +217,9 @@ def test_refuses_before_any_work(name, options, error, message, model, tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["taken"]
 
 
-def test_an_empty_folder_is_filled(model, tmp_path):
+def test_an_empty_folder_is_filled(small_model, tmp_path):
     number = tmp_path.stat().st_ino
-    model.export(tmp_path, format="litert")
+    small_model.export(tmp_path, format="litert")
     names = {path.name for path in tmp_path.iterdir()}
     assert names == {"model.tflite", "manifest.json"}
     assert tmp_path.stat().st_ino == number

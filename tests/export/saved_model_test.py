@@ -15,7 +15,7 @@ from tensorflow.core.protobuf import saved_model_pb2
 
 from keras_rlr.detectors.decision_thresholds import DecisionThresholds
 from keras_rlr.export.serving_functions import serving_functions
-from tests.tiny_model import IMAGE_SIZE, random_images, tiny_model
+from tests.tiny_model import IMAGE_SIZE, ONE_LEVEL, random_images, tiny_model
 
 pytestmark = [pytest.mark.backend_independent, pytest.mark.needs_tensorflow]
 
@@ -140,7 +140,7 @@ def test_a_score_that_is_nan_has_a_status_and_is_never_normal():
 
 
 def test_categories_are_decided_by_their_own_thresholds(tmp_path):
-    model = tiny_model()
+    model = tiny_model(**ONE_LEVEL)
     images = random_images(6, seed=8)
     scores = model.predict(images, verbose=0)["anomaly_score"]
     low, middle, high = np.sort(scores)[[0, 2, 4]] * 1.0001
