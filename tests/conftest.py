@@ -41,6 +41,11 @@ def pytest_collection_finish():
     gc.set_threshold(20_000, 20, 20)
 
 
+def pytest_sessionfinish():
+    """Spares the collector what is left: pytest has it look five times at the end."""
+    gc.freeze()
+
+
 @pytest.fixture(scope="session")
 def golden():
     """Arrays made by running the authors' implementation: `golden(name)`."""
