@@ -15,6 +15,7 @@ from sklearn.metrics import roc_auc_score
 
 from keras_rlr.detectors.one_pass_detector import OnePassDetector
 from tests import one_program
+from tests.products import COLOURS, elements_of, strange_images
 from tests.tiny_model import IMAGE_SIZE, random_images
 
 NORMAL = random_images(8)
@@ -224,6 +225,20 @@ def check_refusals(make, detector, twin):
         fresh.fit(NORMAL, epochs=1, verbose=0, class_weight={0: 2.0})
 
 
+def check_products(make, detector, twin):
+    """Calibrated on products, it says which of them an image shows, or none."""
+    other, *_ = twin
+    counts = dict.fromkeys(COLOURS, 10)
+    held = elements_of(counts, seed=20)
+    other.calibrate(held, false_positive_rate=0.1, batch_size=len(TESTED))
+    tested = elements_of(counts, seed=50, with_category=False)
+    strange = [*strange_images(len(TESTED))]
+    outputs = other.predict([*tested, *strange], batch_size=len(TESTED), verbose=0)
+    names = np.array([*other.known_categories, None], object)[outputs["category"]]
+    shown = [element["category"] for element in held]
+    assert names.tolist() == [*shown, *[None] * len(strange)]
+
+
 CHECKS = (
     check_outputs,
     check_config,
@@ -235,6 +250,7 @@ CHECKS = (
     check_seed,
     check_mixed_precision,
     check_refusals,
+    check_products,
 )
 
 

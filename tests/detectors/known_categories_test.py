@@ -15,7 +15,6 @@ from keras_rlr.detectors.category_statistics import (
     scores_left_out,
 )
 from keras_rlr.detectors.known_categories import KnownCategories
-from tests.methods.contract_test import METHODS
 from tests.products import COLOURS, elements_of, images_of, strange_images
 from tests.tiny_model import ONE_LEVEL, random_images, tiny_model
 
@@ -231,13 +230,3 @@ def test_what_can_not_be_told_is_said(images, message):
     assert model.threshold == threshold
     outputs = model.predict(random_images(2), verbose=0)
     assert set(outputs) == {"anomaly_map", "anomaly_score", "is_anomalous"}
-
-
-@pytest.mark.parametrize("method", METHODS)
-def test_every_method_recognizes_products(method, unlabelled):
-    detector = METHODS[method]()
-    detector.fit(elements_of(COUNTS), batch_size=8, epochs=1, verbose=0)
-    detector.calibrate(elements_of(COUNTS, seed=20), false_positive_rate=RATE)
-    outputs = detector.predict([*unlabelled, *strange_images()], verbose=0)
-    names = np.array([*detector.known_categories, None], object)
-    assert names[outputs["category"]].tolist() == [*names_of(COUNTS), None, None]
