@@ -8,9 +8,22 @@ from keras_rlr.layers.anomaly_map import upsample_map
 from keras_rlr.layers.fused_levels import FusedLevels
 from keras_rlr.layers.memory_bank import MemoryBank
 
-# Of normal images, the logarithm of the error's peak varies about three times as much
-# as that of the distance's: weighed by that, neither speaks louder than the other.
-ERROR_SHARE = 0.25
+
+def check_error_share(share):
+    """Returns `error_share` as a float.
+
+    Args:
+        share: The exponent of the error in the map; the distance has the rest.
+
+    Raises:
+        ValueError: If it is not from 0 to 1.
+    """
+    if not 0 <= share <= 1:
+        raise ValueError(
+            "`error_share` is how much of the map is the error's, from 0 (the distance "
+            f"alone) to 1 (the error alone). Received: {share!r}."
+        )
+    return float(share)
 
 
 def new_bank(feature_shapes, image_size, size):
@@ -53,17 +66,18 @@ def select_bank(model, parts):
     model.forget_compiled_functions()
 
 
-def error_and_distance(error, distances):
-    """Returns the map of both: error^s · distance^(1 - s), s = `ERROR_SHARE`.
+def error_and_distance(error, distances, share):
+    """Returns the map of both: error^s · distance^(1 - s).
 
     Args:
         error: float32 tensor (batch, size, size).
         distances: float32 tensor (batch, height, width), what the bank returned.
+        share: The exponent s.
 
     Returns:
         float32 tensor (batch, size, size).
     """
     distances = upsample_map(distances, error.shape[1:])
     # Rounding may leave less than 0. Not every runtime lets NaN through a maximum.
-    both = ops.power(ops.abs(error) + 1e-12, ERROR_SHARE)
-    return both * ops.power(distances + 1e-12, 1.0 - ERROR_SHARE)
+    both = ops.power(ops.abs(error) + 1e-12, share)
+    return both * ops.power(distances + 1e-12, 1.0 - share)
