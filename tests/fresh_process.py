@@ -163,8 +163,11 @@ class FreshProcess:
         if self.poll() is None:
             os.kill(self.pid, number)
 
-    def wait(self, timeout=300, encoding="utf-8"):
-        """Waits for its end; returns exit code, standard output and error."""
+    def wait(self, timeout=900, encoding="utf-8"):
+        """Waits for its end; returns exit code, standard output and error.
+
+        What takes a minute takes five on a busy machine, so only a hang is killed.
+        """
         begun = time.monotonic()
         while (code := self.poll()) is None:
             if time.monotonic() - begun > timeout:
