@@ -120,18 +120,22 @@ CASES = [
 ]
 
 
+def check_against_twin(inputs, upstream, grid, window, visible):
+    expected = twin(*inputs, upstream, grid, window, visible)
+    for attend in ways(grid, window, visible):
+        attended, gradients = with_gradients(attend, inputs, upstream)
+        assert_close(attended, expected[0], 2e-6)
+        for found, wanted in zip(gradients, expected[1], strict=True):
+            assert_close(found, wanted, 1e-5)
+
+
 @pytest.mark.parametrize(("grid", "window", "visible", "keys", "values"), CASES)
 def test_equals_the_twin_and_so_do_the_gradients(grid, window, visible, keys, values):
     query, key, value, upstream = (
         random_heads(batch, grid, seed)
         for seed, batch in enumerate((3, keys, values, 3))
     )
-    expected = twin(query, key, value, upstream, grid, window, visible)
-    for attend in ways(grid, window, visible):
-        attended, gradients = with_gradients(attend, (query, key, value), upstream)
-        assert_close(attended, expected[0], 2e-6)
-        for found, wanted in zip(gradients, expected[1], strict=True):
-            assert_close(found, wanted, 1e-5)
+    check_against_twin((query, key, value), upstream, grid, window, visible)
 
 
 @pytest.mark.parametrize(("grid", "window"), [((6, 5), 3), ((17, 19), 3)])
@@ -140,12 +144,7 @@ def test_several_keys_of_a_place_share_its_window(grid, window, visible, batch):
     three = (grid[0], 3 * grid[1])
     query, upstream = (random_heads(3, grid, seed) for seed in (0, 3))
     key, value = random_heads(1, three, 1), random_heads(batch, three, 2)
-    expected = twin(query, key, value, upstream, grid, window, visible)
-    for attend in ways(grid, window, visible):
-        attended, gradients = with_gradients(attend, (query, key, value), upstream)
-        assert_close(attended, expected[0], 2e-6)
-        for found, wanted in zip(gradients, expected[1], strict=True):
-            assert_close(found, wanted, 1e-5)
+    check_against_twin((query, key, value), upstream, grid, window, visible)
 
 
 @pytest.mark.backend_independent
