@@ -66,7 +66,7 @@ def takes(method: type[AnomalyDetector], argument: str) -> bool:
 
 
 def check_arguments(method: type[AnomalyDetector], arguments: dict[str, Any]) -> None:
-    """Refuses arguments that a method does not have.
+    """Refuses arguments that a method does not have, and words in place of numbers.
 
     Args:
         method: The class.
@@ -75,14 +75,22 @@ def check_arguments(method: type[AnomalyDetector], arguments: dict[str, Any]) ->
     Raises:
         ValueError: It names them, and what the method has.
     """
-    taken = [
-        name
+    taken = {
+        name: parameter.default
         for name, parameter in inspect.signature(method).parameters.items()
         if parameter.kind is not inspect.Parameter.VAR_KEYWORD
-    ]
+    }
     unknown = sorted(set(arguments) - {*taken, "dtype"})
     if unknown:
         raise ValueError(
             f"{method.__name__} has no {', '.join(map(repr, unknown))}. It takes "
             f"{', '.join(taken)}."
         )
+    for name, value in arguments.items():
+        default = taken.get(name)
+        if isinstance(default, int | float) and isinstance(value, str):
+            kind = "true or false" if isinstance(default, bool) else "a number"
+            raise ValueError(
+                f"`{name}` of {method.__name__} takes {kind}, by default "
+                f"{str(default).lower()}. Received: {value!r}."
+            )

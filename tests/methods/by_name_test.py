@@ -56,3 +56,16 @@ def test_unknown_names_are_refused(choice, message):
 def test_arguments_of_another_method_are_refused():
     with pytest.raises(ValueError, match="PatchCore has no 'hidden_dims'. It takes"):
         check_arguments(METHODS["patchcore"], {"hidden_dims": (64,), "seed": 1})
+
+
+@pytest.mark.parametrize(
+    ("name", "wanted"),
+    [
+        ("error_share", "a number, by default 0.25"),
+        ("num_blocks", "a number, by default 4"),
+        ("fuse_levels", "true or false, by default false"),
+    ],
+)
+def test_a_word_is_no_number(name, wanted):
+    with pytest.raises(ValueError, match=f"`{name}` of RLR takes {wanted}"):
+        check_arguments(METHODS["rlr"], {name: "many"})
