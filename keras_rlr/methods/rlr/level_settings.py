@@ -43,6 +43,8 @@ def resolve_windows(windows, levels, has_blocks=False):
 
 
 def _one_each(name, values, levels):
+    if not np.issubdtype(np.atleast_1d(values).dtype, np.number):
+        raise ValueError(f"`{name}` takes whole numbers. Received: {values!r}.")
     values = tuple(np.atleast_1d(values).tolist())
     if len(values) != len(levels):
         raise ValueError(

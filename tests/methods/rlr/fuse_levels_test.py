@@ -137,3 +137,10 @@ def test_several_widths_or_windows_are_of_levels_that_are_not_fused(
 def test_refuses(options, message):
     with pytest.raises(ValueError, match=message):
         fused(**options)
+
+
+@pytest.mark.backend_independent
+@pytest.mark.parametrize("name", ["hidden_dims", "windows"])
+def test_a_word_is_no_width(name):
+    with pytest.raises(ValueError, match=f"`{name}` takes whole numbers"):
+        keras_rlr.RLR("efficientnet_lite2", levels=(3,), **{name: "many"})
