@@ -98,6 +98,7 @@ def test_scores_are_standardized_by_the_others_of_their_product():
     assert math.isnan(alone[2])
 
 
+@pytest.mark.backend_independent
 def test_thresholds_of_few_images_come_from_all_of_them():
     features, scores, groups, names = features_and_scores()
     statistics, thresholds = learn_categories(scores, features, list(names), RATE)
@@ -112,6 +113,7 @@ def test_thresholds_of_few_images_come_from_all_of_them():
     assert statistics.limit == pytest.approx(UNKNOWN_FACTOR * nearly)
 
 
+@pytest.mark.backend_independent
 def test_predict_says_what_is_shown(model, unlabelled):
     assert model.known_categories == ("bolt", "nut", "washer")
     outputs = model.predict(unlabelled, verbose=0)
@@ -133,6 +135,7 @@ def test_predict_says_what_is_shown(model, unlabelled):
     assert set(model(random_images(1))) == {"anomaly_map", "anomaly_score"}
 
 
+@pytest.mark.backend_independent
 def test_what_shows_no_product_is_told(model):
     outputs = model.predict(strange_images(), verbose=0)
     assert (outputs["category"] == -1).all()
@@ -142,6 +145,7 @@ def test_what_shows_no_product_is_told(model):
     assert (outputs["category"] == 1).all()
 
 
+@pytest.mark.backend_independent
 def test_a_given_category_is_believed(model, unlabelled):
     given = [{**element, "category": "washer"} for element in unlabelled]
     outputs = model.predict(given, verbose=0)
@@ -152,6 +156,7 @@ def test_a_given_category_is_believed(model, unlabelled):
     )
 
 
+@pytest.mark.backend_independent
 def test_files_copies_and_weights_keep_or_lose_it(model, unlabelled, tmp_path):
     expected = model.predict(unlabelled, verbose=0)
     model.save(tmp_path / "model.keras")
@@ -178,6 +183,7 @@ def test_files_copies_and_weights_keep_or_lose_it(model, unlabelled, tmp_path):
     assert loaded.threshold is None
 
 
+@pytest.mark.backend_independent
 def test_calibrating_anew_without_categories_recognizes_them(model, unlabelled):
     copy = model.compact()
     copy.calibrate(unlabelled, false_positive_rate=RATE)
@@ -185,6 +191,7 @@ def test_calibrating_anew_without_categories_recognizes_them(model, unlabelled):
     assert copy.thresholds.by_category != model.thresholds.by_category
 
 
+@pytest.mark.backend_independent
 def test_training_images_say_what_products_look_like():
     """One image held out of each is enough then."""
     model = tiny_model(**ONE_LEVEL)

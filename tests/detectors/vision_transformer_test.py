@@ -66,6 +66,7 @@ def test_every_backend_loads_it_without_keras_hub_and_has_its_features(model, tm
                 np.testing.assert_allclose(found[name], own, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.backend_independent
 def test_a_copy_from_its_configuration_and_its_compact_form_say_the_same(model):
     images = random_images(2, SIZE, SIZE, seed=2)
     scores = model.predict(images, verbose=0)["anomaly_score"]
@@ -78,6 +79,7 @@ def test_a_copy_from_its_configuration_and_its_compact_form_say_the_same(model):
         np.testing.assert_allclose(found, scores, rtol=1e-4)
 
 
+@pytest.mark.backend_independent
 def test_features_from_a_cache_are_trained_on_alike():
     images = random_images(4, SIZE, SIZE)
     cache = keras_rlr.FeatureCache("memory", dtype="float32")

@@ -9,7 +9,6 @@ import keras_rlr
 from tests.detectors import contract
 from tests.tiny_model import (
     IMAGE_SIZE,
-    ONE_LEVEL,
     tiny_backbone,
     tiny_model,
     tiny_simplenet,
@@ -33,7 +32,9 @@ def tiny_draem():
 
 METHODS = {
     "RLR": lambda: tiny_model(
-        **ONE_LEVEL,
+        hidden_dims=16,
+        windows=3,
+        fuse_levels=True,
         standardize_features=True,
         cosine_damping=0.3,
         dropout=0.1,

@@ -223,6 +223,7 @@ def first_batch(model):
     return batch
 
 
+@pytest.mark.backend_independent
 def test_the_source_is_said_and_asked_for(tmp_path):
     model = tiny_draem()
     assert model.get_config()["anomaly_source"] == "painted"
@@ -252,11 +253,13 @@ def test_the_source_is_said_and_asked_for(tmp_path):
         ({"recipe": "short"}, "'default' or 'paper'"),
     ],
 )
+@pytest.mark.backend_independent
 def test_an_impossible_setting_is_refused(setting, message):
     with pytest.raises(ValueError, match=message):
         tiny_draem(**setting)
 
 
+@pytest.mark.backend_independent
 def test_what_is_no_source_or_no_cache_is_refused():
     model = tiny_draem()
     with pytest.raises(ValueError, match="length and an index"):
@@ -267,6 +270,7 @@ def test_what_is_no_source_or_no_cache_is_refused():
         model.fit(IMAGES, epochs=1, feature_cache="memory", verbose=0)
 
 
+@pytest.mark.backend_independent
 def test_recipes():
     assert tiny_draem().recipe.steps == 3000
     assert tiny_draem(recipe="paper").recipe.epochs == 700

@@ -219,16 +219,19 @@ def test_a_saved_model_holds_the_gradient_and_others_say_that_they_do_not(tmp_pa
         ({"sigma": -1.0}, "at least 0"),
     ],
 )
+@pytest.mark.backend_independent
 def test_an_impossible_setting_is_refused(setting, message):
     with pytest.raises(ValueError, match=message):
         tiny_mkd(**setting)
 
 
+@pytest.mark.backend_independent
 def test_a_cache_of_features_is_refused():
     with pytest.raises(ValueError, match="looks at the images themselves"):
         tiny_mkd().fit(random_images(4), epochs=1, feature_cache="memory", verbose=0)
 
 
+@pytest.mark.backend_independent
 def test_recipes():
     assert tiny_mkd(standardize_features=True).recipe.steps == 1500
     assert tiny_mkd().recipe.epochs == 500

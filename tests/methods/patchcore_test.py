@@ -68,12 +68,14 @@ def test_the_bank_is_of_patches_that_were_seen():
     assert NearestNeighbors(n_neighbors=1).fit(seen).kneighbors(stored)[0].max() < 1e-5
 
 
+@pytest.mark.backend_independent
 def test_more_patches_than_allowed_are_drawn_from_and_said():
     with pytest.warns(UserWarning, match="have 384 patches.*100 of them were drawn"):
         model = fitted(max_patches=100, coreset_ratio=0.5)
     assert model.bank_size == 50
 
 
+@pytest.mark.backend_independent
 def test_one_image_is_enough():
     model = fitted(NORMAL[:1])
     assert np.isfinite(model.predict(TESTED, verbose=0)["anomaly_score"]).all()
@@ -83,12 +85,14 @@ def test_one_image_is_enough():
     ("augmentation", "count"),
     [((), 1), ("flip", 3), ("rotate", 4), (["rotate", "flip"], 8)],
 )
+@pytest.mark.backend_independent
 def test_augmentation_makes_different_images(augmentation, count):
     model = patch_core(augmentation=augmentation)
     variants = list(model.variants(NORMAL[:1].astype("float32")))
     assert len({variant.tobytes() for variant in variants}) == len(variants) == count
 
 
+@pytest.mark.backend_independent
 def test_turned_images_are_normal_to_it_if_it_was_told():
     turned = np.rot90(NORMAL, axes=(1, 2))
     scores = [
@@ -99,6 +103,7 @@ def test_turned_images_are_normal_to_it_if_it_was_told():
     assert scores[1]["anomaly_score"].max() < 1e-3
 
 
+@pytest.mark.backend_independent
 def test_a_cache_gives_the_same_bank(tmp_path):
     model = patch_core()
     cache = keras_rlr.FeatureCache(tmp_path, dtype="float32")
@@ -110,6 +115,7 @@ def test_a_cache_gives_the_same_bank(tmp_path):
     )
 
 
+@pytest.mark.backend_independent
 def test_fitted_again_it_forgets_the_first_images():
     model = fitted()
     model.fit(TESTED, verbose=0)
@@ -130,11 +136,13 @@ def test_fitted_again_it_forgets_the_first_images():
         ({"distance": "l1"}, "euclidean"),
     ],
 )
+@pytest.mark.backend_independent
 def test_impossible_settings_are_refused(options, message):
     with pytest.raises(ValueError, match=message):
         patch_core(**options)
 
 
+@pytest.mark.backend_independent
 def test_what_has_no_meaning_is_refused():
     model = patch_core(augmentation="flip")
     with pytest.raises(ValueError, match="no memory bank yet"):
@@ -152,6 +160,7 @@ def test_features_that_are_not_finite_are_refused():
         fitted(backbone=backbone)
 
 
+@pytest.mark.backend_independent
 def test_history_and_callbacks_are_as_kerass():
     model, seen = patch_core(), []
 

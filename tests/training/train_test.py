@@ -122,6 +122,7 @@ def test_the_saved_model_is_the_trained_one_without_its_optimizer(run, data):
     assert run["model"].compiled and int(run["model"].optimizer.iterations) == 9
 
 
+@pytest.mark.backend_independent
 def test_interrupted_and_resumed_it_has_the_losses_of_one_run(run, data, tmp_path):
     folder = tmp_path / "run"
     with pytest.raises(TrainingInterrupted) as caught:

@@ -55,6 +55,7 @@ def test_the_map_is_of_error_and_distance(trained):
         )
 
 
+@pytest.mark.backend_independent
 def test_the_bank_is_a_share_of_the_patches_and_covers_them(trained):
     assert trained.bank_size == 6 * 16 / 4
     assert "24 patches of 20 channels" in trained.described_size
@@ -64,6 +65,7 @@ def test_the_bank_is_a_share_of_the_patches_and_covers_them(trained):
     assert far.max() < distances(trained.extract_features(NORMAL), bank[:6]).max()
 
 
+@pytest.mark.backend_independent
 def test_a_bank_does_not_change_what_is_learned():
     losses = [
         with_bank(coreset_ratio=ratio, **ONE_LEVEL)
@@ -74,6 +76,7 @@ def test_a_bank_does_not_change_what_is_learned():
     np.testing.assert_array_equal(*losses)
 
 
+@pytest.mark.backend_independent
 def test_a_cache_gives_the_same_bank(trained):
     cached = with_bank()
     cached.fit(NORMAL, epochs=1, verbose=0, feature_cache="memory")
@@ -104,6 +107,7 @@ def test_a_training_that_goes_on_keeps_the_bank_and_a_new_one_makes_its_own(tmp_
     assert np.isfinite(model.predict(TESTED, verbose=0)["anomaly_score"]).all()
 
 
+@pytest.mark.backend_independent
 def test_before_it_has_a_bank_it_refuses_and_adapting_is_enough():
     model = with_bank(standardize_features=False)
     with pytest.raises(ValueError, match="keeps a memory bank and has not seen"):
@@ -123,6 +127,7 @@ def test_a_step_alone_needs_a_bank_and_keeps_it():
     assert model.bank_size == 24
 
 
+@pytest.mark.backend_independent
 def test_weights_bring_the_size_of_their_bank(trained, tmp_path):
     trained.save_weights(tmp_path / "bank.weights.h5")
     other = with_bank(seed=5)
@@ -137,6 +142,7 @@ def test_weights_bring_the_size_of_their_bank(trained, tmp_path):
     np.testing.assert_allclose(*scores, rtol=1e-6)
 
 
+@pytest.mark.backend_independent
 def test_a_compact_copy_has_the_bank_too(trained):
     copy = trained.compact()
     assert copy.bank_size == trained.bank_size
@@ -146,6 +152,7 @@ def test_a_compact_copy_has_the_bank_too(trained):
         )
 
 
+@pytest.mark.backend_independent
 def test_a_share_that_is_not_possible_is_refused():
     for wrong in (-0.1, 1.5):
         with pytest.raises(ValueError, match="`coreset_ratio` must be"):

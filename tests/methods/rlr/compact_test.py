@@ -87,6 +87,7 @@ def test_the_whole_model_is_as_it_was(model):
         np.testing.assert_array_equal(ops.convert_to_numpy(variable), value)
 
 
+@pytest.mark.backend_independent
 def test_saves_and_loads(model, tmp_path):
     compact = model.compact()
     compact.save(tmp_path / "compact.keras")
@@ -95,11 +96,13 @@ def test_saves_and_loads(model, tmp_path):
     assert_same_outputs(compact, again, rtol=0)
 
 
+@pytest.mark.backend_independent
 def test_refuses_to_be_trained(model):
     with pytest.raises(ValueError, match="A compact model is for inference"):
         model.compact().fit(IMAGES, epochs=1, verbose=0)
 
 
+@pytest.mark.backend_independent
 def test_in_mixed_precision():
     options = {"reference_tokens": 2, **ONE_LEVEL}
     model = tiny_model(dtype="mixed_bfloat16", **options)

@@ -52,6 +52,7 @@ def test_the_map_is_the_mean_of_the_levels_errors_in_one_grid(damping):
         np.testing.assert_allclose(outputs["anomaly_score"][i], score, rtol=1e-3)
 
 
+@pytest.mark.backend_independent
 def test_each_levels_error_has_the_same_part_in_the_loss():
     model = fused()
     model.fit(NORMAL, epochs=1, verbose=0)
@@ -65,6 +66,7 @@ def test_each_levels_error_has_the_same_part_in_the_loss():
     np.testing.assert_allclose(found, expected, rtol=1e-3)
 
 
+@pytest.mark.backend_independent
 def test_it_learns_with_one_reconstructor():
     model = fused()
     assert len(model.reconstructors) == len(model.perturbations) == 1
@@ -72,6 +74,7 @@ def test_it_learns_with_one_reconstructor():
     assert losses[-1] < 0.95 * losses[0]
 
 
+@pytest.mark.backend_independent
 def test_files_and_compact_copies_say_the_same(tmp_path):
     model = fused()
     model.fit(NORMAL, epochs=1, verbose=0)
@@ -82,6 +85,7 @@ def test_files_and_compact_copies_say_the_same(tmp_path):
         np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.backend_independent
 def test_the_rate_falls_as_a_cosine_to_nothing():
     model = fused()
     rates = []
@@ -97,6 +101,7 @@ def test_the_rate_falls_as_a_cosine_to_nothing():
     np.testing.assert_allclose(float(model.optimizer.learning_rate), 4e-4, rtol=1e-6)
 
 
+@pytest.mark.backend_independent
 def test_a_preset_of_fused_levels_has_one_width_for_any_levels():
     for levels in ((1, 2, 3), (2, 3)):
         model = keras_rlr.RLR.from_preset("rlr_efficientnet_lite2_fused", levels=levels)
@@ -117,6 +122,7 @@ def test_a_preset_of_fused_levels_has_one_width_for_any_levels():
         ({"fuse_levels": False}, False, None),
     ],
 )
+@pytest.mark.backend_independent
 def test_several_widths_or_windows_are_of_levels_that_are_not_fused(
     overrides, fused, hidden_dims
 ):
@@ -134,6 +140,7 @@ def test_several_widths_or_windows_are_of_levels_that_are_not_fused(
         ({"windows": (9,)}, "hides the whole"),
     ],
 )
+@pytest.mark.backend_independent
 def test_refuses(options, message):
     with pytest.raises(ValueError, match=message):
         fused(**options)

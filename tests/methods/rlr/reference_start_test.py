@@ -81,6 +81,7 @@ def test_the_first_training_starts_it_and_nothing_does_again(tmp_path):
         np.testing.assert_array_equal(references(trained)[0], started)
 
 
+@pytest.mark.backend_independent
 def test_a_step_alone_starts_it_from_its_batch():
     model = still(reference_tokens=4)
     model.train_on_batch(OTHERS)

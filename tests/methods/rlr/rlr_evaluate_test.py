@@ -37,6 +37,7 @@ def expected(model, data):
     }
 
 
+@pytest.mark.backend_independent
 def test_the_figures_are_those_of_predict(model, data):
     results = model.evaluate(data, batch_size=5, verbose=0, return_dict=True)
     assert list(results) == KEYS
@@ -71,6 +72,7 @@ def test_many_maps_are_counted_unless_asked_otherwise(model, data, monkeypatch):
     )
 
 
+@pytest.mark.backend_independent
 def test_elements_of_any_size_and_a_stream_of_unknown_length(model, data):
     generator = np.random.default_rng(0)
     elements = [

@@ -128,6 +128,7 @@ def partial_batch_loss(model, batch_size=4):
     return fit_losses(model, IMAGES, **options)[0]
 
 
+@pytest.mark.backend_independent
 def test_the_last_partial_batch_counts_as_its_images():
     """Without learning and noise the loss is that of any other division of an epoch."""
     model = tiny_model(noise_scale=0.0, **ONE_LEVEL)

@@ -185,6 +185,7 @@ def test_a_preset_without_standardisation_has_the_papers_cosine():
     assert model.cosine_damping == 0
 
 
+@pytest.mark.backend_independent
 def test_threshold_survives_saving(model, tmp_path):
     assert model.threshold is None
     images = random_images(9)
