@@ -286,6 +286,14 @@ class DetectorModel(keras.Model):
             self.distribution = surrounding
             spread_variables(self, surrounding)
 
+    def look_back(self, batches, steps):
+        """Takes from the images what only a trained model can say; here nothing.
+
+        Args:
+            batches: What `training_batches` returned.
+            steps: Batches of an epoch; None for all of a pass.
+        """
+
     def forget_compiled_functions(self):
         """Has Keras make them anew: shapes of weights may be others than they know."""
         self.train_function = self.test_function = self.predict_function = None

@@ -102,6 +102,7 @@ def train(
         )
     finally:
         rate_of_epoch.on_epoch_end()
+    model.look_back(batches, steps_per_epoch)
     seen = {*model.trained_categories, *batches.categories}
     model.trained_categories = tuple(sorted(seen))
     return history

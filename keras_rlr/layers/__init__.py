@@ -17,6 +17,7 @@ from keras_rlr.layers.position_gaussians import PositionGaussians
 from keras_rlr.layers.reconstruction_block import ReconstructionBlock
 from keras_rlr.layers.reference_weights import ReferenceWeights
 from keras_rlr.layers.sine_position_encoding_2d import SinePositionEncoding2D
+from keras_rlr.layers.usual_map import UsualMap
 from keras_rlr.layers.weighted_batch_normalization import WeightedBatchNormalization
 
 __all__ = [
@@ -38,5 +39,6 @@ __all__ = [
     "SeededNormal",
     "SeededUniform",
     "SinePositionEncoding2D",
+    "UsualMap",
     "WeightedBatchNormalization",
 ]

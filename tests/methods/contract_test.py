@@ -43,6 +43,7 @@ METHODS = {
         coreset_ratio=0.2,
         reference_tokens=2,
         reference_start="samples",
+        similar_images=3,
         augmentation="rotate",
     ),
     "PatchCore": lambda: keras_rlr.PatchCore(

@@ -1,3 +1,5 @@
+from functools import partial
+
 import numpy as np
 from keras import ops
 
@@ -14,8 +16,8 @@ def compact_copy(model, dtype=None):
     settings = {**model.config_in(dtype), "compact": True}
     with model.scope():
         copy = type(model).from_config(settings)
-        kept = ["feature_extractor", "standardizations"]
-        for name in kept + ["memory_bank"] * bool(model.memory_bank):
+        kept = ["feature_extractor", "standardizations", "memory_bank", "usual_map"]
+        for name in filter(partial(getattr, model), kept):
             # Paths are ambiguous in a backbone that holds models.
             _copy_values(_variables(model, name), _variables(copy, name))
         for own, original, shape in zip(

@@ -80,3 +80,20 @@ def check_grids(feature_shapes, levels, windows, image_size):
             "left to attend to. The smallest image size that works with these windows "
             f"is image_size={works}; or give smaller `windows`."
         )
+
+
+def check_similar_images(count):
+    """Returns `similar_images` as an integer.
+
+    Args:
+        count: Number of images.
+
+    Raises:
+        ValueError: If it is negative, more than are kept or no whole number.
+    """
+    if isinstance(count, bool) or count != int(count) or not 0 <= count <= 512:
+        raise ValueError(
+            "`similar_images` is a number of training images to compare with, from 0 "
+            f"(none) to 512. Received: {count!r}."
+        )
+    return int(count)

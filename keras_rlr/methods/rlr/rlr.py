@@ -1,10 +1,12 @@
 import keras
 
+from keras_rlr.detectors.feature_detector import mean_features
 from keras_rlr.detectors.greedy_coreset import check_coreset
 from keras_rlr.detectors.reconstruction_detector import ReconstructionDetector
 from keras_rlr.inputs.augmentation import resolve_augmentation
 from keras_rlr.layers.initializers import derive_seed
 from keras_rlr.layers.reconstruction_block import validate_attentions
+from keras_rlr.layers.usual_map import UsualMap
 from keras_rlr.methods.rlr.bank_beside import (
     check_error_share,
     error_and_distance,
@@ -13,8 +15,10 @@ from keras_rlr.methods.rlr.bank_beside import (
 from keras_rlr.methods.rlr.compact_copy import compact_copy
 from keras_rlr.methods.rlr.feature_reconstructor import FeatureReconstructor
 from keras_rlr.methods.rlr.first_look import look_at_batches, look_at_images
+from keras_rlr.methods.rlr.last_look import look_back
 from keras_rlr.methods.rlr.level_settings import (
     check_grids,
+    check_similar_images,
     resolve_hidden_dims,
     resolve_windows,
 )
@@ -93,6 +97,11 @@ class RLR(ReconstructionDetector):
             place the tokens of as many images, drawn at random; `"means"`: the mean
             token of all. Of at most 512 training images, when the model is trained or
             adapted the first time, and never again.
+        similar_images: Number of training images to compare with; 0 is none, as in the
+            paper. At each place the map is divided by what it usually is there in so
+            many images, those most like the new one among at most 512, see `UsualMap`.
+            `fit` keeps their maps when it ends; until then, and so for
+            `validation_data`, maps are as they are.
         augmentation: Of `"flip"` (left-right and up-down) and `"rotate"` (by quarter
             turns): each image of each step is one of those that are possible, drawn at
             random; the bank has the patches of all. For textures and parts that lie at
@@ -157,6 +166,7 @@ class RLR(ReconstructionDetector):
         error_share=0.25,
         reference_tokens=1,
         reference_start=None,
+        similar_images=0,
         augmentation=(),
         distribution=None,
         seed=None,
@@ -202,6 +212,7 @@ class RLR(ReconstructionDetector):
         self.reference_tokens, self.reference_start = check_reference(
             reference_tokens, reference_start, self.attentions
         )
+        self.similar_images = check_similar_images(similar_images)
         self.augmentation = resolve_augmentation(augmentation)
         if self.coreset_ratio:
             check_coreset(self.coreset_ratio, self.max_patches)
@@ -223,6 +234,12 @@ class RLR(ReconstructionDetector):
                 self.bank_tokens, self.memory_bank = new_bank(
                     self.feature_shapes, self.image_size, bank_size
                 )
+            self.usual_map = None
+            if self.similar_images:
+                self.usual_map = UsualMap(self.similar_images, name="usual_map")
+                size = (None, self.image_size, self.image_size)
+                channels = sum(shape[-1] for shape in self.feature_shapes)
+                self.usual_map.build(size, (None, channels))
         self.compile()
 
     def _reconstructor(self, grid, shape, hidden_dim, window):
@@ -292,7 +309,15 @@ class RLR(ReconstructionDetector):
         # A step alone, of `train_on_batch`, has no epoch; it needs a bank before.
         goes_on = self.bank_size is not None and order.get("first_epoch") != 0
         look_at_batches(self, batches, steps_per_epoch, goes_on)
+        if self.usual_map:
+            # What training changes.
+            self.usual_map.forget()
         return batches
+
+    def look_back(self, batches, steps):
+        """Keeps maps of what the model was trained on; see `DetectorModel`."""
+        if self.usual_map:
+            look_back(self, batches, steps)
 
     def adapt(self, x, batch_size=None, steps=None):
         """As of `FeatureDetector`; from the same images a memory bank is selected.
@@ -309,12 +334,17 @@ class RLR(ReconstructionDetector):
         look_at_images(self, x, batch_size, steps)
 
     def map_and_score(self, error, features):
-        """Returns map and score: of the error, or with a bank of error and distance."""
-        if not self.memory_bank:
-            return super().map_and_score(error, features)
-        distances = self.memory_bank(self.bank_tokens(features))
-        both = error_and_distance(error, distances, self.error_share)
-        return self.anomaly_score.smooth(both), self.anomaly_score(both)
+        """Returns map and score: of the error, and of what is beside it."""
+        anomaly_map = error
+        if self.memory_bank:
+            distances = self.memory_bank(self.bank_tokens(features))
+            anomaly_map = error_and_distance(error, distances, self.error_share)
+        if self.usual_map:
+            anomaly_map = self.usual_map(anomaly_map, mean_features(features))
+        score = self.anomaly_score(anomaly_map)
+        if self.memory_bank:
+            anomaly_map = self.anomaly_score.smooth(anomaly_map)
+        return anomaly_map, score
 
     def reconstruct_levels(self, features):
         """Returns the reconstructions of the levels, as tensors."""
@@ -357,6 +387,7 @@ class RLR(ReconstructionDetector):
             "error_share": self.error_share,
             "reference_tokens": self.reference_tokens,
             "reference_start": self.reference_start,
+            "similar_images": self.similar_images,
             "augmentation": self.augmentation,
             "bank_size": self.bank_size,
             "recipe": self._recipe_argument,

@@ -1,0 +1,46 @@
+"""What RLR takes from the images after it trained: which errors are usual where."""
+
+import itertools
+
+import keras
+import numpy as np
+from keras import ops
+
+
+def look_back(model, batches, steps):
+    """Keeps the maps of some of the images that a model was trained on.
+
+    Args:
+        model: The `RLR`, with a `usual_map`.
+        batches: `TrainingBatches` that it was trained on.
+        steps: Batches of an epoch; None for all of a pass.
+    """
+    maps, descriptions, left = [], [], model.usual_map.capacity
+    # The same images, whether or not a training was interrupted.
+    batches.begin_epoch(0, step=0)
+    for (batch,) in itertools.islice(batches.generate(), steps):
+        outputs, real = _outputs(model, batch)
+        maps.append(model.usual_map.reduced(outputs["anomaly_map"][:real][:left]))
+        descriptions.append(outputs["image_features"][:real][:left])
+        left -= len(maps[-1])
+        if not left:
+            break
+    with model.scope():
+        model.usual_map.store(np.concatenate(maps), np.concatenate(descriptions))
+
+
+def _outputs(model, batch):
+    """What the model says of the images or features of a batch, as arrays."""
+    count = len(batch["weight"])
+    inputs = {
+        name: rows
+        for name, rows in batch.items()
+        if name not in ("noise_key", "weight")
+    }
+    inputs["describe"] = np.zeros(count, "float32")
+    with model.scope():
+        outputs = keras.Model.predict_on_batch(model, inputs)
+    outputs = {
+        name: np.asarray(ops.convert_to_numpy(outputs[name])) for name in outputs
+    }
+    return outputs, int(np.sum(batch["weight"] > 0))

@@ -1,0 +1,98 @@
+"""RLR whose maps are in units of what is usual in similar training images."""
+
+import keras
+import numpy as np
+import pytest
+
+import keras_rlr
+from tests.tiny_model import ONE_LEVEL, random_images, tiny_model
+
+NORMAL = random_images(7)
+TESTED = random_images(3, seed=2)
+
+
+def with_similar_images(**overrides):
+    settings = {"standardize_features": True, "similar_images": 3, **ONE_LEVEL}
+    return tiny_model(**{**settings, **overrides})
+
+
+def stored(model):
+    layer = model.usual_map
+    values = (layer.maps, layer.descriptions, layer.is_stored, layer.center)
+    return [keras.ops.convert_to_numpy(value) for value in values]
+
+
+def trained(epochs=1, **options):
+    model = with_similar_images()
+    model.fit(NORMAL, batch_size=3, epochs=epochs, verbose=0, **options)
+    return model
+
+
+@pytest.fixture(scope="module")
+def model():
+    return trained()
+
+
+def test_maps_are_those_without_it_over_what_is_usual(model):
+    plain = with_similar_images(similar_images=0)
+    plain.fit(NORMAL, batch_size=3, epochs=1, verbose=0)
+    maps = plain.predict(TESTED, verbose=0)["anomaly_map"]
+    (features,) = model.extract_features(TESTED)
+    expected = model.usual_map(maps, features.mean((1, 2)))
+    outputs = model.predict(TESTED, verbose=0)
+    expected = keras.ops.convert_to_numpy(expected)
+    np.testing.assert_allclose(outputs["anomaly_map"], expected, rtol=1e-3)
+    scores = keras.ops.convert_to_numpy(model.anomaly_score(expected))
+    np.testing.assert_allclose(outputs["anomaly_score"], scores, rtol=1e-3)
+
+
+@pytest.mark.backend_independent
+def test_every_training_image_is_kept_once(model):
+    _, descriptions, is_stored, center = stored(model)
+    assert is_stored.sum() == len(NORMAL)
+    (features,) = model.extract_features(NORMAL)
+    expected = features.mean((1, 2))
+    spread = expected.std(0)
+    found = descriptions[: len(NORMAL)] * spread + center
+    order = [np.abs(expected - row).sum(-1).argmin() for row in found]
+    assert sorted(order) == list(range(len(NORMAL)))
+    np.testing.assert_allclose(found, expected[order], rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.backend_independent
+def test_a_cache_gives_the_same(model):
+    cache = keras_rlr.FeatureCache("memory", dtype="float32")
+    for one, other in zip(
+        stored(model), stored(trained(feature_cache=cache)), strict=1
+    ):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.backend_independent
+def test_a_training_that_goes_on_keeps_the_same_images():
+    whole = trained(epochs=2)
+    parts = trained()
+    parts.fit(NORMAL, batch_size=3, epochs=2, initial_epoch=1, verbose=0)
+    for one, other in zip(stored(whole), stored(parts), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.backend_independent
+def test_what_training_changes_is_forgotten():
+    model = trained()
+    model.train_on_batch(NORMAL[:3])
+    assert stored(model)[2].sum() == 0
+
+
+@pytest.mark.backend_independent
+def test_a_compact_copy_has_it_too(model):
+    expected = model.predict(TESTED, verbose=0)["anomaly_score"]
+    found = model.compact().predict(TESTED, verbose=0)["anomaly_score"]
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+@pytest.mark.backend_independent
+@pytest.mark.parametrize("count", [-1, 1.5, 513, True])
+def test_numbers_that_are_none_are_refused(count):
+    with pytest.raises(ValueError, match="from 0 \\(none\\) to 512"):
+        with_similar_images(similar_images=count)
