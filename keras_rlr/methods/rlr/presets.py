@@ -9,6 +9,8 @@ from keras_rlr.detectors.loading import preset_settings
 
 _STANDARDIZED = {"standardize_features": True, "cosine_damping": 0.3}
 _FUSED = {"fuse_levels": True, **_STANDARDIZED}
+# What normal images show, beside what the reconstructor makes of them.
+_COMPARED = {"coreset_ratio": 0.01, "similar_images": 20}
 PRESETS: dict[str, dict[str, Any]] = {
     "rlr_efficientnet_b6": {
         "backbone": "efficientnet_b6",
@@ -23,14 +25,14 @@ PRESETS: dict[str, dict[str, Any]] = {
         "levels": (1, 2, 3),
         "hidden_dims": (512,),
         **_FUSED,
-        "coreset_ratio": 0.01,
+        **_COMPARED,
     },
     "rlr_efficientnet_lite2": {
         "backbone": "efficientnet_lite2",
         "levels": (1, 2, 3),
         "hidden_dims": (256,),
         **_FUSED,
-        "coreset_ratio": 0.01,
+        **_COMPARED,
     },
     "rlr_efficientnet_lite2_fused": {
         "backbone": "efficientnet_lite2",
