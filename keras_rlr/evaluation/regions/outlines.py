@@ -27,7 +27,7 @@ def outlines(labels: np.ndarray, count: int) -> list[tuple[list[int], int]]:
     rows, columns = np.nonzero(_IS_CORNER[around])
     around = around[rows, columns]
     index = np.arange(len(rows))
-    # A corner's neighbours in its row are beside it; those in its column, in this order.
+    # A corner's neighbours in its row are beside it; in its column, in this order.
     by_column = np.argsort(columns, kind="stable")
     below, above = np.empty_like(index), np.empty_like(index)
     below[by_column[:-1]] = by_column[1:]

@@ -42,7 +42,7 @@ class Region(dict[str, Any]):
 
     @property
     def polygon(self) -> list[int]:
-        """Its outer boundary: x, y, x, y …"""
+        """Its outer boundary, a flat list of x and y."""
         return self["polygon"]
 
     @property
