@@ -83,7 +83,8 @@ def _checked(anomaly_map):
             "An anomaly map must be of one image, (height, width), with pixels in it. "
             f"Received the shape {values.shape}. Give the maps of a batch one by one."
         )
-    values = values.astype("float32") if values.dtype.itemsize < 4 else values
+    if values.dtype not in ("float32", "float64"):
+        values = values.astype("float64" if values.dtype.kind in "iu" else "float32")
     bad = values.size - int(np.count_nonzero(np.isfinite(values)))
     if bad:
         raise ValueError(

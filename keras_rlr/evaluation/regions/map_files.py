@@ -88,8 +88,11 @@ def _write_tiff(path, values):
     pixels = np.round((values - np.float32(offset)) / np.float32(scale))
     pixels = np.clip(pixels, 0, _HIGHEST).astype("uint16")
     tags = {_IMAGE_DESCRIPTION: json.dumps({"offset": offset, "scale": scale})}
+    # Pillow gives libtiff the name, which fails if it is no UTF-8.
+    written = io.BytesIO()
+    Image.fromarray(pixels).save(
+        written, "TIFF", compression="tiff_adobe_deflate", tiffinfo=tags
+    )
     with atomic_path(path) as temporary:
-        Image.fromarray(pixels).save(
-            temporary, compression="tiff_adobe_deflate", tiffinfo=tags
-        )
+        temporary.write_bytes(written.getvalue())
     return offset, scale
