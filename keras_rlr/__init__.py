@@ -1,7 +1,7 @@
 """Multi-class visual anomaly detection for Keras 3 by the RLR method."""
 
 import importlib
-from types import ModuleType
+from typing import Any
 
 from keras_rlr.backend_choice import choose_backend
 
@@ -42,6 +42,7 @@ __all__ = [
     "layers",
     "losses",
     "metrics",
+    "regions",
 ]
 
 # Imported when they are first asked for: they need Pillow, SciPy and others, and time.
@@ -57,9 +58,11 @@ _ROOMS = (
     "models",
     "training",
 )
+# The same of functions, and where they are.
+_FUNCTIONS = {"regions": "keras_rlr.evaluation.regions"}
 
 
-def __getattr__(name: str) -> ModuleType:
+def __getattr__(name: str) -> Any:
     """Imports a room of the package: `keras_rlr.evaluation` needs no import of its own.
 
     Args:
@@ -67,8 +70,12 @@ def __getattr__(name: str) -> ModuleType:
     """
     if name in _ROOMS:
         return importlib.import_module(f"{__name__}.{name}")
+    if name in _FUNCTIONS:
+        found = getattr(importlib.import_module(_FUNCTIONS[name]), name)
+        globals()[name] = found
+        return found
     raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_ROOMS})
+    return sorted({*globals(), *_ROOMS, *_FUNCTIONS})

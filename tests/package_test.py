@@ -23,6 +23,9 @@ for room in rooms:
     assert getattr(keras_rlr, room).__name__ == f"keras_rlr.{room}"
     assert room in vars(keras_rlr), "asked for twice, it is looked up twice"
 assert keras_rlr.evaluation.evaluate_model and keras_rlr.export.export_model
+assert "regions" in dir(keras_rlr) and "regions" not in vars(keras_rlr)
+(region,) = keras_rlr.regions([[0.0, 1.0]], 0.5)
+assert region.box == (1, 0, 1, 1) and "regions" in vars(keras_rlr)
 assert keras_rlr.training.train and keras_rlr.datasets.FolderDataset
 """
 

@@ -65,8 +65,9 @@ def command(
 
     The images must not be those the model was trained on: these score lower than new
     ones. The threshold is stored in the model; so is one for every category that has
-    images enough, or that the model can tell from the others by its images. --bit-depth
-    is stored too, because the threshold is for it.
+    images enough, or that the model can tell from the others by its images. The pixel
+    threshold, from which on `predict --regions` finds regions, is stored beside it.
+    --bit-depth is stored too, because the threshold is for it.
     """
     start_backend()
     from keras_rlr.detectors.loading import saved_model_path
@@ -89,5 +90,11 @@ def command(
             "on them."
         )
     for name, threshold in calibration["category_thresholds"].items():
+        click.echo(f"  {name}: {threshold:.4g}")
+    click.echo(
+        f"Pixel threshold {calibration['pixel_threshold']:.4g}: a map has regions "
+        "where it reaches it, that of a normal image at the same rate."
+    )
+    for name, threshold in calibration["category_pixel_thresholds"].items():
         click.echo(f"  {name}: {threshold:.4g}")
     click.echo(products_in_words(list(detector.known_categories)))

@@ -55,6 +55,7 @@ def _model(model):
     return {
         **describe_model(model),
         "threshold": model.threshold,
+        "pixel_threshold": model.pixel_threshold,
         "parameters": {**parameters, "total": total},
     }
 

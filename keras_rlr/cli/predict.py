@@ -42,6 +42,18 @@ from keras_rlr.cli.options import (
     "[default: the nearest folder that is called like one, else the one that the model "
     "recognises].",
 )
+@click.option(
+    "--regions",
+    is_flag=True,
+    help="Write regions.json, the connected regions of anomalous pixels in COCO's "
+    "annotation format, and their masks; in pixels of the images.",
+)
+@click.option(
+    "--maps",
+    type=click.Choice(["npy", "tiff"]),
+    help="Write the anomaly maps too, at the images' sizes: as float32, or in 16 bits "
+    "with offset and scale in scales.csv.",
+)
 @bit_depth_option
 @large_images_option
 @json_option
@@ -53,6 +65,8 @@ def command(
     show_reconstruction,
     decoder,
     category,
+    regions,
+    maps,
     bit_depth,
     as_json,
 ):
@@ -81,6 +95,8 @@ def command(
                 on_progress=progress,
                 decoder=decoder,
                 category=category,
+                regions=regions,
+                maps=maps,
             )
     except KeyboardInterrupt:
         click.echo(f"What was done is in {Path(output, 'scores.csv')}.", err=True)
@@ -92,6 +108,13 @@ def command(
         click.echo(json.dumps({**summary, "scores": scores}, indent=2))
     else:
         _print_summary(rows, failed, model.thresholds)
+        if regions:
+            _print_regions(rows, Path(output, "regions.json"))
+        if maps == "tiff":
+            click.echo(
+                "Values of a map are offset + scale * pixel, by "
+                f"{Path(output, 'anomaly_maps', 'scales.csv')}."
+            )
         click.echo(f"Scores and pictures are in {output}.")
     if strange := [row for row in rows if row.is_known_category is False]:
         warnings.warn(
@@ -142,4 +165,16 @@ def _print_summary(rows, failed, thresholds):
         click.echo(
             f"Images{shown} scored: {len(groups[name])}; anomalous (score at least "
             f"{thresholds.of(name):.4g}): {anomalous}."
+        )
+
+
+def _print_regions(rows, path):
+    found = [row for row in rows if row.regions]
+    total = sum(row.regions for row in found)
+    click.echo(f"Regions: {total} in {len(found)} images, in {path}.")
+    quiet = sum(bool(row.is_anomalous) and row.regions == 0 for row in rows)
+    if quiet:
+        click.echo(
+            f"{quiet} anomalous images have none: their maps stay below the pixel "
+            "threshold."
         )

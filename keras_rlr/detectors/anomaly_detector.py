@@ -263,8 +263,8 @@ class AnomalyDetector(DetectorModel):
         There is one of all images, and one of each category that has images enough.
         Of categories with fewer, all scores together, each standardised by the mean and
         spread of its category, give it. From images with categories the model learns
-        to recognise them, see `predict`. All is saved with the model, and forgotten
-        when it is trained again.
+        to recognise them, see `predict`. `pixel_threshold` is taken so from the largest
+        value of each map. All is saved with the model; training again forgets it.
 
         Args:
             x: Normal images, any kind of data that `fit` takes. Elements that are

@@ -5,7 +5,18 @@ import warnings
 import numpy as np
 from keras import ops
 
-from keras_rlr.detectors.category_statistics import appearance_of
+from keras_rlr.detectors.category_statistics import (
+    appearance_of,
+    standardized_thresholds,
+)
+from keras_rlr.detectors.decision_thresholds import (
+    MARGINS,
+    category_thresholds,
+    refuse_not_finite,
+    threshold_from_scores,
+    with_margin,
+)
+from keras_rlr.detectors.pixel_thresholds import PixelThresholds
 
 
 def calibrate(model, source, false_positive_rate, training_source=None):
@@ -20,17 +31,20 @@ def calibrate(model, source, false_positive_rate, training_source=None):
     Returns:
         The threshold of all images.
     """
-    scores, features, categories = _normal_images(model, source)
+    scores, peaks, features, categories = _normal_images(model, source)
     if features is not None and model.thresholds.known.names:
         categories = _recognized(model.thresholds.known, features, categories)
     appearance = None
     if training_source is not None and features is not None:
-        _, seen, names = _normal_images(model, training_source)
+        _, _, seen, names = _normal_images(model, training_source)
         named = np.array([name is not None for name in names], bool)
         if named.any():
             names = np.array(names, object)[named]
             appearance = appearance_of(seen[named], names)
-    return model.thresholds.calibrate(
+    # Before a threshold is set; scores that are not finite have an error of their own.
+    if np.isfinite(scores).all():
+        refuse_not_finite(peaks, "be calibrated", "largest values of anomaly maps")
+    threshold = model.thresholds.calibrate(
         scores,
         categories,
         false_positive_rate,
@@ -38,14 +52,55 @@ def calibrate(model, source, false_positive_rate, training_source=None):
         features,
         appearance,
     )
+    model.thresholds.pixels = pixel_thresholds(
+        peaks,
+        categories,
+        false_positive_rate,
+        model.thresholds.by_category,
+        MARGINS[model.compute_dtype],
+    )
+    return threshold
+
+
+def pixel_thresholds(
+    peaks, categories, false_positive_rate, names=(), margin=MARGINS["float32"]
+):
+    """The values that pixels of normal images' maps stay below.
+
+    They are taken as those of scores are, from the largest value of each image's map:
+    at most a share of `false_positive_rate` of new normal images has any region.
+
+    Args:
+        peaks: Array (n,): the largest value of the map of each of n normal images.
+        categories: List of n names; None where unknown.
+        false_positive_rate: Share of new normal images that may have a region.
+        names: The categories that are to have thresholds of their own: of its own peaks
+            alone where it has images enough, else of all peaks, standardised.
+        margin: See `MARGINS`.
+
+    Returns:
+        `PixelThresholds`.
+
+    Raises:
+        ValueError: If there are too few images for the rate.
+    """
+    own, too_few = category_thresholds(peaks, categories, false_positive_rate, margin)
+    if set(too_few) & set(names):
+        shared = standardized_thresholds(peaks, categories, false_positive_rate)
+        own |= {name: with_margin(shared[name], margin) for name in too_few}
+    of_all = threshold_from_scores(peaks, false_positive_rate, margin)
+    chosen = tuple((name, own[name]) for name in sorted(own) if name in names)
+    return PixelThresholds(of_all, chosen)
 
 
 def _normal_images(model, source):
-    scores, parts, categories = [], [], []
+    scores, peaks, parts, categories = [], [], [], []
     for batches, outputs in model.infer_parts(
         source, purpose="calibrate", normal_only=True, with_description=True
     ):
         scores.append(outputs["anomaly_score"])
+        # No map is kept.
+        peaks += [float(np.max(values)) for values in outputs["anomaly_map"]]
         categories += batches.categories
         if "image_features" in outputs:
             parts.append(outputs["image_features"])
@@ -53,7 +108,7 @@ def _normal_images(model, source):
     if features is not None and not np.isfinite(features).all():
         # Scores of such images are refused with a message of their own.
         features = None
-    return np.concatenate(scores), features, categories
+    return np.concatenate(scores), np.array(peaks, "float32"), features, categories
 
 
 def _recognized(known, features, categories):

@@ -248,6 +248,32 @@ def learn_categories(
     return statistics, dict(zip(names, thresholds.tolist(), strict=True))
 
 
+def standardized_thresholds(
+    scores: Any, categories: Any, false_positive_rate: float
+) -> dict[str, float]:
+    """The threshold of each category by the scores of all, each standardised.
+
+    Args:
+        scores: Array (images,), of normal images that were not trained on.
+        categories: List of names; images of None are left out.
+        false_positive_rate: Share of new normal images called anomalous.
+
+    Returns:
+        Dict of scores by category; empty where no category has two images.
+    """
+    named = np.array([name is not None for name in categories], bool)
+    names = sorted({name for name in categories if name is not None})
+    scores = np.asarray(scores, "float64")[named]
+    own = own_columns(names, [name for name in categories if name is not None])
+    standardized = scores_left_out(scores, own, len(names))
+    standardized = standardized[~np.isnan(standardized)]
+    if not len(standardized):
+        return {}
+    means, spreads = score_moments(scores, own, len(names))
+    thresholds = means + _nearly_largest(standardized, false_positive_rate) * spreads
+    return dict(zip(names, thresholds.tolist(), strict=True))
+
+
 def _nearly_largest(values, rate):
     """The value that a share of new ones exceeds, or the largest of too few for it."""
     rank = math.ceil(round((len(values) + 1) * (1.0 - rate), 9))

@@ -11,6 +11,7 @@ from keras import ops
 
 from keras_rlr.detectors.category_statistics import learn_categories
 from keras_rlr.detectors.known_categories import UNKNOWN, KnownCategories
+from keras_rlr.detectors.pixel_thresholds import PixelThresholds
 
 # A threshold lies this share above the score that set it. The score of one image
 # differs in its last bits between a model, its compact copy, its exports and sizes of
@@ -26,7 +27,8 @@ class DecisionThresholds(keras.layers.Layer):
     """The scores from which on images are anomalous, saved with a model.
 
     One threshold is for all images; categories may have their own. Where the images
-    themselves tell which category they show, `known` does.
+    themselves tell which category they show, `known` does. `pixels` are the values from
+    which on pixels of a map are anomalous.
 
     Example:
 
@@ -39,6 +41,7 @@ class DecisionThresholds(keras.layers.Layer):
         super().__init__(**kwargs)
         # Pairs, because Keras replaces dicts by its own, which it empties on loading.
         self._by_category: tuple[tuple[str, float], ...] = ()
+        self.pixels = PixelThresholds()
         self.known = KnownCategories(name="known")
         # NaN until calibrated; a weight, so that exports hold it.
         self.threshold_weight = self.add_weight(
@@ -200,9 +203,7 @@ class DecisionThresholds(keras.layers.Layer):
             )
             for name in too_few:
                 if name in unlike:
-                    own[name] = unlike[name] + max(
-                        margin * abs(unlike[name]), _SMALLEST_MARGIN
-                    )
+                    own[name] = with_margin(unlike[name], margin)
         if too_few and known is None:
             warnings.warn(
                 f"A false-positive rate of {false_positive_rate:g} needs "
@@ -213,6 +214,7 @@ class DecisionThresholds(keras.layers.Layer):
             )
         self.threshold_weight.assign(threshold)
         self._set_categories(sorted(own.items()))
+        self.pixels = PixelThresholds()
         self.known.set(known)
         return self.threshold
 
@@ -224,12 +226,14 @@ class DecisionThresholds(keras.layers.Layer):
         """
         self.threshold_weight.assign(ops.convert_to_numpy(other.threshold_weight))
         self._by_category = other._by_category
+        self.pixels = other.pixels
         self.known.set(other.known.statistics)
 
     def forget(self):
         """Removes all thresholds."""
         self.threshold_weight.assign(float("nan"))
         self._by_category = ()
+        self.pixels = PixelThresholds()
         self.known.set(None)
 
     def save_own_variables(self, store):
@@ -237,6 +241,7 @@ class DecisionThresholds(keras.layers.Layer):
         store["threshold"] = ops.convert_to_numpy(self.threshold_weight)
         text = json.dumps(self._by_category)
         store["by_category"] = np.frombuffer(text.encode(), "uint8")
+        store["pixels"] = np.frombuffer(self.pixels.to_json().encode(), "uint8")
 
     def load_own_variables(self, store):
         """Reads all thresholds, for Keras."""
@@ -246,6 +251,9 @@ class DecisionThresholds(keras.layers.Layer):
         self._by_category = ()
         if "by_category" in store:
             self._set_categories(json.loads(bytes(np.asarray(store["by_category"]))))
+        self.pixels = PixelThresholds()
+        if "pixels" in store:  # Files before it have none.
+            self.pixels = PixelThresholds.from_json(bytes(np.asarray(store["pixels"])))
 
     def load_assets(self, dir_path):
         """Reads what version 0.1 wrote of the categories, for Keras."""
@@ -284,12 +292,13 @@ def _warn_of_not_finite(scores):
         )
 
 
-def refuse_not_finite(scores, purpose):
+def refuse_not_finite(scores, purpose, what="anomaly scores"):
     """Refuses scores that are NaN or infinite.
 
     Args:
         scores: Array (n,).
         purpose: What can't be done with them, for the message.
+        what: What they are, for the message.
 
     Raises:
         FloatingPointError: Naming how many there are, and the first.
@@ -297,7 +306,7 @@ def refuse_not_finite(scores, purpose):
     bad = np.flatnonzero(~np.isfinite(scores))
     if len(bad):
         raise FloatingPointError(
-            f"{len(bad)} of {len(scores)} anomaly scores are not finite numbers (the "
+            f"{len(bad)} of {len(scores)} {what} are not finite numbers (the "
             f"first is that of image {bad[0]}), so the model can't {purpose}. Its "
             "training diverged, or its numbers overflow in this precision: train again "
             "with a lower learning rate, or build the model in float32."
@@ -339,7 +348,11 @@ def threshold_from_scores(scores, false_positive_rate, margin=MARGINS["float32"]
             f"Received {count}: give more images, or a rate of at least "
             f"{1.0 / (count + 1):.3g}."
         )
-    score = float(np.sort(scores)[rank - 1])
+    return with_margin(float(np.sort(scores)[rank - 1]), margin)
+
+
+def with_margin(score, margin):
+    """A threshold so far above the score that set it that rounding decides nothing."""
     return score + max(margin * abs(score), _SMALLEST_MARGIN)
 
 

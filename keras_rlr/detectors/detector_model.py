@@ -102,6 +102,15 @@ class DetectorModel(keras.Model):
         return self.thresholds.threshold
 
     @property
+    def pixel_threshold(self):
+        """The value from which on a map's pixel is anomalous, set by `calibrate` too.
+
+        None before, and of files whose version had none. `thresholds.pixels` has those
+        of the categories.
+        """
+        return self.thresholds.pixels.of_all
+
+    @property
     def known_categories(self):
         """Names of the products that it recognises: "category" of `predict` counts."""
         return self.thresholds.known.names

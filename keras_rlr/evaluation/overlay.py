@@ -135,7 +135,7 @@ def overlay_panels(
     """
     rgb = shown_pixels(image, max_side, bit_depth)
     height, width = rgb.shape[:2]
-    heat = _in_units_of_score(np.asarray(anomaly_map, "float32"), score)
+    heat = in_units_of_score(anomaly_map, score)
     heat = resize_pixels(heat[..., None], height, width)[..., 0]
     blended = _blend(rgb, scale.position(heat))
     if mask is not None:
@@ -189,7 +189,17 @@ def _blend(rgb, position):
     return rgb * (1 - opacity) + colours * opacity
 
 
-def _in_units_of_score(anomaly_map, score):
+def in_units_of_score(anomaly_map, score):
+    """The map that overlays show, whose largest value is the image's score.
+
+    Args:
+        anomaly_map: float array (S, S).
+        score: The image's anomaly score, or None: that of the smoothed map.
+
+    Returns:
+        The smoothed map, where its peak is the score, else the map itself, scaled.
+    """
+    anomaly_map = np.asarray(anomaly_map, "float32")
     smooth = _smooth(anomaly_map)
     if score is None or math.isclose(smooth.max(), score, rel_tol=1e-3):
         return smooth

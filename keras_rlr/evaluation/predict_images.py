@@ -17,6 +17,7 @@ from keras_rlr.datasets import account_for_images, read_image
 from keras_rlr.datasets.image_files import SUFFIXES_IN_WORDS
 from keras_rlr.evaluation.overlay import HeatScale, draw_overlay, shown_pixels
 from keras_rlr.evaluation.predict_batch import predict_batch
+from keras_rlr.evaluation.regions.image_files import ImageFiles
 from keras_rlr.inputs.host_batches import resized_image
 from keras_rlr.inputs.read_ahead import read_ahead
 from keras_rlr.inputs.value_ranges import ValueRanges, check_bit_depth
@@ -43,6 +44,7 @@ class Prediction:
             was not looked for, because the model knows none or the category was given.
         comparable_score: The score in units that mean the same for all products; None
             where the model knows none.
+        regions: The number of its regions; None if they were not looked for.
     """
 
     path: str
@@ -52,10 +54,19 @@ class Prediction:
     category: str | None = None
     is_known_category: bool | None = None
     comparable_score: float | None = None
+    regions: int | None = None
 
 
 def predict_images(
-    model, images, output, batch_size=16, on_progress=None, decoder=None, category=None
+    model,
+    images,
+    output,
+    batch_size=16,
+    on_progress=None,
+    decoder=None,
+    category=None,
+    regions=False,
+    maps=None,
 ):
     """Scores every image of a folder and draws an overlay of each.
 
@@ -80,6 +91,9 @@ def predict_images(
         decoder: A `FeatureDecoder` of the model's features, to show the image as the
             model rebuilt it; None to do without.
         category: The product that all images show; None to tell it by the folders.
+        regions: Whether to write `regions.json` and `region_masks/` too, of the regions
+            that reach the model's pixel threshold: see `RegionFiles`.
+        maps: "npy" or "tiff" to write the maps in `anomaly_maps/` too: see `MapFiles`.
 
     Returns:
         List of `Prediction`s in the order of `scores.csv`.
@@ -87,6 +101,7 @@ def predict_images(
     Raises:
         FileNotFoundError: If there are no images.
         NotADirectoryError: If `output` is a file.
+        ValueError: If there are to be regions, and the model has no threshold.
 
     Example:
 
@@ -103,6 +118,7 @@ def predict_images(
     value_ranges = ValueRanges(bit_depth)
     batch_size = min(batch_size, len(paths))
     output = Path(output)
+    files = ImageFiles(output, model.thresholds, regions, maps)
     _make_folder(output)
     known = model.thresholds.by_category
     rows = [
@@ -111,13 +127,13 @@ def predict_images(
         )
         for path in paths
     ]
-    pictures = _picture_names(rows)
+    names = _picture_names(rows)
 
     def read(path):
         return _read(path, model.image_size, bit_depth)
 
     def draw(i, picture, anomaly_map):
-        row, path = rows[i], output / pictures[i]
+        row, path = rows[i], output / _OVERLAYS / names[i]
         # The colours are those of the threshold that decided.
         own = scale or HeatScale.of_threshold(model.thresholds.of(row.category))
         score = row.anomaly_score
@@ -127,7 +143,7 @@ def predict_images(
     with contextlib.ExitStack() as stack:
         recognizes = bool(getattr(model, "known_categories", ()))
         scores = stack.enter_context(
-            _GrowingScores(output / "scores.csv", rows, recognizes)
+            _GrowingScores(output / "scores.csv", rows, recognizes, files)
         )
         kept = None
         if model.threshold is None:
@@ -143,16 +159,18 @@ def predict_images(
                 rows[i].error = error
                 if not error:
                     loaded[i] = picture
-            maps = {}
+            found = {}
             if loaded:
                 squares = {i: square for i, (square, _) in loaded.items()}
-                maps = _score(model, rows, squares, batch_size, value_ranges)
+                found = _score(model, rows, squares, batch_size, value_ranges)
             scores.advance(chosen.stop)
+            sizes = {i: square.shape[:2] for i, (square, _) in loaded.items()}
+            files.add(rows, names, sizes, found)
             if kept is not None:
-                for i, anomaly_map in maps.items():
+                for i, anomaly_map in found.items():
                     kept[i] = anomaly_map
             else:
-                drawn = ((i, loaded[i], found) for i, found in maps.items())
+                drawn = ((i, loaded[i], values) for i, values in found.items())
                 _for_all(draw, drawn, decoder is None)
             if on_progress:
                 on_progress(chosen.stop, len(paths))
@@ -202,10 +220,13 @@ def folder_category(path, known):
 
 
 class _GrowingScores:
-    """Keeps `scores.csv` up to date, so that an interruption loses nothing done."""
+    """Keeps `scores.csv` up to date, so that an interruption loses nothing done.
 
-    def __init__(self, path, rows, with_categories):
-        self._path, self._rows = path, rows
+    So it does the `files` that are written beside it.
+    """
+
+    def __init__(self, path, rows, with_categories, files):
+        self._path, self._rows, self._files = path, rows, files
         self._with_categories = with_categories
         self._done = 0
         self._written = None
@@ -223,6 +244,7 @@ class _GrowingScores:
 
     def _write(self):
         _write_scores(self._path, self._rows[: self._done], self._with_categories)
+        self._files.save()
         self._written = time.monotonic()
 
     def __exit__(self, *exception):
@@ -232,12 +254,14 @@ class _GrowingScores:
 def _find(images, output):
     if images.is_file():
         return images.parent, [images]
-    overlays = (output / _OVERLAYS).resolve()
+    own = [(output / name).resolve() for name in (_OVERLAYS, *ImageFiles.FOLDERS)]
     account = account_for_images(images)
     if left_out := account.left_out.summary():
         warnings.warn(left_out, stacklevel=3)
     paths = [
-        path for path in account.images if not path.resolve().is_relative_to(overlays)
+        path
+        for path in account.images
+        if not any(path.resolve().is_relative_to(folder) for folder in own)
     ]
     if not paths:
         raise FileNotFoundError(
@@ -262,11 +286,11 @@ def _relative(path, root):
 
 
 def _picture_names(rows):
-    """A `.png` below overlays for each image; `a.jpg.png` where `a.png` is taken."""
+    """The path of a `.png` of each image; `a.jpg.png` where `a.png` is taken."""
     names = []
     taken = set()
     for row in rows:
-        path = Path(_OVERLAYS, row.path)
+        path = Path(row.path)
         name = path.with_suffix(".png")
         while name in taken:
             path = path.with_name(path.name + ".png")

@@ -58,6 +58,8 @@ def describe_export(model, format, quantize, model_version, categories, evaluati
         "categories": categories,
         "threshold": model.threshold,
         "category_thresholds": model.thresholds.by_category,
+        "pixel_threshold": model.pixel_threshold,
+        "category_pixel_thresholds": dict(model.thresholds.pixels.by_category),
         "known_categories": [] if known is None else describe_categories(known),
         "inputs": inputs,
         "outputs": outputs,

@@ -40,7 +40,8 @@ def calibrate_run(
 
     Returns:
         Dict of "images", "trained_on" (the number that was left out; None if it is not
-        known), "false_positive_rate", "threshold", "category_thresholds".
+        known), "false_positive_rate", "threshold", "category_thresholds",
+        "pixel_threshold", "category_pixel_thresholds".
 
     Raises:
         FileNotFoundError: If there are no images.
@@ -61,6 +62,8 @@ def calibrate_run(
         "false_positive_rate": false_positive_rate,
         "threshold": model.threshold,
         "category_thresholds": model.thresholds.by_category,
+        "pixel_threshold": model.pixel_threshold,
+        "category_pixel_thresholds": dict(model.thresholds.pixels.by_category),
     }
     # A checkpoint keeps what training needs to go on.
     save = save_checkpoint if model.optimizer.built else save_without_optimizer

@@ -261,4 +261,6 @@ def _calibrate(model, held, fitted):
         "false_positive_rate": rate,
         "threshold": threshold,
         "category_thresholds": model.thresholds.by_category,
+        "pixel_threshold": model.pixel_threshold,
+        "category_pixel_thresholds": dict(model.thresholds.pixels.by_category),
     }

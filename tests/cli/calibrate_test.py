@@ -60,8 +60,14 @@ def test_from_any_folder_of_normal_images(folder, data, tmp_path):
     facts = json.loads(result.stdout)
     model = keras.saving.load_model(folder / "model.keras")
     files = sorted(images.rglob("*.png"))
-    scores = model.predict([read_image(f) for f in files], verbose=0)["anomaly_score"]
+    found = model.predict([read_image(f) for f in files], verbose=0)
+    scores, peaks = found["anomaly_score"], found["anomaly_map"].max(axis=(1, 2))
     assert facts["images"] == len(files) == 12
+    assert facts["pixel_threshold"] == pytest.approx(conformal(peaks, 0.25), rel=1e-5)
+    assert model.pixel_threshold == facts["pixel_threshold"]
+    assert facts["category_pixel_thresholds"] == dict(
+        model.thresholds.pixels.by_category
+    )
     assert facts["threshold"] == pytest.approx(conformal(scores, 0.25), rel=1e-5)
     assert model.threshold == facts["threshold"]
     # Images without categories: the model recognises them.
@@ -83,6 +89,10 @@ def test_from_the_data_set_it_was_trained_on_only_what_was_held_out(folder, data
     assert model.threshold == pytest.approx(conformal(scores, 0.2), rel=1e-5)
     assert sorted(model.thresholds.by_category) == ["gear", "wood"]
     assert "gear: " in result.stdout
+    assert f"Pixel threshold {model.pixel_threshold:.4g}: a map has" in result.stdout
+    pixels = dict(model.thresholds.pixels.by_category)
+    assert sorted(pixels) == ["gear", "wood"]
+    assert f"gear: {pixels['gear']:.4g}" in result.stdout
 
 
 def test_images_that_were_all_trained_on_are_refused(folder, data):

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import keras_rlr
 from keras_rlr.datasets import (
     FolderDataset,
     read_image,
@@ -155,6 +156,57 @@ def test_predict_writes_scores_and_overlays(trained, data, tmp_path):
     assert rows[1]["error"] and not rows[1]["anomaly_score"]
     assert Image.open(output / "overlays" / "sub" / "large.png").size[1] == 398
     assert (output / "overlays" / "a.png").exists()
+
+
+def test_predict_writes_regions_and_maps(trained, data, tmp_path):
+    folder = shutil.copytree(trained[-1], tmp_path / "run")
+    images = tmp_path / "images"
+    images.mkdir()
+    # By the threshold of all products, because no folder is called like one.
+    good, bad = (
+        sorted((data / "gear" / "test").glob(p))[0] for p in ("good/*", "[!g]*/*")
+    )
+    for name, file in (("good.png", good), ("bad.png", bad)):
+        Image.open(file).resize((150, 100)).save(images / name)
+    output = tmp_path / "predictions"
+    words = ("predict", images, "--model", folder, "--output", output, "--regions")
+    model = keras.saving.load_model(folder / "model.keras")
+    maps = model.predict(
+        [read_image(images / name) for name in ("bad.png", "good.png")],
+        verbose=0,
+        original_size=True,
+    )["anomaly_map"]
+    # Whatever its few normal images gave, the worst pixels are above this.
+    threshold = float(np.quantile(maps[0], 0.9))
+    model.thresholds.pixels = type(model.thresholds.pixels)(threshold)
+    model.save(folder / "model.keras")
+    result = run(*words, "--maps", "tiff")
+    assert result.exit_code == 0, result.stderr
+    found = json.loads((output / "regions.json").read_text())
+    expected = [keras_rlr.regions(values, threshold) for values in maps]
+    counts = [len(regions) for regions in expected]
+    assert f"Regions: {sum(counts)} in {np.count_nonzero(counts)} images, in " in (
+        result.stdout
+    )
+    assert "Values of a map are offset + scale * pixel" in result.stdout
+    assert [image["width"] for image in found["images"]] == [150, 150]
+    areas = [region.area for regions in expected for region in regions]
+    assert [each["area"] for each in found["annotations"]] == areas and sum(areas) > 900
+    result = run(*words, "--maps", "npy", "--json")
+    assert [row["regions"] for row in json.loads(result.stdout)["scores"]] == counts
+    stored = np.load(output / "anomaly_maps" / "bad.npy")
+    np.testing.assert_allclose(stored, maps[0], rtol=1e-4)
+    # As of a file of an earlier version.
+    model.thresholds.pixels = type(model.thresholds.pixels)()
+    model.save(folder / "model.keras")
+    result = run(*words)
+    assert result.exit_code == 0
+    assert "earlier version and has no pixel threshold" in result.stderr
+    model.thresholds.forget()
+    model.save(folder / "model.keras")
+    result = run(*words[:-2], tmp_path / "new", "--regions")
+    assert result.exit_code == 2 and not (tmp_path / "new").exists()
+    assert "The model has no threshold, so there is nothing to say" in result.stderr
 
 
 def test_predict_decides_as_evaluate_does(trained, data, tmp_path):

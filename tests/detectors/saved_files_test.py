@@ -23,6 +23,7 @@ def test_a_file_of_version_0_1_loads():
         assert model.threshold == pytest.approx(float(expected["threshold"]))
         of_bolts = float(expected["category_threshold"])
     assert model.thresholds.by_category == {"bolt": pytest.approx(of_bolts)}
+    assert model.pixel_threshold is None
     assert model.trained_categories == ("bolt",)
     assert int(model.optimizer.iterations) == 4
 

@@ -165,7 +165,7 @@ def test_an_uncalibrated_model_makes_no_decisions(tmp_path):
         manifest = tiny_model(**ONE_LEVEL).export(
             tmp_path / "m.tflite", format="litert"
         )
-    assert manifest["threshold"] is None
+    assert manifest["threshold"] is None and manifest["pixel_threshold"] is None
     assert set(manifest["outputs"]) == {"anomaly_map", "anomaly_score"}
 
 

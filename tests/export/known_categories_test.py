@@ -41,6 +41,8 @@ def test_every_format_decides_as_the_model(format, model, images, tmp_path):
     assert result["categories_changed"] == 0
     names = [entry["name"] for entry in manifest["known_categories"]]
     assert names == list(model.known_categories)
+    assert manifest["pixel_threshold"] == model.pixel_threshold > 0
+    assert sorted(manifest["category_pixel_thresholds"]) == names
     assert {"category", "comparable_score"} < set(manifest["outputs"])
     batches = [image[None].astype("float32") for image in images]
     found = run_alone(format, path, batches, tmp_path)

@@ -95,7 +95,10 @@ def test_the_folder_has_what_was_promised(run):
         "false_positive_rate": pytest.approx(1 / 3),
         "threshold": run["model"].threshold,
         "category_thresholds": {},
+        "pixel_threshold": run["model"].pixel_threshold,
+        "category_pixel_thresholds": {},
     }
+    assert run["model"].pixel_threshold > 0
     environment = json.loads((folder / "environment.json").read_text())
     assert environment["backend"] == keras.backend.backend()
     assert environment["packages"]["keras"] == keras.__version__
