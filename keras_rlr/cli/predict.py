@@ -64,7 +64,8 @@ def command(
     """
     start_backend()
     from keras_rlr.cli.progress import image_progress
-    from keras_rlr.evaluation.predict_images import UNKNOWN_PRODUCT, predict_images
+    from keras_rlr.evaluation.predict_images import predict_images
+    from keras_rlr.evaluation.prediction import UNKNOWN_PRODUCT
     from keras_rlr.training.interruption import SignalGuard
 
     place, model = model, load_run(model, bit_depth)
