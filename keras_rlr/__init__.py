@@ -48,6 +48,7 @@ __all__ = [
 _ROOMS = (
     "app",
     "backbones",
+    "batch",
     "datasets",
     "detectors",
     "evaluation",
