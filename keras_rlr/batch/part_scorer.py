@@ -42,9 +42,7 @@ class PartScorer:
     """Scores parts in a worker: the model is loaded once.
 
     Args:
-        model: The `.keras` file's content in Ray's store, in a list, so that Ray leaves
-            it to this class to fetch it.
-        output: Path or address of the `ResultFolder`.
+        output: Path or address of the `ResultFolder`, which has the model too.
         batch_size: Images predicted at a time.
         category: The product that all images show; None to tell it by the folders.
         threads: Number of threads that read.
@@ -53,7 +51,6 @@ class PartScorer:
 
     def __init__(
         self,
-        model: list[Any],
         output: str,
         batch_size: int,
         category: str | None,
@@ -61,7 +58,6 @@ class PartScorer:
         backend: str,
     ) -> None:
         import keras
-        import ray
 
         from keras_rlr.detectors.loading import load_model
 
@@ -70,11 +66,11 @@ class PartScorer:
                 f"Ray's worker computes with {keras.backend.backend()}, and this was "
                 f"begun with {backend}. Start Ray with KERAS_BACKEND={backend}."
             )
+        self._results = ResultFolder(output)
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder, "model.keras")
-            path.write_bytes(ray.get(model[0]))
+            path.write_bytes(self._results.read_model())
             self._model = load_model(path)
-        self._results = ResultFolder(output)
         self._batch_size = batch_size
         self._category = category
         self._threads = threads

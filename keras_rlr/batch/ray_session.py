@@ -19,8 +19,6 @@ def import_ray() -> Any:
         ImportError: If it is not installed.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    # What Ray's core says of restarts is no news to users.
-    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     try:
         import pyarrow  # noqa: F401
         import ray
@@ -42,7 +40,7 @@ def ray_session(address: str | None, bytes_to_share: int) -> Iterator[Any]:
     Args:
         address: Of a cluster: `auto`, `HOST:PORT` or `ray://HOST:PORT`; None for this
             machine alone.
-        bytes_to_share: What the workers fetch from Ray's store.
+        bytes_to_share: Size of what Ray hands to the workers.
 
     Raises:
         ConnectionError: If there is no cluster at the address.

@@ -10,7 +10,8 @@ from keras_rlr.evaluation.prediction import Prediction
 
 # Readers of Parquet folders leave out what begins so.
 _SETTINGS = "_settings.json"
-_ATTEMPTS = "_attempts"
+_WORK = "_work"
+_MODEL = "_work/model.keras"
 _SUFFIX = ".parquet"
 
 
@@ -36,8 +37,8 @@ class Counts:
 class ResultFolder:
     """Parquet files of results, each of which is there whole or not at all.
 
-    The folder also has `_settings.json`, what the results were made with, and, while
-    a part is being scored, a file in `_attempts`.
+    The folder also has `_settings.json`, what the results were made with, and while
+    there is work `_work`, with the model and what is noted of parts that are begun.
 
     Args:
         place: Its path or address.
@@ -72,7 +73,7 @@ class ResultFolder:
                 "or remove that one."
             )
         # An interruption says nothing against the images that were being read.
-        self.forget_attempts()
+        self.end_work()
         self._write(_SETTINGS, json.dumps(settings, indent=2).encode())
 
     def has_part(self, name: str) -> bool:
@@ -133,19 +134,27 @@ class ResultFolder:
         sink = pa.BufferOutputStream()
         pyarrow.parquet.write_table(pa.table(columns, _schema()), sink)
         self._write(f"part-{name}{_SUFFIX}", sink.getvalue().to_pybytes())
-        self._remove(f"{_ATTEMPTS}/{name}.json")
+        self._remove(f"{_WORK}/{name}.json")
 
     def read_attempt(self, name: str) -> dict[str, Any]:
         """What was noted of attempts at a part that did not end."""
-        return self._read_json(f"{_ATTEMPTS}/{name}.json") or {}
+        return self._read_json(f"{_WORK}/{name}.json") or {}
 
     def note_attempt(self, name: str, attempt: dict[str, Any]) -> None:
         """Notes what is being tried with a part."""
-        self._write(f"{_ATTEMPTS}/{name}.json", json.dumps(attempt).encode())
+        self._write(f"{_WORK}/{name}.json", json.dumps(attempt).encode())
 
-    def forget_attempts(self) -> None:
-        """Removes what was noted of attempts."""
-        path = f"{self._root}/{_ATTEMPTS}"
+    def write_model(self, content: bytes) -> None:
+        """Keeps a `.keras` file for the workers, who reach this folder."""
+        self._write(_MODEL, content)
+
+    def read_model(self) -> bytes:
+        """What `write_model` kept."""
+        return self._files.cat_file(f"{self._root}/{_MODEL}")
+
+    def end_work(self) -> None:
+        """Removes what was for the workers."""
+        path = f"{self._root}/{_WORK}"
         if self._files.exists(path):
             self._files.rm(path, recursive=True)
 

@@ -123,10 +123,11 @@ def score_images(
             "batch_size": min(batch_size, IMAGES_A_PART, left),
             "category": category,
         }
-        _run(parts, content, options, workers, address, lake.count, on_progress)
+        results.write_model(content)
+        _run(parts, options, workers, address, lake.count, on_progress)
     counts = results.count()
     _check(counts, lake.count, output)
-    results.forget_attempts()
+    results.end_work()
     return Scored(
         counts.images,
         before,
@@ -138,7 +139,6 @@ def score_images(
 
 def _run(
     parts: list[Part],
-    content: bytes,
     options: dict[str, Any],
     workers: int | None,
     address: str | None,
@@ -151,20 +151,17 @@ def _run(
     said: set[str] = set()
     seen = ValueRanges(None)
     rows = [{"part": pickle.dumps(part)} for part in parts]
-    size = len(content) + sum(len(row["part"]) for row in rows)
+    size = sum(len(row["part"]) for row in rows)
     with ray_session(address, size) as ray:
         context = ray.data.DataContext.get_current()
         context.enable_progress_bars = False
         context.print_on_execution_start = False
         each = worker_resources(ray, workers, len(parts))
-        # A list is handed on as it is, and each worker fetches what is in it.
-        model = [ray.put(content)]
         reports = ray.data.from_items(
             rows, override_num_blocks=min(len(rows), 50 * each["workers"])
         ).map_batches(
             PartScorer,
             fn_constructor_kwargs={
-                "model": model,
                 "threads": max(2, each["cpus"]),
                 "backend": keras.backend.backend(),
                 **options,

@@ -14,8 +14,8 @@ def engine_options(command: Any) -> Any:
     for option in (
         click.option(
             "--image-column",
-            help="With --engine ray: the column of Parquet files that holds the images, "
-            "as bytes or as paths [default: the only one that can].",
+            help="With --engine ray: the column of Parquet files that holds images, as "
+            "bytes or as paths [default: the only one that can].",
         ),
         click.option(
             "--ray-address",
@@ -58,9 +58,8 @@ def check_engine(
     """
     is_address = "://" in images
     if not is_address and not Path(images).exists():
-        raise click.BadParameter(
-            f"Path '{images}' does not exist.", param_hint="IMAGES"
-        )
+        message = f"Path '{images}' does not exist."
+        raise click.BadParameter(message, param_hint="'IMAGES'")
     if engine == "ray":
         if wants_pictures:
             raise click.UsageError(

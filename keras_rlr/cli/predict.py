@@ -68,9 +68,10 @@ def command(
     can't be read gets a row with its error in scores.csv; the others go on. Ctrl-C
     stops it, and scores.csv then has the images that were done.
 
-    With --engine ray many processes score, of this machine or of a cluster, and write
-    Parquet files and no pictures; IMAGES may then be Parquet files with images or paths,
-    and an address such as s3://bucket/folder. The same command goes on where it stopped.
+    With --engine ray many processes score, of this machine or of a cluster, and
+    write Parquet files and no pictures; IMAGES may then be Parquet files with images
+    or paths, and an address such as s3://bucket/folder. The same command goes on
+    where it stopped.
     """
     of_ray = {
         "--workers": workers,
@@ -151,7 +152,7 @@ def _check_category(category, model, place):
 
 def _counts(rows):
     """Images that were scored and those that are anomalous, by category."""
-    counts = collections.defaultdict(lambda: [0, 0])
+    counts: dict = collections.defaultdict(lambda: [0, 0])
     for row in rows:
         if not row.error:
             counts[row.category_name][0] += 1
