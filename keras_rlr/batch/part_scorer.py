@@ -127,7 +127,7 @@ class PartScorer:
         for i, image in enumerate(images):
             if ended.count(i) >= _ENDS:
                 error = (
-                    f"'{image.source}' was being read when the worker's process ended, "
+                    f"'{image.source}' was being read when the worker's process ended "
                     f"{_ENDS} times, so it is left alone."
                 )
                 rows.append(Prediction(image.name, error=error))

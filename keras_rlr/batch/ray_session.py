@@ -61,6 +61,8 @@ def ray_session(address: str | None, bytes_to_share: int) -> Iterator[Any]:
 def _start(ray: Any, address: str | None, bytes_to_share: int) -> None:
     quiet = {"log_to_driver": False, "logging_level": "ERROR"}
     if address is None:
+        # Ray's core says of every pool of workers that its arguments may be lost.
+        os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
         ray.init(
             address="local",
             include_dashboard=False,
