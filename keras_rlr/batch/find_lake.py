@@ -16,7 +16,7 @@ _PARQUET = (".parquet", ".pq")
 _PATHS = "path"
 
 
-def find_lake(place: str, column: str | None = None) -> Lake:
+def find_lake(place: str, column: str | None = None, output: str = "") -> Lake:
     """Finds the images of a place.
 
     Args:
@@ -24,6 +24,7 @@ def find_lake(place: str, column: str | None = None) -> Lake:
             files, or of a Parquet file.
         column: The column of Parquet files that holds the images, encoded, or their
             paths; None for the only one that can be it.
+        output: Where results are, which are never read as a lake.
 
     Raises:
         FileNotFoundError: If there are no images.
@@ -32,9 +33,9 @@ def find_lake(place: str, column: str | None = None) -> Lake:
     """
     path = local_path(place)
     if path is not None:
-        tables, folder = _local_tables(path)
+        tables, folder = _local_tables(path, local_path(output) if output else None)
     else:
-        tables, folder = _distant_tables(place)
+        tables, folder = _distant_tables(place, output)
     if tables:
         return _of_tables(tables, column)
     if column is not None:
@@ -44,7 +45,7 @@ def find_lake(place: str, column: str | None = None) -> Lake:
     return FileLake(folder)
 
 
-def _local_tables(path: Path) -> tuple[list[str], dict[str, str]]:
+def _local_tables(path: Path, output: Path | None) -> tuple[list[str], dict[str, str]]:
     """The Parquet files of a place, or if there are none its images."""
     if not path.exists():
         raise FileNotFoundError(
@@ -56,15 +57,31 @@ def _local_tables(path: Path) -> tuple[list[str], dict[str, str]]:
             return [str(path)], {}
         return [], {_printable(path_below(path, path.parent)): str(path)}
     account = account_for_images(path)
-    if not account.images:
-        tables = [p for p in path.rglob("*") if p.suffix.lower() in _PARQUET]
-        if not tables:
-            raise _nothing(str(path))
-        return sorted(map(str, tables)), {}
-    if left_out := account.left_out.summary():
-        warnings.warn(left_out, stacklevel=4)
-    names = {_printable(path_below(p, path)): str(p) for p in account.images}
-    return [], names
+    left_out, tables = LeftOut(path), []
+    own = output.resolve() if output else None
+    for reason, names in account.left_out.by_reason.items():
+        for name in names:
+            file = path / name
+            if own and file.resolve().is_relative_to(own):
+                continue
+            if reason is Reason.UNKNOWN and not account.images and _is_table(name):
+                tables.append(str(file))
+            else:
+                left_out.add(name, reason)
+    if not account.images and not tables:
+        raise _nothing(str(path))
+    if summary := left_out.summary():
+        warnings.warn(summary, stacklevel=4)
+    if tables:
+        return sorted(tables), {}
+    found = {_printable(path_below(p, path)): str(p) for p in account.images}
+    return [], found
+
+
+def _is_table(name: str) -> bool:
+    """Whether a file is a table of a folder of Parquet files, and no note about it."""
+    hidden = any(part.startswith("_") for part in name.split("/"))
+    return name.lower().endswith(_PARQUET) and not hidden
 
 
 def _printable(name: str) -> str:
@@ -72,32 +89,38 @@ def _printable(name: str) -> str:
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
-def _distant_tables(place: str) -> tuple[list[str], dict[str, str]]:
+def _distant_tables(place: str, output: str) -> tuple[list[str], dict[str, str]]:
     files, root = open_place(place)
     found = sorted(files.find(root))
     if not found:
         raise FileNotFoundError(f"There is nothing at '{place}'. Check the address.")
     if found == [root]:
         root = root.rpartition("/")[0]
-    images, tables, left_out = [], [], LeftOut(Path(place))
-    for path in found:
-        name = path.removeprefix(root).lstrip("/")
-        if any(part.startswith(".") for part in name.split("/")):
-            left_out.add(name, Reason.HIDDEN)
-        elif name.lower().endswith(IMAGE_SUFFIXES):
-            images.append(path)
-        else:
-            if name.lower().endswith(_PARQUET):
-                tables.append(path)
-            left_out.add(name, Reason.UNKNOWN)
-    if not images:
-        if not tables:
-            raise _nothing(place)
-        return [files.unstrip_protocol(path) for path in tables], {}
+    own = None
+    if is_address(output):
+        others, within = open_place(output)
+        own = f"{others.unstrip_protocol(within)}/"
+    names = {path.removeprefix(root).lstrip("/"): path for path in found}
+    names = {
+        name: files.unstrip_protocol(path)
+        for name, path in names.items()
+        if own is None or not files.unstrip_protocol(path).startswith(own)
+    }
+    hidden = {n for n in names if any(p.startswith(".") for p in n.split("/"))}
+    images = {
+        name: address
+        for name, address in names.items()
+        if name.lower().endswith(IMAGE_SUFFIXES) and name not in hidden
+    }
+    tables = {n: a for n, a in names.items() if _is_table(n) and n not in hidden}
+    left_out = LeftOut(Path(place))
+    for name in names.keys() - (images or tables).keys():
+        left_out.add(name, Reason.HIDDEN if name in hidden else Reason.UNKNOWN)
+    if not images and not tables:
+        raise _nothing(place)
     if summary := left_out.summary():
         warnings.warn(summary, stacklevel=4)
-    names = {p.removeprefix(root).lstrip("/"): p for p in images}
-    return [], {name: files.unstrip_protocol(p) for name, p in names.items()}
+    return ([], images) if images else (list(tables.values()), {})
 
 
 def _nothing(place: str) -> FileNotFoundError:

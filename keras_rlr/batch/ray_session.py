@@ -5,6 +5,7 @@ import logging
 import os
 import signal
 import threading
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -117,7 +118,12 @@ def worker_resources(ray: Any, workers: int | None, parts: int) -> dict[str, Any
     if workers is None:
         memory = int(there.get("memory", 0)) // _MEMORY_OF_A_WORKER
         workers = gpus or max(1, min(cpus // _CPUS_OF_A_WORKER, memory))
-    workers = max(1, min(workers, parts))
+    elif workers > cpus:
+        warnings.warn(
+            f"Ray has {cpus} CPUs, so there are {cpus} workers and not {workers}.",
+            stacklevel=2,
+        )
+    workers = max(1, min(workers, parts, cpus))
     of_each = 0.0 if not gpus else min(1.0, gpus / workers)
     cpus_of_each = min(max(1, cpus // workers), 1 if gpus else 8)
     return {"workers": workers, "cpus": cpus_of_each, "gpus": of_each}

@@ -103,7 +103,7 @@ def score_images(
         model = load_model(saved_model_path(model))
     # There the workers have other working folders.
     images, output = _absolute(images), _absolute(output)
-    lake = find_lake(images, image_column)
+    lake = find_lake(images, image_column, output)
     content = _content(model)
     results = ResultFolder(output)
     results.prepare(
@@ -198,8 +198,10 @@ def _failure(error: Exception, output: str) -> str:
     cause: BaseException = error
     while (inner := getattr(cause, "cause", None) or cause.__cause__) is not None:
         cause = inner
+    # Ray puts the traceback in front of what was said.
+    *_, said = str(cause).strip().splitlines() or [""]
     return (
-        f"A worker of Ray failed ({type(cause).__name__}: {cause}). What was done is "
+        f"A worker of Ray failed ({type(cause).__name__}: {said}). What was done is "
         f"in '{output}'; the same command goes on from there."
     )
 

@@ -69,3 +69,31 @@ def test_places_without_images(tmp_path):
     assert find_lake(f"file://{folder}").places == find_lake(str(folder)).places
     one = find_lake(str(folder / "bolt" / "00.png"))
     assert list(one.places) == ["00.png"]
+
+
+def test_what_is_left_out_and_the_results_themselves(tmp_path):
+    shards = tmp_path / "shards"
+    for name in ("a", "_notes", "scores/part-1"):
+        file = shards / f"{name}.parquet"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write(file, image=[b"x"])
+    (shards / "labels.xyz").write_text("")
+    with pytest.warns(UserWarning) as caught:
+        lake = find_lake(str(shards), output=str(shards / "scores"))
+    assert [part.place for part in lake.all_parts] == [str(shards / "a.parquet")]
+    (said,) = (str(one.message) for one in caught)
+    assert "2 files of unknown kind" in said
+    assert "labels.xyz" in said and "_notes.parquet" in said and "part-1" not in said
+
+    import fsspec
+
+    files = fsspec.filesystem("memory")
+    files.put(f"{shards}/", "/shards/", recursive=True)
+    try:
+        with pytest.warns(UserWarning) as caught:
+            lake = find_lake("memory://shards", output="memory://shards/scores")
+        assert [part.place for part in lake.all_parts] == ["memory:///shards/a.parquet"]
+        (said,) = (str(one.message) for one in caught)
+        assert "labels.xyz" in said and "part-1" not in said
+    finally:
+        files.rm("/shards", recursive=True)

@@ -176,6 +176,8 @@ def test_workers_take_what_there_is():
     assert worker_resources(cpus, None, 100) == {"workers": 8, "cpus": 2, "gpus": 0.0}
     assert worker_resources(cpus, None, 3)["workers"] == 3
     assert worker_resources(cpus, 4, 100) == {"workers": 4, "cpus": 4, "gpus": 0.0}
+    with pytest.warns(UserWarning, match="16 workers and not 20"):
+        assert worker_resources(cpus, 20, 100)["workers"] == 16
     small = Cluster(CPU=16.0, memory=5 * gib)
     assert worker_resources(small, None, 100)["workers"] == 2
     gpus = Cluster(CPU=16.0, memory=64 * gib, GPU=2.0)
