@@ -64,6 +64,8 @@ def _start(ray: Any, address: str | None, bytes_to_share: int) -> None:
     if address is None:
         # Ray's core says of every pool of workers that its arguments may be lost.
         os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
+        # It would give way to every other process, and be slower than `predict`.
+        os.environ.setdefault("RAY_worker_niceness", "0")
         ray.init(
             address="local",
             include_dashboard=False,
