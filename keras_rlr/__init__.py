@@ -49,6 +49,7 @@ __all__ = [
 _ROOMS = (
     "app",
     "backbones",
+    "batch",
     "datasets",
     "detectors",
     "evaluation",

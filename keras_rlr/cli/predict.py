@@ -1,13 +1,13 @@
 import collections
 import dataclasses
 import json
-import warnings
 from pathlib import Path
 
 import click
 
 from keras_rlr.cli.backend import start_backend
 from keras_rlr.cli.decoder import load_decoder
+from keras_rlr.cli.engine import check_engine, engine_options, predict_with_ray
 from keras_rlr.cli.model_location import load_run, run_config
 from keras_rlr.cli.options import (
     AT_LEAST_ONE,
@@ -16,17 +16,18 @@ from keras_rlr.cli.options import (
     large_images_option,
     model_option,
 )
+from keras_rlr.cli.summary import print_summary, warn_of_unknown
 
 
 @click.command()
-@click.argument("images", type=click.Path(exists=True))
+@click.argument("images", type=click.Path())
 @model_option
 @click.option(
     "--output",
     type=click.Path(),
     default="predictions",
     show_default=True,
-    help="Folder for scores.csv and overlays.",
+    help="Folder for scores.csv and overlays; with --engine ray, for Parquet files.",
 )
 @click.option("--batch-size", type=AT_LEAST_ONE, default=16, show_default=True)
 @click.option(
@@ -54,6 +55,7 @@ from keras_rlr.cli.options import (
     help="Write the anomaly maps too, at the images' sizes: as float32, or in 16 bits "
     "with offset and scale in scales.csv.",
 )
+@engine_options
 @bit_depth_option
 @large_images_option
 @json_option
@@ -67,6 +69,10 @@ def command(
     category,
     regions,
     maps,
+    engine,
+    workers,
+    ray_address,
+    image_column,
     bit_depth,
     as_json,
 ):
@@ -75,14 +81,44 @@ def command(
     IMAGES is an image or a folder, searched with all folders in it. An image that
     can't be read gets a row with its error in scores.csv; the others go on. Ctrl-C
     stops it, and scores.csv then has the images that were done.
+
+    With --engine ray many processes score, of this machine or of a cluster, and
+    write Parquet files and no pictures; IMAGES may then be Parquet files with images
+    or paths, and an address such as s3://bucket/folder. The same command goes on
+    where it stopped.
     """
+    of_ray = {
+        "--workers": workers,
+        "--ray-address": ray_address,
+        "--image-column": image_column,
+    }
+    of_keras = {
+        "--show-reconstruction": show_reconstruction,
+        "--decoder": decoder,
+        "--regions": regions,
+        "--maps": maps,
+    }
+    check_engine(engine, images, of_ray, of_keras)
     start_backend()
     from keras_rlr.cli.progress import image_progress
-    from keras_rlr.evaluation.predict_images import UNKNOWN_PRODUCT, predict_images
+    from keras_rlr.evaluation.predict_images import predict_images
     from keras_rlr.training.interruption import SignalGuard
 
     place, model = model, load_run(model, bit_depth)
     _check_category(category, model, place)
+    if engine == "ray":
+        predict_with_ray(
+            model,
+            images,
+            output,
+            as_json,
+            batch_size=batch_size,
+            category=category,
+            workers=workers,
+            address=ray_address,
+            image_column=image_column,
+        )
+        return
     if show_reconstruction or decoder:
         decoder = load_decoder(decoder, place, model, required=True)
     try:
@@ -107,7 +143,7 @@ def command(
         scores = [dataclasses.asdict(row) for row in rows]
         click.echo(json.dumps({**summary, "scores": scores}, indent=2))
     else:
-        _print_summary(rows, failed, model.thresholds)
+        print_summary(_counts(rows), model.thresholds)
         if regions:
             _print_regions(rows, Path(output, "regions.json"))
         if maps == "tiff":
@@ -117,13 +153,7 @@ def command(
             )
         click.echo(f"Scores and pictures are in {output}.")
     if strange := [row for row in rows if row.is_known_category is False]:
-        warnings.warn(
-            f"{len(strange)} of {len(rows)} images show no product that the model "
-            f"knows ({', '.join(model.known_categories)}) and are called anomalous; in "
-            f"scores.csv their category is {UNKNOWN_PRODUCT}. The first: "
-            f"{strange[0].path}. If they show one, name it with --category.",
-            stacklevel=1,
-        )
+        warn_of_unknown(model, len(strange), len(rows), "scores.csv", strange[0].path)
     if failed:
         click.echo(
             f"{len(failed)} of {len(rows)} images could not be read or scored; "
@@ -149,25 +179,6 @@ def _check_category(category, model, place):
         )
 
 
-def _print_summary(rows, failed, thresholds):
-    scored = [row for row in rows if not row.error]
-    if thresholds.threshold is None:
-        click.echo(f"Images scored: {len(scored)}; the model has no threshold yet.")
-        return
-    own = thresholds.by_category
-    groups = collections.defaultdict(list)
-    for row in scored:
-        if row.is_known_category is not False:
-            groups[row.category if row.category in own else None].append(row)
-    for name in sorted(groups, key=str):
-        anomalous = sum(row.is_anomalous for row in groups[name])
-        shown = "" if name is None else f" of {name}"
-        click.echo(
-            f"Images{shown} scored: {len(groups[name])}; anomalous (score at least "
-            f"{thresholds.of(name):.4g}): {anomalous}."
-        )
-
-
 def _print_regions(rows, path):
     found = [row for row in rows if row.regions]
     total = sum(row.regions for row in found)
@@ -178,3 +189,13 @@ def _print_regions(rows, path):
             f"{quiet} anomalous images have none: their maps stay below the pixel "
             "threshold."
         )
+
+
+def _counts(rows):
+    """Images that were scored and those that are anomalous, by category."""
+    counts: dict = collections.defaultdict(lambda: [0, 0])
+    for row in rows:
+        if not row.error:
+            counts[row.category_name][0] += 1
+            counts[row.category_name][1] += bool(row.is_anomalous)
+    return counts

@@ -1,10 +1,11 @@
 """Reads image files into arrays."""
 
 import contextlib
+import io
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -124,6 +125,22 @@ def read_image(path: str | Path) -> np.ndarray:
     return decode(Path(path), image_to_array)
 
 
+def read_image_bytes(content: bytes, name: str) -> np.ndarray:
+    """Reads what is in an image file, as `read_image` does the file itself.
+
+    Args:
+        content: the bytes of the file.
+        name: what errors call it.
+
+    Returns:
+        The array, see `read_image`.
+
+    Raises:
+        ValueError: if it can't be read.
+    """
+    return _decode_open(io.BytesIO(content), name, image_to_array)
+
+
 def decode(path: Path, to_array: Callable[[Any], np.ndarray]) -> np.ndarray:
     """Opens an image file and gives it to a function, with every error in words.
 
@@ -138,31 +155,37 @@ def decode(path: Path, to_array: Callable[[Any], np.ndarray]) -> np.ndarray:
         FileNotFoundError: if there is no such file.
         ValueError: if the file can't be read, see `read_image`.
     """
-    from PIL import Image
-
     if not path.exists():
         raise FileNotFoundError(f"There is no image file '{path}'. Check the path.")
     with path.open("rb") as file:
-        if not file.read(1):
-            raise ValueError(_unreadable(path, "it is empty"))
-        file.seek(0)
-        # Damaged files make Pillow's decoders raise nearly anything: OSError,
-        # SyntaxError, struct.error, IndexError, and more.
-        try:
-            with Image.open(file, formats=IMAGE_FORMATS) as image:
-                _check_pixel_count(image)
-                with _ROOM.of(image.width * image.height):
-                    return to_array(image)
-        except Image.UnidentifiedImageError as error:
-            raise ValueError(_unreadable(path, "it is none")) from error
-        except Exception as error:
-            reason = str(error) or type(error).__name__
-            raise ValueError(_unreadable(path, reason)) from error
+        return _decode_open(file, str(path), to_array)
 
 
-def _unreadable(path: Path, reason: str) -> str:
+def _decode_open(
+    file: BinaryIO, name: str, to_array: Callable[[Any], np.ndarray]
+) -> np.ndarray:
+    from PIL import Image
+
+    if not file.read(1):
+        raise ValueError(_unreadable(name, "it is empty"))
+    file.seek(0)
+    # Damaged files make Pillow's decoders raise nearly anything: OSError,
+    # SyntaxError, struct.error, IndexError, and more.
+    try:
+        with Image.open(file, formats=IMAGE_FORMATS) as image:
+            _check_pixel_count(image)
+            with _ROOM.of(image.width * image.height):
+                return to_array(image)
+    except Image.UnidentifiedImageError as error:
+        raise ValueError(_unreadable(name, "it is none")) from error
+    except Exception as error:
+        reason = str(error) or type(error).__name__
+        raise ValueError(_unreadable(name, reason)) from error
+
+
+def _unreadable(name: str, reason: str) -> str:
     return (
-        f"'{path}' can't be read as an image: {reason}. Expected a complete PNG, "
+        f"'{name}' can't be read as an image: {reason}. Expected a complete PNG, "
         "JPEG, BMP, TIFF, WebP or GIF file of 8 bits a channel or 16-bit grey: restore "
         "or convert it, or remove it from the folder."
     )

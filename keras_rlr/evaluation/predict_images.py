@@ -3,11 +3,9 @@ import contextlib
 import csv
 import io
 import itertools
-import math
 import tempfile
 import time
 import warnings
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,45 +14,18 @@ from keras_rlr.atomic_file import atomic_path
 from keras_rlr.datasets import account_for_images, read_image
 from keras_rlr.datasets.image_files import SUFFIXES_IN_WORDS
 from keras_rlr.evaluation.overlay import HeatScale, draw_overlay, shown_pixels
-from keras_rlr.evaluation.predict_batch import predict_batch
+from keras_rlr.evaluation.prediction import Prediction, path_below
 from keras_rlr.evaluation.regions.image_files import ImageFiles
-from keras_rlr.inputs.host_batches import resized_image
+from keras_rlr.evaluation.score_squares import (
+    folder_category,
+    read_square,
+    score_squares,
+)
 from keras_rlr.inputs.read_ahead import read_ahead
-from keras_rlr.inputs.value_ranges import ValueRanges, check_bit_depth
+from keras_rlr.inputs.value_ranges import ValueRanges
 
 _OVERLAYS = "overlays"
-UNKNOWN_PRODUCT = "(unknown)"
-# Spreadsheets take cells that begin so for formulas.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _SECONDS_BETWEEN_WRITES = 2
-
-
-@dataclass
-class Prediction:
-    """What became of one image: a row of `scores.csv`.
-
-    Args:
-        path: Its path below the folder of images, with forward slashes.
-        anomaly_score: Its score, or None if it could not be read.
-        is_anomalous: Whether the score reaches the threshold; None without one.
-        error: Why it could not be read or scored, or "".
-        category: The product it shows, by whose threshold it is decided; None for the
-            threshold of all products, or where `is_known_category` is False.
-        is_known_category: Whether it shows a product that the model knows; None if it
-            was not looked for, because the model knows none or the category was given.
-        comparable_score: The score in units that mean the same for all products; None
-            where the model knows none.
-        regions: The number of its regions; None if they were not looked for.
-    """
-
-    path: str
-    anomaly_score: float | None = None
-    is_anomalous: bool | None = None
-    error: str = ""
-    category: str | None = None
-    is_known_category: bool | None = None
-    comparable_score: float | None = None
-    regions: int | None = None
 
 
 def predict_images(
@@ -123,7 +94,7 @@ def predict_images(
     known = model.thresholds.by_category
     rows = [
         Prediction(
-            _relative(path, root), category=category or folder_category(path, known)
+            path_below(path, root), category=category or folder_category(path, known)
         )
         for path in paths
     ]
@@ -162,7 +133,7 @@ def predict_images(
             found = {}
             if loaded:
                 squares = {i: square for i, (square, _) in loaded.items()}
-                found = _score(model, rows, squares, batch_size, value_ranges)
+                found = score_squares(model, rows, squares, batch_size, value_ranges)
             scores.advance(chosen.stop)
             sizes = {i: square.shape[:2] for i, (square, _) in loaded.items()}
             files.add(rows, names, sizes, found)
@@ -201,22 +172,6 @@ def _for_all(function, arguments, on_threads):
     else:
         done = itertools.starmap(function, arguments)
     collections.deque(done, maxlen=0)
-
-
-def folder_category(path, known):
-    """The category that the nearest folder around an image is called like.
-
-    Args:
-        path: The image's file.
-        known: Names of categories.
-
-    Returns:
-        A name, or None.
-    """
-    for folder in reversed(Path(path).resolve().parent.parts):
-        if folder in known:
-            return folder
-    return None
 
 
 class _GrowingScores:
@@ -279,12 +234,6 @@ def _make_folder(output):
     output.mkdir(parents=True, exist_ok=True)
 
 
-def _relative(path, root):
-    name = path.relative_to(root).as_posix()
-    # Still the same path, but no formula.
-    return f"./{name}" if name.startswith(_FORMULA) else name
-
-
 def _picture_names(rows):
     """The path of a `.png` of each image; `a.jpg.png` where `a.png` is taken."""
     names = []
@@ -307,45 +256,10 @@ def _read(path, size, bit_depth):
         The image as a `ResizedImage`, its pixels to be shown, and ""; or None twice,
         and what is wrong with it.
     """
-    try:
-        image = read_image(path)
-        check_bit_depth(image, bit_depth, f"'{path}'")
-        element = {"image": image, "path": str(path)}
-        square = resized_image(element, 0, size, bit_depth)
-        return square, shown_pixels(image, bit_depth=bit_depth), ""
-    except (OSError, ValueError) as error:
-        return None, None, str(error)
-
-
-def _score(model, rows, squares, batch_size, value_ranges):
-    categories = [rows[i].category for i in squares]
-    images = list(squares.values())
-    output = predict_batch(model, images, batch_size, categories, value_ranges)
-    flags = output.get("is_anomalous", [None] * len(squares))
-    maps = {}
-    if "category" in output:
-        _note_categories(model, rows, squares, output)
-    for i, score, flag, anomaly_map in zip(
-        squares, output["anomaly_score"], flags, output["anomaly_map"], strict=True
-    ):
-        if not math.isfinite(score):
-            rows[i].error = f"The model's score is {score}, so nothing is decided."
-            continue
-        rows[i].anomaly_score = float(score)
-        rows[i].is_anomalous = None if flag is None else bool(flag)
-        maps[i] = anomaly_map
-    return maps
-
-
-def _note_categories(model, rows, squares, output):
-    known = model.known_categories
-    found = zip(squares, output["category"], output["comparable_score"], strict=True)
-    for i, number, comparable in found:
-        if math.isfinite(comparable):
-            rows[i].comparable_score = float(comparable)
-        if rows[i].category is None:
-            rows[i].is_known_category = bool(number >= 0)
-            rows[i].category = known[number] if number >= 0 else None
+    image, square, error = read_square(lambda: read_image(path), path, size, bit_depth)
+    if error:
+        return None, None, error
+    return square, shown_pixels(image, bit_depth=bit_depth), ""
 
 
 def _draw(model, decoder, path, square, pixels, anomaly_map, scale, score):
@@ -368,9 +282,8 @@ def _write_scores(path, rows, with_categories):
         flag = "" if row.is_anomalous is None else str(row.is_anomalous).lower()
         cells = [row.path, score, flag, row.error]
         if with_categories:
-            unknown = UNKNOWN_PRODUCT if row.is_known_category is False else ""
             comparable = row.comparable_score
-            cells.append(row.category or unknown)
+            cells.append(row.category_name or "")
             cells.append("" if comparable is None else repr(comparable))
         writer.writerow(cells)
     with atomic_path(path) as temporary:

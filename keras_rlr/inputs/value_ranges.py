@@ -40,6 +40,10 @@ class ValueRanges:
         self._done = set()
         self._last = _nothing
 
+    def __getstate__(self):
+        """All that was seen, for another process: the last image is not there."""
+        return {**self.__dict__, "_last": _nothing}
+
     def check(self, images, names):
         """Looks at the images of a batch.
 

@@ -16,6 +16,9 @@ _SPREADS = 2.0
 class UsualMap(keras.layers.Layer):
     """Divides a map by what is usual at each place in images that look alike.
 
+    That is by a power of it: 1 is the whole, and 0 leaves the map as it is.
+
+
     It keeps maps of normal images and, of each, a description. The neighbours of a new
     image are those with the nearest descriptions. What is usual at a place is the mean
     of their maps there, plus twice their spread there, plus twice the mean of their
@@ -27,6 +30,7 @@ class UsualMap(keras.layers.Layer):
 
     Args:
         neighbors: Number of images.
+        power: The exponent of what is usual.
         capacity: Most images that are kept.
 
     Call arguments:
@@ -34,10 +38,10 @@ class UsualMap(keras.layers.Layer):
         description: float32 tensor (batch, C).
 
     Returns:
-        float32 tensor (batch, height, width); 1 is the upper end of what is usual.
+        float32 tensor (batch, height, width).
 
     Raises:
-        ValueError: If `neighbors` is less than 1 or more than `capacity`.
+        ValueError: If `neighbors` is not from 1 to `capacity`, or `power` from 0 to 1.
 
     Example:
 
@@ -50,7 +54,13 @@ class UsualMap(keras.layers.Layer):
     (4, 32, 32)
     """
 
-    def __init__(self, neighbors: int = 20, capacity: int = 512, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        neighbors: int = 20,
+        power: float = 1.0,
+        capacity: int = 512,
+        **kwargs: Any,
+    ) -> None:
         kwargs["dtype"] = "float32"
         super().__init__(**kwargs)
         if not 1 <= int(neighbors) <= int(capacity):
@@ -58,7 +68,10 @@ class UsualMap(keras.layers.Layer):
                 "`neighbors` must be at least 1 and at most `capacity`. Received: "
                 f"{neighbors!r} and {capacity!r}."
             )
+        if not 0 <= power <= 1:
+            raise ValueError(f"`power` must be from 0 to 1. Received: {power!r}.")
         self.neighbors = int(neighbors)
+        self.power = float(power)
         self.capacity = int(capacity)
 
     def build(self, anomaly_map_shape: Any, description_shape: Any) -> None:
@@ -157,7 +170,7 @@ class UsualMap(keras.layers.Layer):
         of_all_places = ops.mean(spread, axis=(1, 2), keepdims=True)
         usual = mean + _SPREADS * (spread + of_all_places)
         # Nothing is stored, or there was no error at all.
-        return ops.where(usual > 0, usual, 1.0)
+        return ops.power(ops.where(usual > 0, usual, 1.0), self.power)
 
     def compute_output_shape(
         self, anomaly_map_shape: Any, description_shape: Any
@@ -170,5 +183,6 @@ class UsualMap(keras.layers.Layer):
         return {
             **super().get_config(),
             "neighbors": self.neighbors,
+            "power": self.power,
             "capacity": self.capacity,
         }

@@ -18,15 +18,15 @@ def maps_and_descriptions(count, seed=0):
     return maps.astype("float32"), descriptions.astype("float32")
 
 
-def filled(count=9, neighbors=4):
-    layer = UsualMap(neighbors, capacity=12)
+def filled(count=9, neighbors=4, power=1.0):
+    layer = UsualMap(neighbors, power, capacity=12)
     maps, descriptions = maps_and_descriptions(count)
     layer(maps[:1], descriptions[:1])
     layer.store(layer.reduced(maps), descriptions)
     return layer, maps, descriptions
 
 
-def naive(new, description, maps, descriptions, neighbors):
+def naive(new, description, maps, descriptions, neighbors, power=1.0):
     """What the layer does, image by image, of one new image."""
     spread = descriptions.std(0)
     distances = (((descriptions - description) / spread) ** 2).sum(-1)
@@ -39,16 +39,16 @@ def naive(new, description, maps, descriptions, neighbors):
     position = np.clip((np.arange(SIZE) + 0.5) / 8 - 0.5, 0, 3)
     rows = np.stack([np.interp(position, np.arange(4), column) for column in usual.T])
     both = np.stack([np.interp(position, np.arange(4), row) for row in rows.T])
-    return new / both
+    return new / both**power
 
 
-@pytest.mark.parametrize("neighbors", [1, 4, 9])
-def test_is_the_map_over_what_its_neighbors_have(neighbors):
-    layer, maps, descriptions = filled(neighbors=neighbors)
+@pytest.mark.parametrize(("neighbors", "power"), [(1, 1.0), (4, 0.5), (9, 1.0)])
+def test_is_the_map_over_what_its_neighbors_have(neighbors, power):
+    layer, maps, descriptions = filled(neighbors=neighbors, power=power)
     new, of_new = maps_and_descriptions(3, seed=1)
     found = keras.ops.convert_to_numpy(layer(new, of_new))
     for i in range(3):
-        expected = naive(new[i], of_new[i], maps, descriptions, neighbors)
+        expected = naive(new[i], of_new[i], maps, descriptions, neighbors, power)
         np.testing.assert_allclose(found[i], expected, rtol=1e-4)
 
 
@@ -89,9 +89,11 @@ def test_contract():
     check_layer(layer, maps, descriptions, frozen_weights=5, compute_dtype="float32")
 
 
-@pytest.mark.parametrize("settings", [{"neighbors": 0}, {"capacity": 3}])
+@pytest.mark.parametrize("settings", [{"neighbors": 0}, {"capacity": 3}, {"power": 2}])
 def test_settings_that_make_no_sense_are_refused(settings):
-    with pytest.raises(ValueError, match="`neighbors` must be at least 1 and at most"):
+    with pytest.raises(
+        ValueError, match="must be (at least 1 and at most|from 0 to 1)"
+    ):
         UsualMap(**{"neighbors": 4, **settings})
 
 

@@ -99,9 +99,9 @@ class RLR(ReconstructionDetector):
             adapted the first time, and never again.
         similar_images: Number of training images to compare with; 0 is none, as in the
             paper. At each place the map is divided by what it usually is there in so
-            many images, those most like the new one among at most 512, see `UsualMap`.
-            `fit` keeps their maps when it ends; until then, and so for
-            `validation_data`, maps are as they are.
+            many, those most like the new one among at most 512, see `UsualMap`. `fit`
+            keeps their maps when it ends; until then, maps are as they are.
+        similar_share: The power of what is usual, from 0 to 1, to divide by.
         augmentation: Of `"flip"` (left-right and up-down) and `"rotate"` (by quarter
             turns): each image of each step is one of those that are possible, drawn at
             random; the bank has the patches of all. For textures and parts that lie at
@@ -167,6 +167,7 @@ class RLR(ReconstructionDetector):
         reference_tokens=1,
         reference_start=None,
         similar_images=0,
+        similar_share=0.5,
         augmentation=(),
         distribution=None,
         seed=None,
@@ -213,6 +214,7 @@ class RLR(ReconstructionDetector):
             reference_tokens, reference_start, self.attentions
         )
         self.similar_images = check_similar_images(similar_images)
+        self.similar_share = float(similar_share)
         self.augmentation = resolve_augmentation(augmentation)
         if self.coreset_ratio:
             check_coreset(self.coreset_ratio, self.max_patches)
@@ -236,7 +238,9 @@ class RLR(ReconstructionDetector):
                 )
             self.usual_map = None
             if self.similar_images:
-                self.usual_map = UsualMap(self.similar_images, name="usual_map")
+                self.usual_map = UsualMap(
+                    self.similar_images, self.similar_share, name="usual_map"
+                )
                 size = (None, self.image_size, self.image_size)
                 channels = sum(shape[-1] for shape in self.feature_shapes)
                 self.usual_map.build(size, (None, channels))
@@ -388,6 +392,7 @@ class RLR(ReconstructionDetector):
             "reference_tokens": self.reference_tokens,
             "reference_start": self.reference_start,
             "similar_images": self.similar_images,
+            "similar_share": self.similar_share,
             "augmentation": self.augmentation,
             "bank_size": self.bank_size,
             "recipe": self._recipe_argument,

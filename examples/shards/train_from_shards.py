@@ -1,0 +1,86 @@
+"""Trains on normal images that are in shards, of which only a few are in memory.
+
+    pip install "keras-rlr[tensorflow,batch]"
+    python train_from_shards.py SHARDS OUTPUT.keras
+
+SHARDS is a folder of TFRecord files (`.tfrecord`, examples with a feature `image`) or
+of Parquet files (`.parquet`, with a column `image`); images are encoded as PNG or JPEG.
+`tf.data` reads them, on every backend of Keras. `fit` takes the stream as it is; so it
+takes a `torch.utils.data.DataLoader` over shards of other kinds.
+"""
+
+import sys
+from pathlib import Path
+
+import tensorflow as tf
+
+SHUFFLED = 1024  # images in memory, among which the next one is drawn
+
+
+def tfrecord_images(files):
+    """The images of TFRecord files, in the order of the files.
+
+    Args:
+        files: Their paths.
+
+    Returns:
+        A `tf.data.Dataset` of uint8 images of any sizes.
+    """
+    feature = {"image": tf.io.FixedLenFeature([], tf.string)}
+
+    def decode(record):
+        return decoded(tf.io.parse_single_example(record, feature)["image"])
+
+    return tf.data.TFRecordDataset(list(map(str, files))).map(decode)
+
+
+def parquet_images(files, column="image"):
+    """The images of Parquet files, in the order of the files.
+
+    Args:
+        files: Their paths.
+        column: The column with the encoded images, as bytes or as structs with `bytes`.
+
+    Returns:
+        A `tf.data.Dataset` of uint8 images of any sizes.
+    """
+    import pyarrow.dataset
+
+    def contents():
+        table = pyarrow.dataset.dataset(list(map(str, files)), format="parquet")
+        # Few rows at a time: by itself it would take 131072 images.
+        for batch in table.to_batches(
+            columns=[column], batch_size=64, batch_readahead=2, fragment_readahead=1
+        ):
+            for image in batch[column].to_pylist():
+                yield image["bytes"] if isinstance(image, dict) else image
+
+    signature = tf.TensorSpec([], tf.string)
+    encoded = tf.data.Dataset.from_generator(contents, output_signature=signature)
+    return encoded.map(decoded, num_parallel_calls=tf.data.AUTOTUNE)
+
+
+def decoded(content):
+    """The pixels of an encoded image."""
+    return tf.io.decode_image(content, channels=3, expand_animations=False)
+
+
+def main():
+    """Trains a model on all shards of a folder."""
+    # Before TensorFlow has computed anything, so that Keras finds its backend.
+    import keras_rlr
+
+    shards, output = map(Path, sys.argv[1:])
+    files = sorted(shards.glob("*.tfrecord"))
+    images = tfrecord_images(files) if files else None
+    if images is None:
+        images = parquet_images(sorted(shards.glob("*.parquet")))
+    images = images.shuffle(SHUFFLED, seed=0).prefetch(tf.data.AUTOTUNE)
+    model = keras_rlr.RLR.from_preset("rlr_efficientnet_lite2", seed=0)
+    # The backbone runs once an image; the features of all are kept in the folder.
+    model.fit(images, feature_cache=f"{output}.features")
+    model.save(output)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,89 @@
+"""The example that trains from shards, beside the same images in memory."""
+
+import importlib.util
+import io
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from tests.tiny_model import ONE_LEVEL, fit_losses, random_images, tiny_model
+
+pytestmark = [pytest.mark.backend_independent, pytest.mark.needs_tensorflow]
+FILE = Path(__file__).parents[2] / "examples" / "shards" / "train_from_shards.py"
+PIXELS = random_images(12, 30, 36)
+
+
+@pytest.fixture(scope="module")
+def example():
+    spec = importlib.util.spec_from_file_location("train_from_shards", FILE)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def expected():
+    return fit_losses(
+        tiny_model(**ONE_LEVEL), PIXELS, epochs=2, batch_size=4, shuffle=False
+    )
+
+
+def encoded(pixels):
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG")
+    return file.getvalue()
+
+
+def tfrecords(folder):
+    for shard in range(3):
+        with tf.io.TFRecordWriter(str(folder / f"{shard}.tfrecord")) as writer:
+            for pixels in PIXELS[4 * shard : 4 * shard + 4]:
+                content = tf.train.BytesList(value=[encoded(pixels)])
+                feature = {"image": tf.train.Feature(bytes_list=content)}
+                features = tf.train.Features(feature=feature)
+                writer.write(tf.train.Example(features=features).SerializeToString())
+    return sorted(folder.glob("*.tfrecord"))
+
+
+def parquets(folder, make=encoded):
+    for shard in range(3):
+        chosen = PIXELS[4 * shard : 4 * shard + 4]
+        table = pa.table({"image": list(map(make, chosen))})
+        pq.write_table(table, folder / f"{shard}.parquet")
+    return sorted(folder.glob("*.parquet"))
+
+
+def structs(folder):
+    return parquets(folder, lambda pixels: {"bytes": encoded(pixels), "path": None})
+
+
+@pytest.mark.parametrize(
+    ("write", "reader"),
+    [
+        (tfrecords, "tfrecord_images"),
+        (parquets, "parquet_images"),
+        (structs, "parquet_images"),
+    ],
+)
+def test_training_from_shards_is_training_from_memory(
+    example, expected, tmp_path, write, reader
+):
+    images = getattr(example, reader)(write(tmp_path))
+    for found, pixels in zip(images.as_numpy_iterator(), PIXELS, strict=True):
+        np.testing.assert_array_equal(found, pixels)
+    losses = fit_losses(tiny_model(**ONE_LEVEL), images, epochs=2, batch_size=4)
+    np.testing.assert_allclose(losses, expected, rtol=1e-5)
+    cached = fit_losses(
+        tiny_model(**ONE_LEVEL),
+        images,
+        epochs=2,
+        batch_size=4,
+        feature_cache=str(tmp_path / "cache"),
+        shuffle=False,
+    )
+    np.testing.assert_allclose(cached, expected, rtol=1e-5)
