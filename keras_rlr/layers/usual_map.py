@@ -147,9 +147,8 @@ class UsualMap(keras.layers.Layer):
     def call(self, anomaly_map: Any, description: Any) -> Any:
         """Returns the map in units of what is usual."""
         usual = self._usual(description)
-        return anomaly_map / upsample_map(
-            usual, anomaly_map.shape[1:], align_corners=False
-        )
+        usual = upsample_map(usual, anomaly_map.shape[1:], align_corners=False)
+        return anomaly_map / ops.power(usual, self.power)
 
     def _usual(self, description):
         description = (description - self.center) / self.spread
@@ -170,7 +169,7 @@ class UsualMap(keras.layers.Layer):
         of_all_places = ops.mean(spread, axis=(1, 2), keepdims=True)
         usual = mean + _SPREADS * (spread + of_all_places)
         # Nothing is stored, or there was no error at all.
-        return ops.power(ops.where(usual > 0, usual, 1.0), self.power)
+        return ops.where(usual > 0, usual, 1.0)
 
     def compute_output_shape(
         self, anomaly_map_shape: Any, description_shape: Any
