@@ -50,6 +50,8 @@ class DetectorModel(keras.Model):
     profits_from_cache = False
     # Whether it is trained by steps of an optimizer.
     has_steps = True
+    # Whether `look_back` has something to do.
+    looks_back = False
 
     def __init__(
         self,

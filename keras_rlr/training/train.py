@@ -161,7 +161,8 @@ def train(
             write_run_images(run.images, fitted, held)
         run.write_json(run.config, config)
         run.write_json(run.environment, describe_environment())
-        if done < epochs:
+        # A run may have been stopped between its last step and what comes after.
+        if done < epochs or model.looks_back:
             _fit(
                 model,
                 fitted,

@@ -198,7 +198,9 @@ def test_without_ray_it_says_what_to_install(tmp_path, lake, monkeypatch):
         (("--workers", "2"), "--workers is for --engine ray alone"),
         (("--ray-address", "auto"), "--ray-address is for --engine ray alone"),
         (("--image-column", "a"), "--image-column is for --engine ray alone"),
-        (("--engine", "ray", "--show-reconstruction"), "draws no pictures"),
+        (("--engine", "ray", "--show-reconstruction"), "Leave --show-reconstruction"),
+        (("--engine", "ray", "--regions"), "Leave --regions out"),
+        (("--engine", "ray", "--maps", "npy"), "no pictures or maps"),
     ],
 )
 def test_options_of_the_other_engine(tmp_path, lake, words, message):

@@ -51,6 +51,7 @@ def model_of_all_layers(shape):
     distances = layers.MemoryBank()(features) + layers.PositionGaussians()(features)
     x = x + ops.expand_dims(distances, -1)
     maps = layers.AnomalyMap(size=(16, 16))([features], [x])
+    maps = layers.UsualMap(neighbors=1)(maps, ops.mean(features, axis=(1, 2)))
     return keras.Model(inputs, [maps, layers.AnomalyScore()(maps)])
 
 

@@ -42,9 +42,8 @@ class RLR(ReconstructionDetector):
         backbone: `"efficientnet_b0"` to `"efficientnet_b7"`, `"efficientnet_lite2"`
             (its weights come with the package), a vision transformer
             (`"dinov2_small"`, `"dinov2_base"`, `"dinov3_vit_small_lvd1689m"`, …), a
-            keras-hub preset of a feature pyramid, DINOv2 or DINOv3 by its name,
-            folder or address (`hf://…`), or a Keras model that returns a list of
-            feature maps.
+            keras-hub preset of a feature pyramid, DINOv2 or DINOv3 (name, folder or
+            `hf://…`), or a Keras model that returns a list of feature maps.
         backbone_weights: `"imagenet"`, the pretrained ones (of a vision transformer
             too, which has seen other images), the path of a weights file, or None
             for random weights without a download.
@@ -238,6 +237,7 @@ class RLR(ReconstructionDetector):
                 )
             self.usual_map = None
             if self.similar_images:
+                self.looks_back = True
                 self.usual_map = UsualMap(
                     self.similar_images, self.similar_share, name="usual_map"
                 )
