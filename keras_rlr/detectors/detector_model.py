@@ -5,7 +5,9 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_rlr import processes
 from keras_rlr.backbones import refuse_outside_config
+from keras_rlr.detectors.averaged_step import averaged_step
 from keras_rlr.detectors.compiling import (
     compile_as_saved,
     optimizer_in_scope,
@@ -16,6 +18,7 @@ from keras_rlr.detectors.distribution import (
     current_distribution,
     device_count,
     distribution_scope,
+    keep_everywhere,
     resolve_distribution,
     spread_variables,
 )
@@ -27,6 +30,8 @@ from keras_rlr.inputs.value_ranges import ValueRanges
 from keras_rlr.keras_private import without_loss_tracker
 from keras_rlr.layers.initializers import resolve_seed
 from keras_rlr.losses import MeanOfErrors
+from keras_rlr.processes import shard, told
+from keras_rlr.torch_processes import whole
 
 
 class DetectorModel(keras.Model):
@@ -69,7 +74,8 @@ class DetectorModel(keras.Model):
             self.distribution = distribution or current_distribution()
             self.image_size = int(image_size)
             self.recipe = recipe
-            self.seed = resolve_seed(seed)
+            # One that is drawn is the first process's.
+            self.seed = told(lambda: resolve_seed(seed))
             self.trained_categories = tuple(trained_categories)
             self.thresholds = DecisionThresholds(name="thresholds")
             self.mean_of_errors = MeanOfErrors()
@@ -97,6 +103,16 @@ class DetectorModel(keras.Model):
     def device_count(self):
         """Number of devices that share a batch."""
         return device_count(self.distribution)
+
+    @property
+    def places(self):
+        """Which part of each batch is this process's, as arguments of batches."""
+        return {"devices": self.device_count // processes.count(), "shard": shard()}
+
+    @property
+    def default_batch_size(self):
+        """The recipe's, or the next larger number that all devices divide."""
+        return -(-self.recipe.batch_size // self.device_count) * self.device_count
 
     @property
     def threshold(self):
@@ -159,8 +175,26 @@ class DetectorModel(keras.Model):
         errors = y_pred["loss"]
         weight = x.get("weight") if isinstance(x, dict) else None
         is_real = None if weight is None else ops.cast(weight > 0, "float32")
-        self.loss_metric.update_state(errors, sample_weight=is_real)
+        if processes.average_gradients():
+            seen = whole(errors), None if is_real is None else whole(is_real)
+            self.loss_metric.update_state(seen[0], sample_weight=seen[1])
+        else:
+            self.loss_metric.update_state(errors, sample_weight=is_real)
         return self.mean_of_errors(errors, errors, sample_weight=weight)
+
+    def train_step(self, *arguments):
+        """As Keras' method; processes of PyTorch average their gradients."""
+        if processes.average_gradients():
+            return averaged_step(self, *arguments)
+        return super().train_step(*arguments)
+
+    def predict_step(self, *arguments):
+        """As Keras' method; of several processes each has all outputs."""
+        outputs = super().predict_step(*arguments)
+        if processes.count() > 1 and self.distribution is not None:
+            # JAX gives the non-trainable variables back too.
+            return (keep_everywhere(outputs[0], self.distribution), *outputs[1:])
+        return outputs
 
     @property
     def metrics(self):

@@ -14,6 +14,7 @@ from keras_rlr.detectors.training_callbacks import (
 )
 from keras_rlr.inputs.endless import refuse_endless
 from keras_rlr.inputs.image_source import BatchList, ImageSource
+from keras_rlr.torch_processes import copy_first
 
 
 def train(
@@ -68,12 +69,13 @@ def train(
         first_epoch=initial_epoch,
         first_step=steps_taken(model),
         shuffle=shuffle,
-        devices=model.device_count,
+        **model.places,
     )
     model.thresholds.forget()
     with model.scope():
         # Else TensorFlow traces the first step twice.
         model.optimizer.build(model.trainable_variables)
+    copy_first([*model.variables, *model.optimizer.variables])
     steps = steps_per_epoch or batches.num_batches
     recipe = model.recipe
     epochs = recipe.epochs_for(steps) if epochs is None else epochs
@@ -131,7 +133,7 @@ def one_training_batch(model, x, y, sample_weight, class_weight):
         seed=model.seed,
         first_step=steps_taken(model),
         shuffle=False,
-        devices=model.device_count,
+        **model.places,
     )
     ((batch,),) = batches.generate()
     return batch
