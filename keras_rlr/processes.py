@@ -9,6 +9,7 @@ import contextlib
 import hashlib
 import json
 import os
+import sys
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
@@ -89,16 +90,31 @@ def join() -> None:
     if expected() == 1 or count() > 1:
         return
     try:
-        if keras.backend.backend() == "jax":
-            _join_jax()
-        else:
-            _join_torch()
+        with _output_to_error():
+            if keras.backend.backend() == "jax":
+                _join_jax()
+            else:
+                _join_torch()
+            wait()
     except RuntimeError as error:
         raise ConnectionError(
             f"The {expected()} processes that are to train together did not meet: "
             f"{_first_line(error)} Check that all were started, that the first one's "
             "address and port can be reached, and that no other job uses the port."
         ) from error
+
+
+@contextlib.contextmanager
+def _output_to_error():
+    """Gloo says on standard output, past Python, to whom it is connected."""
+    sys.stdout.flush()
+    kept = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
 
 
 def _join_jax():
