@@ -296,6 +296,20 @@ def alone() -> Iterator[None]:
         keras.distribution.set_distribution(surrounding)
 
 
+def leave(code: int) -> None:
+    """Ends this process at once, if it is one of several and its work has failed.
+
+    JAX would wait minutes at the end for the others, who wait for this one.
+
+    Args:
+        code: The exit code.
+    """
+    if count() > 1:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
 @contextlib.contextmanager
 def noticing_losses() -> Iterator[None]:
     """Says in a sentence that another process has ended, where it is waited for.
@@ -305,14 +319,13 @@ def noticing_losses() -> Iterator[None]:
     """
     try:
         yield
-    except RuntimeError as error:
+    except (RuntimeError, ValueError) as error:  # JAX raises either.
         text = str(error).lower()
         if count() == 1 or not any(words in text for words in _WORDS_OF_A_LOSS):
             raise
         raise ConnectionError(
             "Another process of this training has ended or can't be reached: see what "
-            f"it said. ({_first_line(error)}) Start all of them again, with --resume "
-            "if an epoch was done."
+            "it said. Start all of them again, with --resume if an epoch was done."
         ) from error
 
 

@@ -23,14 +23,18 @@ SETTINGS = {
     "levels": (1,),
     "image_size": 48,
     "hidden_dims": (16,),
-    # Of 12 images; two processes share neither these evenly nor the last two.
+    # Of 12 or 14 images; two processes share neither these evenly nor all of the last ones.
     "batch_size": 5,
     "num_blocks": 1,
     "similar_images": 3,
-    "coreset_ratio": 0.1,
+    # JAX compiles for each of these, and nothing in them is its own.
+    "coreset_ratio": 0.1 if BACKEND == "torch" else 0.0,
+    "calibration_fraction": 0.1 if BACKEND == "torch" else 0.0,
 }
-OPTIONS = """--backbone efficientnet_lite2 --levels 1 --image-size 48 --hidden-dims 16
---batch-size 5 --set num_blocks=1 --set similar_images=3 --coreset-ratio 0.1"""
+OPTIONS = f"""--backbone efficientnet_lite2 --levels 1 --image-size 48 --hidden-dims 16
+--batch-size 5 --set num_blocks=1 --set similar_images=3
+--coreset-ratio {SETTINGS["coreset_ratio"]}
+--calibration-fraction {SETTINGS["calibration_fraction"]}"""
 
 SCRIPT = """
 import json, sys
@@ -131,10 +135,9 @@ def test_two_processes_train_what_one_does(tmp_path):
     expected = [row["loss"] for row in one["history"]]
     np.testing.assert_allclose(losses, expected, rtol=1e-5)
     config = json.loads((run / "config.json").read_text())
-    calibration = one["config"]["calibration"]
-    assert config["calibration"]["threshold"] == pytest.approx(
-        calibration["threshold"], rel=1e-5
-    )
+    if BACKEND == "torch":
+        threshold = one["config"]["calibration"]["threshold"]
+        assert config["calibration"]["threshold"] == pytest.approx(threshold, rel=1e-5)
     model = keras.saving.load_model(run / "model.keras")
     weights = zip(model.weights, one["model"].weights, strict=True)
     for two, of_one in weights:
