@@ -89,4 +89,3 @@ def _all_of(tensor):
     parts = [torch.empty_like(tensor) for _ in range(count())]
     torch.distributed.all_gather(parts, tensor.contiguous())
     return parts
-

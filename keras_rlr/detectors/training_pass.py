@@ -104,6 +104,8 @@ def train(
         )
     finally:
         rate_of_epoch.on_epoch_end()
+    # Moving averages may be each process's own.
+    copy_first(model.non_trainable_variables)
     model.look_back(batches, steps_per_epoch)
     seen = {*model.trained_categories, *batches.categories}
     model.trained_categories = tuple(sorted(seen))
