@@ -120,8 +120,10 @@ def _output_to_error():
 def _join_jax():
     import jax
 
-    if jax.config.jax_cpu_collectives_implementation is None:
-        jax.config.update("jax_cpu_collectives_implementation", "gloo")
+    # The newest versions' default; others can't compute together on CPUs.
+    name = "jax_cpu_collectives_implementation"
+    if getattr(jax.config, name, "gloo") in (None, "none"):
+        jax.config.update(name, "gloo")
     keras.distribution.initialize()
 
 

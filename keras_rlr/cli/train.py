@@ -130,9 +130,9 @@ def command(
     """
     location = data_location(data, dataset, data_dir)
     start_backend(with_others=True)
+    from keras_rlr import processes
     from keras_rlr.cli.calibrate import products_in_words
     from keras_rlr.cli.progress import training_progress
-    from keras_rlr import processes
     from keras_rlr.training import TrainingInterrupted, train
     from keras_rlr.training.best_on_test_set import BestOnTestSet
 

@@ -23,7 +23,7 @@ SETTINGS = {
     "levels": (1,),
     "image_size": 48,
     "hidden_dims": (16,),
-    # Of 12 or 14 images; two processes share neither these evenly nor all of the last ones.
+    # Of 12 or 14 images; two processes don't share five evenly.
     "batch_size": 5,
     "num_blocks": 1,
     "similar_images": 3,
