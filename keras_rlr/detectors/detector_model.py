@@ -21,6 +21,7 @@ from keras_rlr.detectors.distribution import (
 )
 from keras_rlr.detectors.jax_values import restore_values, values_to_restore
 from keras_rlr.detectors.loading import load_saved, names_a_file, preset_settings
+from keras_rlr.image_size import checked_image_size, height_and_width
 from keras_rlr.inputs.images import check_bits
 from keras_rlr.inputs.resized_image import ResizedImage
 from keras_rlr.inputs.value_ranges import ValueRanges
@@ -33,7 +34,8 @@ class DetectorModel(keras.Model):
     """What Keras asks of every detector: devices, compiling, weights, configuration.
 
     Args:
-        image_size: Side of the square that images are resized to.
+        image_size: What images are resized to: the side of a square, or (height,
+            width), in pixels.
         recipe: The `Recipe` it is trained by.
         distribution: None, a number of devices, an object of `keras.distribution`
             (JAX) or a `tf.distribute.Strategy` (TensorFlow).
@@ -67,7 +69,7 @@ class DetectorModel(keras.Model):
             # Images keep their dtype: the preprocessor casts them itself.
             super().__init__(autocast=False, **kwargs)
             self.distribution = distribution or current_distribution()
-            self.image_size = int(image_size)
+            self.image_size = checked_image_size(image_size)
             self.recipe = recipe
             self.seed = resolve_seed(seed)
             self.trained_categories = tuple(trained_categories)
@@ -83,6 +85,16 @@ class DetectorModel(keras.Model):
     def build(self, input_shape=None):
         """Everything is built on construction."""
         self.built = True
+
+    @property
+    def image_shape(self):
+        """(height, width) of `image_size`."""
+        return height_and_width(self.image_size)
+
+    @property
+    def map_size(self):
+        """(height, width) of the anomaly maps."""
+        return self.image_shape
 
     @property
     def bit_depth(self):
@@ -338,7 +350,7 @@ class DetectorModel(keras.Model):
         and without decisions: `thresholds.complete` adds them.
 
         Args:
-            images: float32 array (batch, image_size, image_size, 3), RGB in 0-255.
+            images: float32 array (batch, height, width, 3), RGB in 0-255.
 
         Returns:
             Dict of arrays: "anomaly_map", "anomaly_score" and, of methods that have
