@@ -26,11 +26,13 @@ def join_rows(values: np.ndarray, batches: int) -> np.ndarray:
 
 
 def whole(values: Any) -> Any:
-    """Returns a tensor's rows of all processes, without gradient.
+    """Returns a tensor's rows of all processes, without gradient if there are others.
 
     Args:
-        values: PyTorch tensor (rows, …).
+        values: Tensor (rows, …), or None.
     """
+    if values is None or not average_gradients():
+        return values
     import torch
 
     return torch.cat(_all_of(values.detach()))

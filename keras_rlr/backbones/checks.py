@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from keras_rlr.backbones.levels import Level
+from keras_rlr.image_size import ImageSize, checked_image_size, height_and_width
 
 
 def check_levels(
@@ -46,11 +47,11 @@ def check_levels(
     return numbers
 
 
-def check_image_size(image_size: int, strides: Sequence[int], name: str) -> None:
+def check_image_size(image_size: ImageSize, strides: Sequence[int], name: str) -> None:
     """Refuses an image size that the strides don't divide.
 
     Args:
-        image_size: side of the square image, in pixels.
+        image_size: side of a square or (height, width), in pixels.
         strides: pixels per token of each feature map.
         name: the backbone's name, for the message.
 
@@ -58,15 +59,13 @@ def check_image_size(image_size: int, strides: Sequence[int], name: str) -> None
         ValueError: if a stride doesn't divide `image_size`; it names the
             nearest sizes that work.
     """
-    if isinstance(image_size, bool) or not isinstance(image_size, int):
-        raise ValueError(
-            f"image_size must be an integer, the side of the square image in "
-            f"pixels, but it is {image_size!r}."
-        )
+    image_size = checked_image_size(image_size)
+    sides = height_and_width(image_size)
     step = math.lcm(*strides)
-    if image_size < step or image_size % step:
-        below = image_size // step * step
-        near = [str(size) for size in (below, below + step) if size > 0]
+    if any(side < step or side % step for side in sides):
+        below = [max(side // step, 1) * step for side in sides]
+        above = [-(-side // step) * step for side in sides]
+        near = dict.fromkeys(str(checked_image_size(size)) for size in (below, above))
         raise ValueError(
             f"image_size={image_size} is not a positive multiple of the strides "
             f"{tuple(strides)} of the backbone '{name}'. Use "
@@ -74,31 +73,40 @@ def check_image_size(image_size: int, strides: Sequence[int], name: str) -> None
         )
 
 
-def check_feature_maps(outputs: Sequence[Any], image_size: int, name: str) -> None:
-    """Refuses outputs that aren't square (B, H, W, C) maps of the whole image.
+def check_feature_maps(
+    outputs: Sequence[Any], image_size: ImageSize, name: str
+) -> None:
+    """Refuses outputs that aren't (B, H, W, C) maps of the whole image.
 
     Args:
         outputs: tensors, symbolic or not; only their shapes are read.
-        image_size: side of the square image, in pixels.
+        image_size: side of a square or (height, width), in pixels.
         name: the backbone's name, for the message.
 
     Raises:
         ValueError: if an output isn't of rank 4, has no static height, width
-            or channels, or if its stride doesn't divide `image_size`.
+            or channels, if its stride doesn't divide `image_size`, or is another
+            along the height than along the width.
     """
+    height, width = height_and_width(image_size)
     for position, output in enumerate(outputs, start=1):
         shape = tuple(output.shape)
         if len(shape) != 4 or None in shape[1:]:
             raise ValueError(
                 f"Output {position} of the backbone '{name}' has the shape {shape} "
-                f"for images of {image_size}x{image_size} pixels. Expected a "
+                f"for images of {height}x{width} pixels. Expected a "
                 "feature map (batch, height, width, channels) with known height, "
                 "width and channels."
             )
-    if any(image_size % side for output in outputs for side in output.shape[1:3]):
-        sides = [side for output in outputs for side in output.shape[1:3]]
+    pairs = [
+        pair
+        for output in outputs
+        for pair in zip((height, width), output.shape[1:3], strict=True)
+    ]
+    if any(pixels % side for pixels, side in pairs):
+        sides = [side for _, side in pairs]
         # "Same" padding rounds a side up, so the true stride is the next power of two.
-        strides = sorted({2 ** math.ceil(math.log2(image_size / s)) for s in sides})
+        strides = sorted({2 ** math.ceil(math.log2(p / side)) for p, side in pairs})
         check_image_size(image_size, strides, name)
         raise ValueError(
             f"The backbone '{name}' returns maps with sides {sorted(set(sides))} for "
@@ -106,8 +114,9 @@ def check_feature_maps(outputs: Sequence[Any], image_size: int, name: str) -> No
             "cover the image in whole strides: use 'same' padding in the backbone."
         )
     for position, output in enumerate(outputs, start=1):
-        if output.shape[1] != output.shape[2]:
+        if height * output.shape[2] != width * output.shape[1]:
             raise ValueError(
                 f"Output {position} of the backbone '{name}' has the shape "
-                f"{tuple(output.shape)} for a square image. Expected a square map."
+                f"{tuple(output.shape)} for images of {height}x{width} pixels. "
+                "Expected a map of the same proportions."
             )

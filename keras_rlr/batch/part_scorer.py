@@ -155,7 +155,7 @@ class PartScorer:
         model = self._model
         bit_depth = getattr(model, "bit_depth", None)
         _, square, error = read_square(
-            image.load, image.source, model.image_size, bit_depth
+            image.load, image.source, model.map_size, bit_depth
         )
         known = model.thresholds.by_category
         category = self._category or image.category(known)

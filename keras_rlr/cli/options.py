@@ -5,6 +5,8 @@ from typing import Any
 
 import click
 
+from keras_rlr.image_size import image_size_from_words
+
 
 class ListOf(click.ParamType):
     """Values separated by commas.
@@ -35,6 +37,18 @@ class ListOf(click.ParamType):
             )
 
 
+class _ImageSize(click.ParamType):
+    name = "size"
+
+    def convert(self, value, param, ctx):
+        if not isinstance(value, str):
+            return value
+        try:
+            return image_size_from_words(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
 def _level(word):
     """A level of a word: 3, or of a transformer's blocks 3-6 or 5+7+9."""
     if "-" in word:
@@ -50,6 +64,7 @@ def _level(word):
 NAMES = ListOf(str, "names")
 WHOLE_NUMBERS = ListOf(int, "whole numbers")
 LEVELS = ListOf(_level, "levels such as 2,3 or groups of blocks such as 3-6,7-10")
+IMAGE_SIZE = _ImageSize()
 AT_LEAST_ONE = click.IntRange(min=1)
 
 

@@ -21,7 +21,7 @@ class AnomalyDetector(DetectorModel):
     self.scope()`, a `Preprocessor` among them (`preprocessor`), and ends with
     `self.compile()`. Its `call` takes images, or the dicts of batches that
     `TrainingBatches` and `PredictionBatches` make, and returns a dict of float32
-    tensors: "anomaly_map" (batch, image_size, image_size) and "anomaly_score"
+    tensors: "anomaly_map" (batch, height, width) and "anomaly_score"
     (batch,); in training, and where a batch has a "weight", "loss" (batch,); where it
     has "describe", "image_features" (batch, C), by which products can be told apart.
 
@@ -183,7 +183,7 @@ class AnomalyDetector(DetectorModel):
             original_size: Whether each map is resized to its image's size.
 
         Returns:
-            Dict: "anomaly_map", float32 array (images, image_size, image_size), or a
+            Dict: "anomaly_map", float32 array (images, height, width), or a
             list of arrays (height, width) with `original_size`; "anomaly_score",
             float32 array (images,); once calibrated "is_anomalous", bool (images,):
             whether the score reaches the threshold, that of its category for elements
@@ -384,7 +384,7 @@ class AnomalyDetector(DetectorModel):
         """
         return PredictionBatches(
             self._inference_source(purpose, x, *args),
-            self.image_size,
+            self.map_size,
             **self.places,
             bit_depth=self.bit_depth,
             value_ranges=getattr(x, "value_ranges", None),

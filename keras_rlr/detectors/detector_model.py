@@ -24,13 +24,13 @@ from keras_rlr.detectors.distribution import (
 )
 from keras_rlr.detectors.jax_values import restore_values, values_to_restore
 from keras_rlr.detectors.loading import load_saved, names_a_file, preset_settings
+from keras_rlr.image_size import checked_image_size, height_and_width
 from keras_rlr.inputs.images import check_bits
 from keras_rlr.inputs.resized_image import ResizedImage
 from keras_rlr.inputs.value_ranges import ValueRanges
 from keras_rlr.keras_private import without_loss_tracker
 from keras_rlr.layers.initializers import resolve_seed
 from keras_rlr.losses import MeanOfErrors
-from keras_rlr.processes import shard, told
 from keras_rlr.torch_processes import whole
 
 
@@ -38,7 +38,8 @@ class DetectorModel(keras.Model):
     """What Keras asks of every detector: devices, compiling, weights, configuration.
 
     Args:
-        image_size: Side of the square that images are resized to.
+        image_size: What images are resized to: the side of a square, or (height,
+            width), in pixels.
         recipe: The `Recipe` it is trained by.
         distribution: None, a number of devices, an object of `keras.distribution`
             (JAX) or a `tf.distribute.Strategy` (TensorFlow).
@@ -72,10 +73,10 @@ class DetectorModel(keras.Model):
             # Images keep their dtype: the preprocessor casts them itself.
             super().__init__(autocast=False, **kwargs)
             self.distribution = distribution or current_distribution()
-            self.image_size = int(image_size)
+            self.image_size = checked_image_size(image_size)
             self.recipe = recipe
             # One that is drawn is the first process's.
-            self.seed = told(lambda: resolve_seed(seed))
+            self.seed = processes.told(lambda: resolve_seed(seed))
             self.trained_categories = tuple(trained_categories)
             self.thresholds = DecisionThresholds(name="thresholds")
             self.mean_of_errors = MeanOfErrors()
@@ -89,6 +90,16 @@ class DetectorModel(keras.Model):
     def build(self, input_shape=None):
         """Everything is built on construction."""
         self.built = True
+
+    @property
+    def image_shape(self):
+        """(height, width) of `image_size`."""
+        return height_and_width(self.image_size)
+
+    @property
+    def map_size(self):
+        """(height, width) of the anomaly maps."""
+        return self.image_shape
 
     @property
     def bit_depth(self):
@@ -107,7 +118,10 @@ class DetectorModel(keras.Model):
     @property
     def places(self):
         """Which part of each batch is this process's, as arguments of batches."""
-        return {"devices": self.device_count // processes.count(), "shard": shard()}
+        return {
+            "devices": self.device_count // processes.count(),
+            "shard": processes.shard(),
+        }
 
     @property
     def default_batch_size(self):
@@ -175,11 +189,7 @@ class DetectorModel(keras.Model):
         errors = y_pred["loss"]
         weight = x.get("weight") if isinstance(x, dict) else None
         is_real = None if weight is None else ops.cast(weight > 0, "float32")
-        if processes.average_gradients():
-            seen = whole(errors), None if is_real is None else whole(is_real)
-            self.loss_metric.update_state(seen[0], sample_weight=seen[1])
-        else:
-            self.loss_metric.update_state(errors, sample_weight=is_real)
+        self.loss_metric.update_state(whole(errors), sample_weight=whole(is_real))
         return self.mean_of_errors(errors, errors, sample_weight=weight)
 
     def train_step(self, *arguments):
@@ -372,7 +382,7 @@ class DetectorModel(keras.Model):
         and without decisions: `thresholds.complete` adds them.
 
         Args:
-            images: float32 array (batch, image_size, image_size, 3), RGB in 0-255.
+            images: float32 array (batch, height, width, 3), RGB in 0-255.
 
         Returns:
             Dict of arrays: "anomaly_map", "anomaly_score" and, of methods that have

@@ -28,11 +28,11 @@ def infer_parts(model, infer, source, purpose, verbose=0, **options):
     value_ranges = ValueRanges(model.bit_depth)
     bar = keras.utils.Progbar(source.num_batches(), verbose=int(bool(verbose)))
     seen = done = size = 0
-    source = source.in_squares_of(model.image_size, model.bit_depth)
+    source = source.in_size_of(model.map_size, model.bit_depth)
     for part in in_chunks(source, _BATCHES_A_PART):
         batches = PredictionBatches(
             part,
-            model.image_size,
+            model.map_size,
             **model.places,
             first_index=seen,
             padded_to=size,

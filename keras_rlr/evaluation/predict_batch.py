@@ -26,7 +26,7 @@ def predict_batch(model, images, size, categories=None, value_ranges=None):
     count = len(images)
     ranges = value_ranges or ValueRanges(getattr(model, "bit_depth", None))
     elements = [{"image": image} for image in images]
-    squares = stack_images(elements, model.image_size, range(count), ranges)
+    squares = stack_images(elements, model.map_size, range(count), ranges)
     if value_ranges is None:
         ranges.finish()
     padding = ((0, size - count), (0, 0), (0, 0), (0, 0))

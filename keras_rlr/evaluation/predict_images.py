@@ -101,7 +101,7 @@ def predict_images(
     names = _picture_names(rows)
 
     def read(path):
-        return _read(path, model.image_size, bit_depth)
+        return _read(path, model.map_size, bit_depth)
 
     def draw(i, picture, anomaly_map):
         row, path = rows[i], output / _OVERLAYS / names[i]
@@ -120,7 +120,7 @@ def predict_images(
         if model.threshold is None:
             # The scale is known when all is scored: until then, maps wait on disk.
             file = stack.enter_context(tempfile.TemporaryFile(dir=output))
-            shape = (len(paths), model.image_size, model.image_size)
+            shape = (len(paths), *model.map_size)
             kept = np.memmap(file, "float32", "w+", shape=shape)
         images = stack.enter_context(contextlib.closing(read_ahead(read, paths)))
         for start in range(0, len(paths), batch_size):

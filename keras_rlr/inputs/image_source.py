@@ -85,14 +85,14 @@ class ImageSource:
         part._beside = {key: rows[start:stop] for key, rows in self._beside.items()}
         return part
 
-    def in_squares_of(self, image_size, bit_depth=None):
+    def in_size_of(self, image_size, bit_depth=None):
         """Returns the same source, which resizes images of files as it reads them.
 
         Of large images only those that are being read are in memory then, and not all
         of a batch. The images of its elements are `ResizedImage`s.
 
         Args:
-            image_size: Side of the squares.
+            image_size: Side of the squares, or (height, width).
             bit_depth: Bits that a value of uint16 images has; None is 16.
         """
         other = copy.copy(self)

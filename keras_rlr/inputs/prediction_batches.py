@@ -1,9 +1,10 @@
 import numpy as np
 
+from keras_rlr.image_size import height_and_width
 from keras_rlr.inputs.host_batches import HostBatches, no_images, stack_images
 from keras_rlr.inputs.images import to_array
 from keras_rlr.inputs.labels import label_of
-from keras_rlr.inputs.masks import to_square_mask
+from keras_rlr.inputs.masks import to_small_mask
 from keras_rlr.inputs.normal_images import refuse_anomalous
 from keras_rlr.torch_processes import join_rows
 
@@ -20,7 +21,7 @@ class PredictionBatches(HostBatches):
 
     Args:
         source: An `ImageSource`.
-        image_size: Side of the images.
+        image_size: Side of the images, or (height, width).
         devices: Of each process; the size of every batch is a multiple of all.
         shard: (index, count) of this process among those that infer together; it is
             given its part of each batch.
@@ -157,7 +158,7 @@ class PredictionBatches(HostBatches):
     def _masks(self, elements):
         for element in elements:
             mask = element.get("mask")
-            yield None if mask is None else to_square_mask(mask, self.image_size)
+            yield None if mask is None else to_small_mask(mask, self.image_size)
 
     def strip(self, values):
         """Returns the rows of all processes but those of padding, after a pass."""
@@ -165,7 +166,7 @@ class PredictionBatches(HostBatches):
 
     def signature(self):
         """Shape and dtype of a batch."""
-        image = ((None, self.image_size, self.image_size, 3), "float32")
+        image = ((None, *height_and_width(self.image_size), 3), "float32")
         if not (self.with_weight or self.with_description):
             return image
         signature = {"image": image}

@@ -59,7 +59,7 @@ class _Pairs(keras.utils.PyDataset):
 
 
 def squares(dataset: Any, rows: Any, model: Any) -> np.ndarray:
-    """Images of a data set as a model sees them, (images, size, size, 3)."""
+    """Images of a data set as a model sees them, (images, height, width, 3)."""
     size, depth = model.image_size, model.bit_depth
     return np.stack(
         [
@@ -149,11 +149,10 @@ def measure_decoder(
         mean of the category's training images in place of the decoded ones; "gain",
         the difference; and "images", the number of images held.
     """
-    size = model.image_size
     results = {}
     for category in held.categories:
         rows = _rows(fitted, category)
-        total = np.zeros((size, size, 3))
+        total = np.zeros((*model.image_shape, 3))
         for i in rows:
             total += squares(fitted, [i], model)[0]
         mean_image = total / len(rows)
