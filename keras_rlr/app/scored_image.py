@@ -115,7 +115,7 @@ def score_files(model, paths):
     squares = [square for square, _, error in done if not error]
     rows: Any = iter(())
     if squares:
-        output = model.predict(squares, batch_size=16, verbose=0)
+        output = model.predict(squares, verbose=0, original_size=False)
         numbers = output.get("category")
         own = np.broadcast_to(model.thresholds.of_images(numbers), len(squares))
         known = np.ones(len(squares), bool) if numbers is None else numbers >= 0

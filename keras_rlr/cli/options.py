@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from keras_rlr.image_size import image_size_from_words
+from keras_rlr.tiling import tiles_from_words
 
 
 class ListOf(click.ParamType):
@@ -37,14 +38,18 @@ class ListOf(click.ParamType):
             )
 
 
-class _ImageSize(click.ParamType):
-    name = "size"
+class _Words(click.ParamType):
+    """What a function makes of words; its ValueError is said."""
+
+    def __init__(self, convert, name):
+        self._convert = convert
+        self.name = name
 
     def convert(self, value, param, ctx):
         if not isinstance(value, str):
             return value
         try:
-            return image_size_from_words(value)
+            return self._convert(value)
         except ValueError as error:
             self.fail(str(error), param, ctx)
 
@@ -64,7 +69,8 @@ def _level(word):
 NAMES = ListOf(str, "names")
 WHOLE_NUMBERS = ListOf(int, "whole numbers")
 LEVELS = ListOf(_level, "levels such as 2,3 or groups of blocks such as 3-6,7-10")
-IMAGE_SIZE = _ImageSize()
+IMAGE_SIZE = _Words(image_size_from_words, "size")
+TILES = _Words(tiles_from_words, "rows x columns")
 AT_LEAST_ONE = click.IntRange(min=1)
 
 

@@ -9,6 +9,7 @@ from keras_rlr.cli.options import (
     AT_LEAST_ONE,
     IMAGE_SIZE,
     LEVELS,
+    TILES,
     WHOLE_NUMBERS,
     arguments_option,
     bit_depth_option,
@@ -53,6 +54,17 @@ from keras_rlr.cli.options import (
     type=IMAGE_SIZE,
     help="What images are resized to: the side of a square, 256, or HEIGHTxWIDTH, "
     "256x640.",
+)
+@click.option(
+    "--tiles",
+    type=TILES,
+    help="Look at images in ROWSxCOLUMNS overlapping tiles of --image-size, 2x5, for "
+    "defects that are small beside the image.",
+)
+@click.option(
+    "--overlap",
+    type=float,
+    help="Of neighbouring tiles: a share of a tile's side, or pixels [default: 0.25].",
 )
 @click.option(
     "--standardize-features/--no-standardize-features",

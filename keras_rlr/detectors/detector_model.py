@@ -2,12 +2,10 @@ import warnings
 from typing import Any, ClassVar
 
 import keras
-import numpy as np
 from keras import ops
 
 from keras_rlr import processes
 from keras_rlr.backbones import refuse_outside_config
-from keras_rlr.detectors.averaged_step import averaged_step
 from keras_rlr.detectors.compiling import (
     compile_as_saved,
     optimizer_in_scope,
@@ -16,25 +14,30 @@ from keras_rlr.detectors.compiling import (
 from keras_rlr.detectors.decision_thresholds import DecisionThresholds
 from keras_rlr.detectors.distribution import (
     current_distribution,
-    device_count,
     distribution_scope,
-    keep_everywhere,
     resolve_distribution,
-    spread_variables,
 )
+from keras_rlr.detectors.inference import infer_squares
 from keras_rlr.detectors.jax_values import restore_values, values_to_restore
 from keras_rlr.detectors.loading import load_saved, names_a_file, preset_settings
+from keras_rlr.detectors.on_devices import OnDevices
+from keras_rlr.detectors.on_tiles import (
+    MOST_AT_ONCE,
+    exportable_tiles,
+    holds_tiles,
+    outputs_on_tiles,
+    tiling_of,
+)
 from keras_rlr.image_size import checked_image_size, height_and_width
 from keras_rlr.inputs.images import check_bits
-from keras_rlr.inputs.resized_image import ResizedImage
-from keras_rlr.inputs.value_ranges import ValueRanges
 from keras_rlr.keras_private import without_loss_tracker
 from keras_rlr.layers.initializers import resolve_seed
 from keras_rlr.losses import MeanOfErrors
+from keras_rlr.tiling import DEFAULT_OVERLAP, checked_overlap
 from keras_rlr.torch_processes import whole
 
 
-class DetectorModel(keras.Model):
+class DetectorModel(OnDevices):
     """What Keras asks of every detector: devices, compiling, weights, configuration.
 
     Args:
@@ -45,6 +48,10 @@ class DetectorModel(keras.Model):
             (JAX) or a `tf.distribute.Strategy` (TensorFlow).
         seed: Seed of all that is random; None draws one.
         trained_categories: Names of the products that it was trained on.
+        tiles: (rows, columns) of tiles of `image_size` that an image is looked at in,
+            of any place; None for the image as one. Its score is the highest of them.
+        overlap: What neighbouring tiles have in common: a share of a tile's side, or
+            whole pixels.
         **kwargs: `name`, `dtype` and `trainable`, as in Keras.
     """
 
@@ -56,6 +63,8 @@ class DetectorModel(keras.Model):
     profits_from_cache = False
     # Whether it is trained by steps of an optimizer.
     has_steps = True
+    # Whether tiles of an image can be looked at in its place.
+    takes_tiles = True
     # Whether `look_back` has something to do.
     looks_back = False
 
@@ -66,6 +75,8 @@ class DetectorModel(keras.Model):
         distribution=None,
         seed=None,
         trained_categories=(),
+        tiles=None,
+        overlap=DEFAULT_OVERLAP,
         **kwargs,
     ):
         distribution = resolve_distribution(distribution)
@@ -74,6 +85,8 @@ class DetectorModel(keras.Model):
             super().__init__(autocast=False, **kwargs)
             self.distribution = distribution or current_distribution()
             self.image_size = checked_image_size(image_size)
+            self.overlap = checked_overlap(overlap)
+            self.tiling, self.whole_preprocessor = tiling_of(self, tiles)
             self.recipe = recipe
             # One that is drawn is the first process's.
             self.seed = processes.told(lambda: resolve_seed(seed))
@@ -83,9 +96,30 @@ class DetectorModel(keras.Model):
             self.loss_metric = keras.metrics.Mean(name="loss")
             self.built = True
 
-    def scope(self):
-        """The context in which a detector's variables are made and its steps run."""
-        return distribution_scope(self.distribution)
+    def call(self, inputs, training=False):
+        """Returns what `outputs_of` does, of whole images where it looks at tiles."""
+        if self.tiling and not holds_tiles(inputs):
+            return outputs_on_tiles(self, inputs, training=training)
+        return self.outputs_of(inputs, training=training)
+
+    def outputs_of(self, inputs, training=False):
+        """Returns map and score, in training the loss: see `AnomalyDetector`."""
+        raise NotImplementedError(f"{type(self).__name__} must define `outputs_of`.")
+
+    @property
+    def inference_batch(self):
+        """Images that go through the model at once, where nobody says how many."""
+        return max(1, MOST_AT_ONCE // self.parts_each)
+
+    @property
+    def parts_each(self):
+        """Number of tiles that an image is trained on as, or 1."""
+        return self.tiling.count if self.tiling else 1
+
+    @property
+    def tiles(self):
+        """(rows, columns) of the tiles of an image, or None."""
+        return self.tiling and (self.tiling.rows, self.tiling.columns)
 
     def build(self, input_shape=None):
         """Everything is built on construction."""
@@ -98,8 +132,8 @@ class DetectorModel(keras.Model):
 
     @property
     def map_size(self):
-        """(height, width) of the anomaly maps."""
-        return self.image_shape
+        """(height, width) of the anomaly maps: of an image, or of all its tiles."""
+        return self.tiling.whole_size if self.tiling else self.image_shape
 
     @property
     def bit_depth(self):
@@ -109,24 +143,8 @@ class DetectorModel(keras.Model):
     @bit_depth.setter
     def bit_depth(self, bits):
         self.preprocessor.bit_depth = check_bits(bits)
-
-    @property
-    def device_count(self):
-        """Number of devices that share a batch."""
-        return device_count(self.distribution)
-
-    @property
-    def places(self):
-        """Which part of each batch is this process's, as arguments of batches."""
-        return {
-            "devices": self.device_count // processes.count(),
-            "shard": processes.shard(),
-        }
-
-    @property
-    def default_batch_size(self):
-        """The recipe's, or the next larger number that all devices divide."""
-        return -(-self.recipe.batch_size // self.device_count) * self.device_count
+        if self.whole_preprocessor:
+            self.whole_preprocessor.bit_depth = check_bits(bits)
 
     @property
     def threshold(self):
@@ -192,20 +210,6 @@ class DetectorModel(keras.Model):
         self.loss_metric.update_state(whole(errors), sample_weight=whole(is_real))
         return self.mean_of_errors(errors, errors, sample_weight=weight)
 
-    def train_step(self, *arguments):
-        """As Keras' method; processes of PyTorch average their gradients."""
-        if processes.average_gradients():
-            return averaged_step(self, *arguments)
-        return super().train_step(*arguments)
-
-    def predict_step(self, *arguments):
-        """As Keras' method; of several processes each has all outputs."""
-        outputs = super().predict_step(*arguments)
-        if processes.count() > 1 and self.distribution is not None:
-            # JAX gives the non-trainable variables back too.
-            return (keep_everywhere(outputs[0], self.distribution), *outputs[1:])
-        return outputs
-
     @property
     def metrics(self):
         """The loss over real images, in place of Keras' mean over padded batches."""
@@ -239,6 +243,8 @@ class DetectorModel(keras.Model):
             "seed": self.seed,
             "bit_depth": self.bit_depth,
             "trained_categories": self.trained_categories,
+            "tiles": self.tiles,
+            "overlap": self.overlap,
         }
 
     @classmethod
@@ -273,12 +279,9 @@ class DetectorModel(keras.Model):
         Args:
             backbone: Name of a backbone, or None.
         """
-        of_backbone = [
-            name
-            for name, settings in cls.PRESETS.items()
-            if settings.get("backbone") == backbone
-        ]
-        return [*of_backbone, *cls.PRESETS][0]
+        names = list(cls.PRESETS)
+        fits = [n for n in names if cls.PRESETS[n].get("backbone") == backbone]
+        return [*fits, *names][0]
 
     @classmethod
     def preset_arguments(cls, preset, **overrides):
@@ -322,10 +325,10 @@ class DetectorModel(keras.Model):
             format: "saved_model", "litert", "onnx" or "openvino".
 
         Returns:
-            (model, departures): the model itself, or a copy that does otherwise what
-            the format can't hold, and a sentence for the user of each such thing.
+            (model, departures): itself, or a copy that does otherwise what the format
+            can't hold, and a sentence for the user of each such thing.
         """
-        return self, []
+        return exportable_tiles(self, format)
 
     def _copy(self, config):
         """A model of this one's weights and thresholds, and another configuration."""
@@ -333,13 +336,6 @@ class DetectorModel(keras.Model):
         copy.set_weights(self.get_weights())
         copy.thresholds.copy_from(self.thresholds)
         return copy
-
-    def follow_distribution(self):
-        """Moves to the devices of a `keras.distribution` set after construction."""
-        surrounding = current_distribution()
-        if self.distribution is None and hasattr(surrounding, "get_variable_layout"):
-            self.distribution = surrounding
-            spread_variables(self, surrounding)
 
     def look_back(self, batches, steps):
         """Takes from the images what only a trained model can say; here nothing.
@@ -376,10 +372,9 @@ class DetectorModel(keras.Model):
                 raise
 
     def infer_squares(self, images):
-        """What `call` says of one batch of images that are resized already.
+        """What `call` says of a batch of resized images, without looking at values.
 
-        Without what Keras prepares in every `predict`, without looking at the values
-        and without decisions: `thresholds.complete` adds them.
+        And without decisions, which `thresholds.complete` adds.
 
         Args:
             images: float32 array (batch, height, width, 3), RGB in 0-255.
@@ -388,12 +383,4 @@ class DetectorModel(keras.Model):
             Dict of arrays: "anomaly_map", "anomaly_score" and, of methods that have
             them, "image_features".
         """
-        if self.distribution is None:
-            batch = {"image": images, "describe": np.zeros(len(images), "float32")}
-            return super().predict_on_batch(batch)
-        looked_at = ValueRanges(16)
-        resized = [ResizedImage(image, image.shape, looked_at) for image in images]
-        batches = self.inference_batches(
-            "predict", resized, len(resized), with_description=True
-        )
-        return self._infer(batches, verbose=0)
+        return infer_squares(self, super().predict_on_batch, images)

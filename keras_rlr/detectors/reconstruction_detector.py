@@ -100,7 +100,7 @@ class ReconstructionDetector(FeatureDetector):
             f"{type(self).__name__} must define `reconstruct_levels`."
         )
 
-    def call(self, inputs, training=False):
+    def outputs_of(self, inputs, training=False):
         """Returns map and score; in training the loss of each image."""
         batch = inputs if isinstance(inputs, dict) else {"image": inputs}
         levels = self.features_of(batch)

@@ -4,6 +4,17 @@ from keras_rlr.inputs.host_batches import stack_images
 from keras_rlr.inputs.value_ranges import ValueRanges
 
 
+def images_at_once(model, batch_size):
+    """Returns how many images are predicted at a time: fewer of such as have tiles.
+
+    Args:
+        model: The detector.
+        batch_size: What the user gave.
+    """
+    tiled = getattr(model, "tiling", None)
+    return min(batch_size, model.inference_batch) if tiled else batch_size
+
+
 def predict_batch(model, images, size, categories=None, value_ranges=None):
     """What `model.predict` says of a few images, given to it in a batch of `size`.
 

@@ -5,7 +5,7 @@ import numpy as np
 
 from keras_rlr.datasets.mask_check import MaskCheck
 from keras_rlr.detectors.decision_thresholds import refuse_not_finite
-from keras_rlr.evaluation.predict_batch import predict_batch
+from keras_rlr.evaluation.predict_batch import images_at_once, predict_batch
 from keras_rlr.inputs.image_source import ImageSource
 from keras_rlr.inputs.labels import label_of
 from keras_rlr.inputs.masks import to_small_mask
@@ -122,7 +122,7 @@ def predict_test_set(
     if known:
         kept.comparable_scores = np.zeros(count, "float32")
         kept.recognized = np.empty(count, object)
-    batch_size = min(batch_size, count)
+    batch_size = min(images_at_once(model, batch_size), count)
     check = MaskCheck(size)
     bit_depth = getattr(model, "bit_depth", None)
     value_ranges = ValueRanges(bit_depth)

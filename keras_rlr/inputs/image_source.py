@@ -151,20 +151,28 @@ class ImageSource:
         else:
             yield from self._stream()
 
+    def read(self, position):
+        """Returns the element at a position of indexed data.
+
+        Args:
+            position: From 0 on.
+        """
+        position = int(position)
+        beside = {key: column[position] for key, column in self._beside.items()}
+        one = element(self.data[position], beside)
+        if self._resize is not None:
+            one["image"] = self._resize(one, position)
+        return one
+
     def pick(self, positions):
         """Yields batches of the elements at some positions of indexed data."""
-
-        def read(position):
-            position = int(position)
-            beside = {key: column[position] for key, column in self._beside.items()}
-            one = element(self.data[position], beside)
-            if self._resize is not None:
-                one["image"] = self._resize(one, position)
-            return one
-
         # Whether a user's own data bears several threads is not known.
         from_files = getattr(self.data, "reads_files", False)
-        elements = read_ahead(read, positions) if from_files else map(read, positions)
+        elements = (
+            read_ahead(self.read, positions)
+            if from_files
+            else map(self.read, positions)
+        )
         while batch := list(itertools.islice(elements, self.batch_size)):
             yield batch
 

@@ -172,7 +172,7 @@ class MKD(FeatureDetector):
             )
         return super().training_batches(source, None, steps_per_epoch, **order)
 
-    def call(self, inputs, training=False):
+    def outputs_of(self, inputs, training=False):
         """Returns map and score; in training the loss of each image."""
         batch = inputs if isinstance(inputs, dict) else {"image": inputs}
         pixels = self.preprocessor(batch["image"])
@@ -246,13 +246,15 @@ class MKD(FeatureDetector):
 
     def exportable(self, format):
         """Returns a copy that maps errors, for formats that hold no gradient."""
+        model, departures = super().exportable(format)
         if format == "saved_model" or self.localization == "error":
-            return super().exportable(format)
-        return self._copy({**self.get_config(), "localization": "error"}), [
+            return model, departures
+        return self._copy({**model.get_config(), "localization": "error"}), [
+            *departures,
             f"A file of the format {format!r} holds no gradient, by which MKD "
             "localises: `anomaly_map` in the export is the error of each token "
             "(localization='error'), not the map of the model. Scores and decisions "
-            "are the same. Format 'saved_model' holds the gradient."
+            "are the same. Format 'saved_model' holds the gradient.",
         ]
 
     def get_config(self):

@@ -84,6 +84,8 @@ class PaDiM(OnePassDetector):
         },
     }
 
+    takes_tiles = False
+
     def __init__(
         self,
         backbone="efficientnet_b6",
@@ -152,7 +154,7 @@ class PaDiM(OnePassDetector):
         """Returns the drawn channels of all levels in one grid, (batch, H, W, C)."""
         return ops.take(self.fused_levels(features), self.channels, axis=-1)
 
-    def call(self, inputs, training=False):
+    def outputs_of(self, inputs, training=False):
         """Returns map and score; the loss of an image is the mean distance."""
         batch = inputs if isinstance(inputs, dict) else {"image": inputs}
         levels = self.features_of(batch)

@@ -169,7 +169,7 @@ class PatchCore(OnePassDetector):
         """What `fit` stored and how much that is, in words, or None."""
         return self.memory_bank.described_size
 
-    def call(self, inputs, training=False):
+    def outputs_of(self, inputs, training=False):
         """Returns map and score; the loss of an image is the mean distance."""
         batch = inputs if isinstance(inputs, dict) else {"image": inputs}
         levels = self.features_of(batch)

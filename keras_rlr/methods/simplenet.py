@@ -168,7 +168,7 @@ class SimpleNet(FeatureDetector):
         """Always: the noise is relative to the features' standard deviation."""
         return True
 
-    def call(self, inputs, training=False):
+    def outputs_of(self, inputs, training=False):
         """Returns map and score; in training the loss of each image."""
         batch = inputs if isinstance(inputs, dict) else {"image": inputs}
         levels = self.features_of(batch)

@@ -150,7 +150,8 @@ def train(
             "batch_size",
             before.get("training", {}).get("batch_size", model.default_batch_size),
         )
-        steps = math.ceil(len(fitted) / batch_size)  # of an epoch
+        count = len(fitted) * model.parts_each
+        steps = math.ceil(count / batch_size)  # of an epoch
         epochs = settings.get("epochs") or model.recipe.epochs_for(steps)
         cache = None
         if feature_cache:
@@ -158,7 +159,7 @@ def train(
         elif model.profits_from_cache:
             folder = run.path / "feature_cache"
             augmentation = getattr(model, "augmentation", ())
-            cache = default_feature_cache(model, len(fitted), folder, augmentation)
+            cache = default_feature_cache(model, count, folder, augmentation)
             cache = stack.enter_context(cache)
         done = int(model.optimizer.iterations) // steps
         history = processes.told(run.read_history)[:done]

@@ -99,6 +99,11 @@ def train_decoder(
     Raises:
         FloatingPointError: If the loss becomes NaN or infinite.
     """
+    if model.tiling:
+        raise ValueError(
+            "A decoder shows what a model rebuilds of an image as a whole, and this "
+            "one looks at tiles. Train one without tiles for it."
+        )
     with contextlib.ExitStack() as stack:
         if feature_cache is None:
             feature_cache = stack.enter_context(

@@ -215,7 +215,7 @@ class DRAEM(AnomalyDetector):
             source, self.image_size, bit_depth=self.bit_depth, painter=painter, **order
         )
 
-    def call(self, inputs, training=False):
+    def outputs_of(self, inputs, training=False):
         """Returns map and score; in training the loss of each image."""
         batch = inputs if isinstance(inputs, dict) else {"image": inputs}
         image = self.preprocessor(batch["image"])

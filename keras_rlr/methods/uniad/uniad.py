@@ -186,7 +186,7 @@ class UniAD(FeatureDetector):
             self.anomaly_score.build((None, *self.image_shape))
         self.compile()
 
-    def call(self, inputs, training=False):
+    def outputs_of(self, inputs, training=False):
         """Returns map and score; in training the loss of each image."""
         batch = inputs if isinstance(inputs, dict) else {"image": inputs}
         levels = self.features_of(batch)
