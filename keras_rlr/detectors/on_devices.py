@@ -1,3 +1,5 @@
+from typing import Any
+
 import keras
 
 from keras_rlr import processes
@@ -16,6 +18,9 @@ class OnDevices(keras.Model):
 
     It has a `distribution`, as `resolve_distribution` returned it, and a `recipe`.
     """
+
+    distribution: Any
+    recipe: Any
 
     def scope(self):
         """The context in which a detector's variables are made and its steps run."""
