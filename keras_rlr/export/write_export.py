@@ -65,7 +65,7 @@ def write_export(
     takes = [images[i] for i in chosen if _is_served(images[i], format)]
     takes = takes or list(sample_images(1, model.map_size))
     with _exact_products():
-        expected = model.predict(takes, verbose=0)
+        expected = model.predict(takes, verbose=0, original_size=False)
     refuse_not_finite(expected["anomaly_score"], "be exported")
     runners, manifest["operators"] = _write(
         model.compact("float32"),
