@@ -152,6 +152,29 @@ _OF_TILES = {
 }
 
 
+def infer_tiles(model, tiles, batch_size):
+    """What a detector says of tiles by themselves.
+
+    Args:
+        model: The detector.
+        tiles: float32 array (tiles, height, width, 3), RGB in 0-255.
+        batch_size: Tiles of a batch; there may be fewer.
+
+    Returns:
+        Dict of arrays, as of `DetectorModel.infer_squares`.
+    """
+    count = len(tiles)
+    padding = ((0, batch_size - count), (0, 0), (0, 0), (0, 0))
+    batch = {
+        "image": np.pad(tiles, padding, mode="edge"),
+        "noise_key": np.zeros((batch_size, 2), "int32"),
+        "describe": np.zeros(batch_size, "float32"),
+    }
+    with model.scope():
+        outputs = keras.Model.predict_on_batch(model, batch)
+    return {name: np.asarray(values)[:count] for name, values in outputs.items()}
+
+
 def exportable_tiles(model, format):
     """What `DetectorModel.exportable` returns: of many tiles the model of one.
 

@@ -11,6 +11,8 @@ from keras_rlr.inputs.resize import resize_images
 from keras_rlr.layers.anomaly_score import gaussian_matrix
 
 _SIGMA = 4.0
+# Larger maps are shown no better and take the memory of several.
+_LONGEST_MAP = 1024
 _OPACITY = 0.7
 # Dark violet over red to light yellow: even to the eye, in print, to the colour-blind.
 _COLOURS = "inferno"
@@ -135,13 +137,25 @@ def overlay_panels(
     """
     rgb = shown_pixels(image, max_side, bit_depth)
     height, width = rgb.shape[:2]
-    heat = in_units_of_score(anomaly_map, score)
+    heat = in_units_of_score(_reduced(anomaly_map), score)
     heat = resize_pixels(heat[..., None], height, width)[..., 0]
     blended = _blend(rgb, scale.position(heat))
     if mask is not None:
         inside = shown_mask(mask, height, width)
         blended[_border(inside)] = _OUTLINE
     return [rgb, blended]
+
+
+def _reduced(anomaly_map):
+    """A map of whole images' many pixels, smaller: of each block the highest value."""
+    step = max(anomaly_map.shape) // _LONGEST_MAP
+    if step < 2:
+        return anomaly_map
+    height, width = (side // step * step for side in anomaly_map.shape)
+    blocks = anomaly_map[:height, :width].reshape(
+        height // step, step, width // step, step
+    )
+    return blocks.max(axis=(1, 3))
 
 
 def shown_pixels(image, max_side=512, bit_depth=None):

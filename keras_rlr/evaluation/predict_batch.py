@@ -1,5 +1,7 @@
 import numpy as np
 
+from keras_rlr.detectors.on_tiles import MOST_AT_ONCE
+from keras_rlr.evaluation.predict_tiles import predict_tile_by_tile
 from keras_rlr.inputs.host_batches import stack_images
 from keras_rlr.inputs.value_ranges import ValueRanges
 
@@ -37,12 +39,15 @@ def predict_batch(model, images, size, categories=None, value_ranges=None):
     count = len(images)
     ranges = value_ranges or ValueRanges(getattr(model, "bit_depth", None))
     elements = [{"image": image} for image in images]
-    squares = stack_images(elements, model.map_size, range(count), ranges)
+    if getattr(model, "parts_each", 1) > MOST_AT_ONCE:
+        outputs = predict_tile_by_tile(model, elements, ranges)
+    else:
+        squares = stack_images(elements, model.map_size, range(count), ranges)
+        padding = ((0, size - count), (0, 0), (0, 0), (0, 0))
+        outputs = model.infer_squares(np.pad(squares, padding, mode="edge"))
+        outputs = {name: np.asarray(values)[:count] for name, values in outputs.items()}
     if value_ranges is None:
         ranges.finish()
-    padding = ((0, size - count), (0, 0), (0, 0), (0, 0))
-    outputs = model.infer_squares(np.pad(squares, padding, mode="edge"))
-    outputs = {name: np.asarray(values)[:count] for name, values in outputs.items()}
     if model.threshold is None:
         outputs.pop("image_features", None)
         return outputs

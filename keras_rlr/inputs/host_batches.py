@@ -1,11 +1,15 @@
 import numpy as np
 
 from keras_rlr.image_size import height_and_width
-from keras_rlr.inputs.images import to_array, to_resized_rgb
+from keras_rlr.inputs.images import check_pixels, to_array, to_resized_rgb
+from keras_rlr.inputs.large_image import LargeImage
 from keras_rlr.inputs.read_ahead import read_ahead
 from keras_rlr.inputs.resized_image import ResizedImage
 from keras_rlr.inputs.value_ranges import ValueRanges
 from keras_rlr.keras_private import DataAdapter
+
+# As float32, 200 MB.
+_MOST_PIXELS_KEPT = 2**24
 
 
 class HostBatches(DataAdapter):
@@ -190,6 +194,10 @@ def resized_image(element, position, image_size, bit_depth=None):
     value_ranges.check([image], [name])
     shape = image.shape
     image = image[..., None] if image.ndim == 2 else image
+    height, width = height_and_width(image_size)
+    if height * width > _MOST_PIXELS_KEPT:
+        check_pixels(image, name)
+        return LargeImage(image, (height, width), bit_depth, shape, value_ranges)
     pixels = to_resized_rgb(image, image_size, name, bit_depth)
     return ResizedImage(pixels, shape, value_ranges)
 

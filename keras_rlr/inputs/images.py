@@ -64,8 +64,19 @@ def to_rgb(images, where, bit_depth=None):
 def to_resized_rgb(images, size, where, bit_depth=None):
     """`to_rgb`, then `resize_images` to `size`, without the large float32 images."""
     check_pixels(images, where)
+    return in_rgb(images, lambda colours: resize_images(colours, size), bit_depth)
+
+
+def in_rgb(images, resize, bit_depth=None):
+    """Returns float32 RGB in 0-255 of images that were checked, resized on the way.
+
+    Args:
+        images: See `to_rgb`.
+        resize: Function of their colours that returns float32 pixels of some size.
+        bit_depth: See `to_rgb`.
+    """
     colours = images[..., :3] if images.shape[-1] > 2 else images[..., :1]
-    return _in_8_bits(resize_images(colours, size), images.dtype, bit_depth)
+    return _in_8_bits(resize(colours), images.dtype, bit_depth)
 
 
 def check_pixels(images, where):

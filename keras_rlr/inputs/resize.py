@@ -61,15 +61,37 @@ def resize_images(images, size):
         return images.astype("float32")
     leading, channels = images.shape[:-3], images.shape[-1]
     resized = np.empty((*leading, height, width, channels), "float32")
+    rows = sparse_resize_weights(images.shape[-3], height)
+    columns = sparse_resize_weights(images.shape[-2], width)
     for position in np.ndindex(leading):
-        _resize_into(resized[position], images[position])
+        _resize_into(resized[position], images[position], rows, columns)
     return resized
 
 
-def _resize_into(resized, image):
+def resize_to_part(image, size, top, left, height, width):
+    """Returns a part of what `resize_images` would, without the rest of it.
+
+    Args:
+        image: Array (height, width, channels) of numbers of any type.
+        size: Height and width of the whole result.
+        top: First row of the part.
+        left: First column of the part.
+        height: Rows of the part.
+        width: Columns of the part.
+
+    Returns:
+        float32 array (height, width, channels).
+    """
+    rows = sparse_resize_weights(image.shape[0], size[0])[top : top + height]
+    columns = sparse_resize_weights(image.shape[1], size[1])[left : left + width]
+    first, last = columns.indices.min(), columns.indices.max() + 1
+    part = np.empty((height, width, image.shape[2]), "float32")
+    _resize_into(part, image[:, first:last], rows, columns[:, first:last])
+    return part
+
+
+def _resize_into(resized, image, rows, columns):
     height, width = resized.shape[:2]
-    rows = sparse_resize_weights(image.shape[0], height)
-    columns = sparse_resize_weights(image.shape[1], width)
     part = max(1, int(height * _PART_BYTES / (4 * image.size)))
     for start in range(0, height, part):
         some = rows[start : start + part]

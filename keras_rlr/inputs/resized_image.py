@@ -23,6 +23,17 @@ class ResizedImage:
     shape: tuple
     value_ranges: "ValueRanges"
 
+    def part(self, top, left, height, width):
+        """Returns the pixels of a part of it, float32 (height, width, 3).
+
+        Args:
+            top: First row.
+            left: First column.
+            height: Number of rows.
+            width: Number of columns.
+        """
+        return self.pixels[top : top + height, left : left + width]
+
     @property
     def ndim(self):
         """The number of axes it had."""

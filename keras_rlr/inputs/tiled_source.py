@@ -135,7 +135,7 @@ def _tiles_of(one, position, tiling, bit_depth):
 
 def _tile(one, number, tiling, bit_depth):
     whole = one["image"]
-    pixels = tiling.cut(whole.pixels, number)
+    pixels = whole.part(*tiling.corners[number], tiling.height, tiling.width)
     # What was seen of the values counts once an image.
     seen = whole.value_ranges if number == 0 else ValueRanges(bit_depth)
     tile = ResizedImage(pixels, pixels.shape, seen)

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 import keras_rlr
+from keras_rlr.evaluation.predict_batch import predict_batch
 from keras_rlr.inputs.resize import resize_images
 from tests.tiny_model import (
     ONE_LEVEL,
@@ -144,3 +145,14 @@ def test_one_step_takes_all_tiles_of_its_images():
 def test_what_knows_places_takes_no_tiles():
     with pytest.raises(ValueError, match="PaDiM learns what is usual at each place"):
         keras_rlr.PaDiM(tiny_backbone(), levels=(1, 2), image_size=32, tiles=(2, 2))
+
+
+@pytest.mark.backend_independent
+def test_tile_by_tile_is_the_same_in_less_memory():
+    model = trained("PatchCore", (3, 6))
+    whole = resize_images(IMAGES, model.map_size)
+    expected = model.infer_squares(whole)
+    found = predict_batch(model, list(IMAGES), 4)
+    for name in ("anomaly_map", "anomaly_score"):
+        values = keras.ops.convert_to_numpy(expected[name])
+        np.testing.assert_allclose(found[name], values, rtol=1e-4, atol=1e-4)

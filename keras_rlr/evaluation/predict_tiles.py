@@ -1,0 +1,65 @@
+"""What a model says of large images, in the memory of a few of their tiles."""
+
+import numpy as np
+
+from keras_rlr.detectors.on_tiles import infer_tiles
+from keras_rlr.inputs.host_batches import resized_image
+
+# Of tiles that go through the model at once: Keras keeps all that a network computes
+# on the way until its end.
+_MOST_PIXELS = 2**17
+
+
+def predict_tile_by_tile(model, elements, value_ranges):
+    """Returns what `model.infer_squares` would of the images, without making them.
+
+    Args:
+        model: The detector, with a `tiling`.
+        elements: Dicts with "image", an array or a `ResizedImage`.
+        value_ranges: The `ValueRanges` of the pass.
+
+    Returns:
+        Dict of arrays: "anomaly_map", "anomaly_score" and, of methods that have them,
+        "image_features".
+    """
+    rows = []
+    for position, element in enumerate(elements):
+        image = resized_image(
+            element, position, model.tiling.whole_size, value_ranges.bit_depth
+        )
+        value_ranges.take_in([image.value_ranges])
+        rows.append(_of_image(model, image))
+    return {name: np.stack([row[name] for row in rows]) for name in rows[0]}
+
+
+def _of_image(model, image):
+    tiling = model.tiling
+    of_rows, of_columns = tiling.weights()
+    at_once = max(1, _MOST_PIXELS // (tiling.height * tiling.width))
+    whole = np.zeros(tiling.whole_size, "float32")
+    scores, features = [], []
+    for start in range(0, tiling.count, at_once):
+        numbers = range(start, min(start + at_once, tiling.count))
+        outputs = infer_tiles(
+            model,
+            np.stack([_pixels(image, tiling, number) for number in numbers]),
+            at_once,
+        )
+        for number, anomaly_map in zip(numbers, outputs["anomaly_map"], strict=True):
+            row, column = divmod(number, tiling.columns)
+            weight = of_rows[row][:, None] * of_columns[column]
+            tiling.cut(whole, number)[:] += weight * anomaly_map
+        scores.append(outputs["anomaly_score"])
+        features.append(outputs.get("image_features"))
+    result = {
+        "anomaly_map": whole,
+        # NumPy's maximum is NaN where one score is.
+        "anomaly_score": np.max(np.concatenate(scores)),
+    }
+    if features[0] is not None:
+        result["image_features"] = np.mean(np.concatenate(features), axis=0)
+    return result
+
+
+def _pixels(image, tiling, number):
+    return image.part(*tiling.corners[number], tiling.height, tiling.width)
