@@ -1,7 +1,7 @@
-"""The lowest versions that pyproject.toml allows: what they are, and whether they work.
+"""The lowest versions that pyproject.toml allows, and whether they work.
 
-    python scripts/lowest_versions.py [EXTRA ...]            # prints constraints for pip
-    python scripts/lowest_versions.py [EXTRA ...] --try      # installs and tries them
+    python scripts/lowest_versions.py [EXTRA ...]          # prints pip constraints
+    python scripts/lowest_versions.py [EXTRA ...] --try    # installs and tries them
 
 The extras are `jax` unless others are named. With --try an environment is made in a
 temporary folder, this package is installed in it at these versions, and its command

@@ -15,6 +15,7 @@ from keras_rlr.cli.options import (
     AT_LEAST_ONE,
     LEVELS,
     NAMES,
+    PLACE,
     WHOLE_NUMBERS,
     bit_depth_option,
     categories_option,
@@ -36,7 +37,7 @@ def command() -> None:
 )
 @data_options
 @click.option(
-    "--output", type=click.Path(), help="Folder of the runs [default: runs/table_N]."
+    "--output", type=PLACE, help="Folder of the runs [default: runs/table_N]."
 )
 @categories_option
 @click.option(

@@ -6,6 +6,8 @@ import click
 from keras_rlr.cli.backend import start_backend
 from keras_rlr.cli.model_location import load_run
 from keras_rlr.cli.options import (
+    PLACE,
+    Number,
     bit_depth_option,
     json_option,
     large_images_option,
@@ -40,13 +42,13 @@ def products_in_words(known: list[str]) -> str:
 @click.option(
     "--data",
     required=True,
-    type=click.Path(),
+    type=PLACE,
     help="Normal images: any folder of images, or a data set, whose normal training "
     "images are used. Of the data set the run was trained on, those held out.",
 )
 @click.option(
     "--false-positive-rate",
-    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    type=Number(0, 1, min_open=True, max_open=True),
     default=0.01,
     show_default=True,
     help="Share of new normal images that may be called anomalous.",

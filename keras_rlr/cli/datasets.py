@@ -2,7 +2,7 @@ import json
 
 import click
 
-from keras_rlr.cli.options import json_option
+from keras_rlr.cli.options import PLACE, json_option
 
 
 @click.group()
@@ -46,10 +46,8 @@ def list_command(as_json: bool) -> None:
 
 @command.command()
 @click.argument("name")
-@click.option("--data-dir", type=click.Path(), help="Folder to prepare it in.")
-@click.option(
-    "--archive", type=click.Path(), help="Its archive, downloaded by other means."
-)
+@click.option("--data-dir", type=PLACE, help="Folder to prepare it in.")
+@click.option("--archive", type=PLACE, help="Its archive, downloaded by other means.")
 def prepare(name: str, data_dir: str | None, archive: str | None) -> None:
     """Download and extract the data set NAME.
 
@@ -76,8 +74,8 @@ def prepare(name: str, data_dir: str | None, archive: str | None) -> None:
 
 @command.command()
 @click.argument("name", required=False)
-@click.option("--data-dir", type=click.Path(), help="Folder it is extracted in.")
-@click.option("--data", type=click.Path(), help="Any other data set's folder.")
+@click.option("--data-dir", type=PLACE, help="Folder it is extracted in.")
+@click.option("--data", type=PLACE, help="Any other data set's folder.")
 @json_option
 def verify(
     name: str | None, data_dir: str | None, data: str | None, as_json: bool

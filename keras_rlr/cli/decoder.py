@@ -9,6 +9,8 @@ from keras_rlr.cli.data_location import data_location
 from keras_rlr.cli.model_location import load_run, run_config
 from keras_rlr.cli.options import (
     AT_LEAST_ONE,
+    PLACE,
+    SEED,
     bit_depth_option,
     data_options,
     feature_cache_option,
@@ -26,11 +28,9 @@ def command() -> None:
 
 @command.command()
 @data_options
+@click.option("--model", type=PLACE, help="Run or .keras file [default: runs/NAME].")
 @click.option(
-    "--model", type=click.Path(), help="Run or .keras file [default: runs/NAME]."
-)
-@click.option(
-    "--output", type=click.Path(), help="File [default: decoder.keras by the model]."
+    "--output", type=PLACE, help="File [default: decoder.keras by the model]."
 )
 @click.option("--epochs", type=AT_LEAST_ONE, default=45, show_default=True)
 @click.option(
@@ -43,7 +43,7 @@ def command() -> None:
 @bit_depth_option
 @large_images_option
 @feature_cache_option
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("--seed", type=SEED, default=0, show_default=True)
 @json_option
 def train(
     data: str | None,

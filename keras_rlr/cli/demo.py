@@ -5,7 +5,7 @@ import click
 
 from keras_rlr.atomic_file import check_writable
 from keras_rlr.cli.backend import start_backend
-from keras_rlr.cli.options import AT_LEAST_ONE, json_option
+from keras_rlr.cli.options import AT_LEAST_ONE, PLACE, SEED, json_option
 
 _PRESET = "rlr_efficientnet_lite2_one_level"
 # Few images and few steps: a faster rate than the recipe's gets there in minutes.
@@ -16,12 +16,12 @@ _NORMAL_PICTURES, _ANOMALOUS_PICTURES = 2, 4
 @click.command()
 @click.option(
     "--output",
-    type=click.Path(),
+    type=PLACE,
     default="keras-rlr-demo",
     show_default=True,
     help="Folder for data, run and report.",
 )
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("--seed", type=SEED, default=0, show_default=True)
 @click.option(
     "--epochs", type=AT_LEAST_ONE, help=f"Passes over the images [default: {_EPOCHS}]."
 )

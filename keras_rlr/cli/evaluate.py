@@ -12,6 +12,7 @@ from keras_rlr.cli.decoder import load_decoder
 from keras_rlr.cli.model_location import load_run, run_config
 from keras_rlr.cli.options import (
     AT_LEAST_ONE,
+    PLACE,
     bit_depth_option,
     categories_option,
     data_options,
@@ -22,12 +23,10 @@ from keras_rlr.cli.options import (
 
 @click.command()
 @data_options
-@click.option(
-    "--model", type=click.Path(), help="Run or .keras file [default: runs/NAME]."
-)
+@click.option("--model", type=PLACE, help="Run or .keras file [default: runs/NAME].")
 @click.option(
     "--output",
-    type=click.Path(),
+    type=PLACE,
     help="Folder for metrics.json, metrics.csv and report.html [default: the folder "
     "evaluation beside the model].",
 )
@@ -54,7 +53,7 @@ from keras_rlr.cli.options import (
 @large_images_option
 @click.option(
     "--decoder",
-    type=click.Path(),
+    type=PLACE,
     help="The decoder's file, for the report [default: the one beside the model].",
 )
 @json_option

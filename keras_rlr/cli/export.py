@@ -11,7 +11,7 @@ import click
 from keras_rlr.cli.backend import start_backend
 from keras_rlr.cli.failures import is_users_own
 from keras_rlr.cli.model_location import load_run, run_config
-from keras_rlr.cli.options import json_option, large_images_option, model_option
+from keras_rlr.cli.options import PLACE, json_option, large_images_option, model_option
 from keras_rlr.cli.standard_streams import hidden_standard_error
 
 
@@ -58,7 +58,7 @@ def hidden_converter_notes(debug: bool) -> Iterator[None]:
 @click.option(
     "--output",
     required=True,
-    type=click.Path(),
+    type=PLACE,
     help="Folder that is not there yet, numbered for TensorFlow Serving "
     "(serving/rlr/1); or a file that ends in .tflite, .onnx or .xml.",
 )
@@ -70,7 +70,7 @@ def hidden_converter_notes(debug: bool) -> Iterator[None]:
 )
 @click.option(
     "--data",
-    type=click.Path(),
+    type=PLACE,
     help="Folder of normal images to compare on, and for int8 to measure activations "
     "on [default: those the run was trained on, if they are there].",
 )

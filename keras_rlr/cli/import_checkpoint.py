@@ -3,14 +3,12 @@ from pathlib import Path
 import click
 
 from keras_rlr.cli.backend import start_backend
-from keras_rlr.cli.options import optional_weights
+from keras_rlr.cli.options import PLACE, optional_weights
 
 
 @click.command()
-@click.argument("checkpoint", metavar="FILE", type=click.Path())
-@click.option(
-    "--output", required=True, type=click.Path(), help="The .keras file to write."
-)
+@click.argument("checkpoint", metavar="FILE", type=PLACE)
+@click.option("--output", required=True, type=PLACE, help="The .keras file to write.")
 @click.option(
     "--backbone",
     default="efficientnet_b6",

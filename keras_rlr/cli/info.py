@@ -6,11 +6,11 @@ import click
 from keras_rlr.backend_choice import installed_backends
 from keras_rlr.cli.backend import start_backend
 from keras_rlr.cli.model_location import load_run
-from keras_rlr.cli.options import json_option
+from keras_rlr.cli.options import PLACE, json_option
 
 
 @click.command()
-@click.option("--model", type=click.Path(), help="Folder of a run, or .keras file.")
+@click.option("--model", type=PLACE, help="Folder of a run, or .keras file.")
 @json_option
 def command(model: str | None, as_json: bool) -> None:
     """Show versions, backends and presets, or what a model is made of."""

@@ -1,9 +1,15 @@
 """Kinds of values that several commands take."""
 
 import json
+import math
 from typing import Any
 
 import click
+
+# What file systems take.
+_LONGEST_NAME, _LONGEST_PATH = 255, 4095
+# No transformer has so many blocks.
+_MOST_BLOCKS = 1000
 
 
 class ListOf(click.ParamType):
@@ -12,10 +18,12 @@ class ListOf(click.ParamType):
     Args:
         convert: Makes a value of a word; raises ValueError if it can't.
         name: What help calls the list.
+        once: Whether a value may be named only once.
     """
 
-    def __init__(self, convert: Any, name: str) -> None:
+    def __init__(self, convert: Any, name: str, once: bool = False) -> None:
         self._convert = convert
+        self._once = once
         self.name = name
 
     def convert(
@@ -28,17 +36,63 @@ class ListOf(click.ParamType):
         try:
             if "" in words:
                 raise ValueError
-            return tuple(self._convert(word) for word in words)
+            values = tuple(self._convert(word) for word in words)
         except ValueError:
             self.fail(
                 f"{value!r} is no list of {self.name} separated by commas.", param, ctx
             )
+        again = sorted({str(each) for each in values if values.count(each) > 1})
+        if self._once and again:
+            self.fail(f"{', '.join(again)} is named more than once.", param, ctx)
+        return values
+
+
+class Number(click.FloatRange):
+    """A number of a range; NaN, which lies in every one, and infinity are none."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Any:
+        """Returns a finite float."""
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value!r} is no finite number.", param, ctx)
+        return number
+
+
+class Place(click.ParamType):
+    """A path, or where a command takes one an address such as `s3://bucket/folder`.
+
+    Whether something is there is told by what reads it.
+    """
+
+    name = "path"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Any:
+        """Returns the path as it was given."""
+        text = str(value)
+        if not text.strip():
+            self.fail("The path is empty.", param, ctx)
+        if "\0" in text:
+            self.fail(f"{text!r} is no path: it has a zero byte.", param, ctx)
+        longest = max(len(part.encode("utf-8", "replace")) for part in text.split("/"))
+        if "://" not in text and (longest > _LONGEST_NAME or len(text) > _LONGEST_PATH):
+            self.fail(
+                f"The path of {len(text)} characters, '{text[:40]}…', is too long.",
+                param,
+                ctx,
+            )
+        return value
 
 
 def _level(word):
     """A level of a word: 3, or of a transformer's blocks 3-6 or 5+7+9."""
     if "-" in word:
         first, last = map(int, word.split("-"))
+        if last - first > _MOST_BLOCKS:
+            raise ValueError
         blocks = tuple(range(first, last + 1))
     else:
         blocks = tuple(int(block) for block in word.split("+"))
@@ -47,10 +101,14 @@ def _level(word):
     return blocks if len(blocks) > 1 else blocks[0]
 
 
-NAMES = ListOf(str, "names")
+NAMES = ListOf(str, "names", once=True)
 WHOLE_NUMBERS = ListOf(int, "whole numbers")
 LEVELS = ListOf(_level, "levels such as 2,3 or groups of blocks such as 3-6,7-10")
-AT_LEAST_ONE = click.IntRange(min=1)
+# What an array's side can have; more would overflow somewhere, and not in a sentence.
+_LARGEST = 2**31 - 1
+AT_LEAST_ONE = click.IntRange(1, _LARGEST)
+SEED = click.IntRange(0, _LARGEST)
+PLACE = Place()
 
 
 def data_options(command: Any) -> Any:
@@ -58,7 +116,7 @@ def data_options(command: Any) -> Any:
     for option in (
         click.option(
             "--data-dir",
-            type=click.Path(),
+            type=PLACE,
             help="Where the data set of --dataset is extracted [default: where "
             "`keras-rlr datasets prepare` puts it].",
         ),
@@ -67,7 +125,7 @@ def data_options(command: Any) -> Any:
         ),
         click.option(
             "--data",
-            type=click.Path(),
+            type=PLACE,
             help="Folder of a data set: in MVTec AD's layout (CATEGORY/train/good/, "
             "CATEGORY/test/DEFECT/, CATEGORY/ground_truth/DEFECT/*_mask.png), in "
             "VisA's, or plain folders (normal/, anomalous/, masks/).",
@@ -99,6 +157,10 @@ def _argument(ctx, param, values):
             arguments[name] = json.loads(value)
         except ValueError:
             arguments[name] = value.strip()  # A word need not be quoted.
+        except RecursionError:
+            raise click.BadParameter(
+                f"The value of {name!r} is nested too deeply.", ctx, param
+            ) from None
     return arguments
 
 
@@ -112,7 +174,7 @@ arguments_option = click.option(
     "--set coreset_ratio=0.01 --set 'augmentation=[\"flip\"]'. May be repeated.",
 )
 model_option = click.option(
-    "--model", required=True, type=click.Path(), help="Folder of a run, or .keras file."
+    "--model", required=True, type=PLACE, help="Folder of a run, or .keras file."
 )
 json_option = click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON object, nothing else."
@@ -146,7 +208,7 @@ large_images_option = click.option(
 
 feature_cache_option = click.option(
     "--feature-cache",
-    type=click.Path(),
+    type=PLACE,
     help="Folder that keeps the features of the images for other runs [default: in "
     "memory, and above 2 GiB in a folder of the run until it is done].",
 )

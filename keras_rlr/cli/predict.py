@@ -11,6 +11,7 @@ from keras_rlr.cli.engine import check_engine, engine_options, predict_with_ray
 from keras_rlr.cli.model_location import load_run, run_config
 from keras_rlr.cli.options import (
     AT_LEAST_ONE,
+    PLACE,
     bit_depth_option,
     json_option,
     large_images_option,
@@ -20,11 +21,11 @@ from keras_rlr.cli.summary import print_summary, warn_of_unknown
 
 
 @click.command()
-@click.argument("images", type=click.Path())
+@click.argument("images", type=PLACE)
 @model_option
 @click.option(
     "--output",
-    type=click.Path(),
+    type=PLACE,
     default="predictions",
     show_default=True,
     help="Folder for scores.csv and overlays; with --engine ray, for Parquet files.",
@@ -36,7 +37,7 @@ from keras_rlr.cli.summary import print_summary, warn_of_unknown
     help="Show beside each image how the model rebuilt it; needs a decoder, see "
     "`keras-rlr decoder train`.",
 )
-@click.option("--decoder", type=click.Path(), help="The decoder's file.")
+@click.option("--decoder", type=PLACE, help="The decoder's file.")
 @click.option(
     "--category",
     help="The product that the images show, by whose threshold they are decided "

@@ -8,7 +8,10 @@ from keras_rlr.cli.data_location import data_location
 from keras_rlr.cli.options import (
     AT_LEAST_ONE,
     LEVELS,
+    PLACE,
+    SEED,
     WHOLE_NUMBERS,
+    Number,
     arguments_option,
     bit_depth_option,
     categories_option,
@@ -23,9 +26,7 @@ from keras_rlr.cli.options import (
 
 @click.command()
 @data_options
-@click.option(
-    "--output", type=click.Path(), help="Folder of the run [default: runs/NAME]."
-)
+@click.option("--output", type=PLACE, help="Folder of the run [default: runs/NAME].")
 @categories_option
 @method_option
 @click.option("--preset", help="Settings by name; `keras-rlr info` lists them.")
@@ -60,12 +61,10 @@ from keras_rlr.cli.options import (
 )
 @click.option(
     "--coreset-ratio",
-    type=click.FloatRange(min=0, max=1),
+    type=Number(min=0, max=1),
     help="Share of the patches that a memory bank keeps.",
 )
-@click.option(
-    "--noise-scale", type=click.FloatRange(min=0), help="Noise on the features."
-)
+@click.option("--noise-scale", type=Number(min=0), help="Noise on the features.")
 @click.option(
     "--recipe",
     type=click.Choice(["default", "paper"]),
@@ -79,15 +78,13 @@ from keras_rlr.cli.options import (
 @click.option("--batch-size", type=AT_LEAST_ONE, help="Images a step.")
 @click.option(
     "--learning-rate",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Number(min=0, min_open=True),
     help="Of Adam, constant.",
 )
-@click.option(
-    "--seed", type=click.IntRange(min=0), help="Of everything random [default: 0]."
-)
+@click.option("--seed", type=SEED, help="Of everything random [default: 0].")
 @click.option(
     "--calibration-fraction",
-    type=click.FloatRange(min=0, max=1, max_open=True),
+    type=Number(min=0, max=1, max_open=True),
     help="Share of the images held out to set the threshold [default: 0.1; 0: none].",
 )
 @bit_depth_option
@@ -95,7 +92,7 @@ from keras_rlr.cli.options import (
 @feature_cache_option
 @click.option(
     "--anomaly-source",
-    type=click.Path(),
+    type=PLACE,
     help="Of --method draem: folder of images that anomalies in training are taken "
     "from, such as DTD [default: the package paints textures].",
 )
