@@ -138,7 +138,13 @@ def score_files(model, paths):
 def _upright(image):
     from PIL import ImageOps
 
-    return image_to_array(ImageOps.exif_transpose(image))
+    try:
+        turned = ImageOps.exif_transpose(image)
+    # EXIF data that make no sense meet Pillow's parser with nearly anything. What is
+    # wrong with the pixels themselves is told below.
+    except Exception:
+        turned = image
+    return image_to_array(turned)
 
 
 def _shown(image, bit_depth):

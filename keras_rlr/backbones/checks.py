@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from numbers import Integral
 from typing import Any
 
 from keras_rlr.backbones.levels import Level
@@ -46,6 +47,51 @@ def check_levels(
     return numbers
 
 
+# A side from which on no machine has the memory for all levels.
+_LARGEST_SIDE = 2**14
+
+
+def check_side(image_size: Any) -> None:
+    """Refuses what is no side of an image in pixels.
+
+    Args:
+        image_size: what is to be the side of the square image.
+
+    Raises:
+        ValueError: if it isn't an integer from 1 to 16384.
+    """
+    is_integer = isinstance(image_size, Integral) and not isinstance(image_size, bool)
+    if not is_integer or not 1 <= image_size <= _LARGEST_SIDE:
+        raise ValueError(
+            "image_size must be an integer from 1 to "
+            f"{_LARGEST_SIDE}, the side of the square image in pixels, but it is "
+            f"{image_size!r}."
+        )
+
+
+def check_rebuilt(
+    input_shape: Any, outputs: Sequence[Any], levels: Sequence[Level], size: int
+) -> None:
+    """Refuses a backbone of a file that doesn't fit the levels and size beside it.
+
+    Args:
+        input_shape: of its images.
+        outputs: its outputs.
+        levels: the levels it was created with.
+        size: the image size it was created with.
+
+    Raises:
+        ValueError: if they contradict each other.
+    """
+    sides = list(input_shape[1:3])
+    if len(outputs) != len(levels) or any(side not in (None, size) for side in sides):
+        raise ValueError(
+            f"The backbone has {len(outputs)} maps of images of {sides} pixels, and "
+            f"the model the levels {tuple(levels)} and images of {size}. They "
+            "belong to different models."
+        )
+
+
 def check_image_size(image_size: int, strides: Sequence[int], name: str) -> None:
     """Refuses an image size that the strides don't divide.
 
@@ -58,11 +104,7 @@ def check_image_size(image_size: int, strides: Sequence[int], name: str) -> None
         ValueError: if a stride doesn't divide `image_size`; it names the
             nearest sizes that work.
     """
-    if isinstance(image_size, bool) or not isinstance(image_size, int):
-        raise ValueError(
-            f"image_size must be an integer, the side of the square image in "
-            f"pixels, but it is {image_size!r}."
-        )
+    check_side(image_size)
     step = math.lcm(*strides)
     if image_size < step or image_size % step:
         below = image_size // step * step

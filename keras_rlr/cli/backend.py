@@ -1,6 +1,6 @@
 import importlib.util
 
-import click
+from keras_rlr.cli.printing import say
 
 
 def start_backend() -> None:
@@ -20,6 +20,6 @@ def start_backend() -> None:
         from keras_rlr.devices import missing_gpu
 
         missing = missing_gpu()
-    click.echo(f"Backend: {keras.backend.backend()}", err=True)
+    say(f"Backend: {keras.backend.backend()}", err=True)
     if missing:
-        click.echo(f"Warning: {missing}", err=True)
+        say(f"Warning: {missing}", err=True)

@@ -13,6 +13,7 @@ from keras_rlr.cli.options import (
     large_images_option,
     model_option,
 )
+from keras_rlr.cli.printing import say
 
 
 def products_in_words(known: list[str]) -> str:
@@ -80,23 +81,23 @@ def command(
         detector, saved_model_path(Path(model)), data, false_positive_rate
     )
     if as_json:
-        click.echo(json.dumps(calibration, indent=2))
+        say(json.dumps(calibration, indent=2))
         return
-    click.echo(
+    say(
         f"Threshold {calibration['threshold']:.4g}, for a false-positive rate of "
         f"{false_positive_rate:g}, from {calibration['images']} normal images."
     )
     if calibration["trained_on"]:
-        click.echo(
+        say(
             f"{calibration['trained_on']} others were left out: the model was trained "
             "on them."
         )
     for name, threshold in calibration["category_thresholds"].items():
-        click.echo(f"  {name}: {threshold:.4g}")
-    click.echo(
+        say(f"  {name}: {threshold:.4g}")
+    say(
         f"Pixel threshold {calibration['pixel_threshold']:.4g}: a map has regions "
         "where it reaches it, that of a normal image at the same rate."
     )
     for name, threshold in calibration["category_pixel_thresholds"].items():
-        click.echo(f"  {name}: {threshold:.4g}")
-    click.echo(products_in_words(list(detector.known_categories)))
+        say(f"  {name}: {threshold:.4g}")
+    say(products_in_words(list(detector.known_categories)))

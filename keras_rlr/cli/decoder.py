@@ -17,6 +17,7 @@ from keras_rlr.cli.options import (
     json_option,
     large_images_option,
 )
+from keras_rlr.cli.printing import say
 
 _FRACTION = 0.1
 
@@ -97,14 +98,14 @@ def train(
         decoder.save(temporary)
     text = json.dumps({"epochs": epochs, "seed": seed, "psnr": results}, indent=2)
     if as_json:
-        click.echo(text)
+        say(text)
     else:
         for name, figures in results.items():
-            click.echo(
+            say(
                 f"{name}: {figures['psnr']:.1f} dB on {figures['images']} images held "
                 f"out, {figures['gain']:.1f} dB above the mean image"
             )
-        click.echo(f"The decoder is {file}.")
+        say(f"The decoder is {file}.")
     write_text(file.with_suffix(".json"), text + "\n")
 
 

@@ -19,6 +19,8 @@ from keras_rlr.cli.options import (
     json_option,
     large_images_option,
 )
+from keras_rlr.cli.printing import say
+from keras_rlr.printable import printable
 
 
 @click.command()
@@ -114,7 +116,7 @@ def command(
     if as_json:
         if epochs:
             measured["protocol"] = evaluation["protocol"]
-        click.echo(result_as_json(measured))
+        say(result_as_json(measured))
     else:
         print_result(evaluation)
     if folder is None:
@@ -122,7 +124,7 @@ def command(
     title = f"{place} on {location.name}"
     write_evaluation(folder, title, detector, test, predictions, evaluation, decoder)
     if not as_json:
-        click.echo(f"The report is {folder / 'report.html'}.")
+        say(f"The report is {folder / 'report.html'}.")
 
 
 def _output_folder(output: str | None, place: Path) -> Path | None:
@@ -174,7 +176,7 @@ def _train(location, output, categories, preset, bit_depth, protocol):
     from keras_rlr.training import train
     from keras_rlr.training.best_on_test_set import BestOnTestSet
 
-    click.echo(f"Training first: {line}", err=True)
+    say(f"Training first: {line}", err=True)
     progress = training_progress()
     callbacks = [progress]
     if protocol == "best-on-test-set":
@@ -256,12 +258,12 @@ def print_result(result: dict[str, Any]) -> None:
 
     # A text of its own: brackets in a name are no markup.
     for name, figures in result["categories"].items():
-        table.add_row(Text(category_title(result, name)), *cells(figures))
+        table.add_row(Text(printable(category_title(result, name))), *cells(figures))
     table.add_section()
     for name in ("mean", "pooled"):
         table.add_row(Text(summary_title(result, name)), *cells(result[name]))
     Console().print(table)
     if "recognition" in result:
-        click.echo(recognition_in_words(result))
+        say(recognition_in_words(result))
     if result["protocol"]["selected_on_test_set"]:
-        click.echo(result["protocol"]["words"])
+        say(result["protocol"]["words"])

@@ -4,6 +4,7 @@ import click
 
 from keras_rlr.cli.backend import start_backend
 from keras_rlr.cli.options import PLACE, optional_weights
+from keras_rlr.cli.printing import say
 
 
 @click.command()
@@ -37,4 +38,4 @@ def command(checkpoint: str, output: str, backbone: str, backbone_weights: str) 
     model = keras_rlr.import_torch_checkpoint(checkpoint, backbone, weights)
     save_without_optimizer(model, place)
     levels = ", ".join(map(str, model.levels))
-    click.echo(f"The model, of levels {levels}, is in {place}.")
+    say(f"The model, of levels {levels}, is in {place}.")

@@ -8,6 +8,7 @@ import click
 
 # What file systems take.
 _LONGEST_NAME, _LONGEST_PATH = 255, 4095
+_TOO_LARGE = 2**31
 # No transformer has so many blocks.
 _MOST_BLOCKS = 1000
 
@@ -60,6 +61,19 @@ class Number(click.FloatRange):
         return number
 
 
+class WholeNumber(click.IntRange):
+    """A whole number from a least one on that 31 bits hold."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Any:
+        """Returns an int; larger ones would overflow, and not in a sentence."""
+        number = super().convert(value, param, ctx)
+        if number >= _TOO_LARGE:
+            self.fail(f"{str(value)[:40]} is not below 2^31.", param, ctx)
+        return number
+
+
 class Place(click.ParamType):
     """A path, or where a command takes one an address such as `s3://bucket/folder`.
 
@@ -101,13 +115,12 @@ def _level(word):
     return blocks if len(blocks) > 1 else blocks[0]
 
 
-NAMES = ListOf(str, "names", once=True)
+NAMES = ListOf(str, "names")
+NAMES_ONCE = ListOf(str, "names", once=True)
 WHOLE_NUMBERS = ListOf(int, "whole numbers")
 LEVELS = ListOf(_level, "levels such as 2,3 or groups of blocks such as 3-6,7-10")
-# What an array's side can have; more would overflow somewhere, and not in a sentence.
-_LARGEST = 2**31 - 1
-AT_LEAST_ONE = click.IntRange(1, _LARGEST)
-SEED = click.IntRange(0, _LARGEST)
+AT_LEAST_ONE = WholeNumber(min=1)
+SEED = WholeNumber(min=0)
 PLACE = Place()
 
 
@@ -136,7 +149,7 @@ def data_options(command: Any) -> Any:
 
 
 categories_option = click.option(
-    "--categories", type=NAMES, help="Use these categories alone: bottle,cable."
+    "--categories", type=NAMES_ONCE, help="Use these categories alone: bottle,cable."
 )
 method_option = click.option(
     "--method",

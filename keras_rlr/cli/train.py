@@ -22,6 +22,7 @@ from keras_rlr.cli.options import (
     method_option,
     optional_weights,
 )
+from keras_rlr.cli.printing import say
 
 
 @click.command()
@@ -150,7 +151,7 @@ def command(
         )
     except TrainingInterrupted:
         if Path(output, "config.json").is_file():
-            click.echo(f"The run is in {output}: --resume continues it.", err=True)
+            say(f"The run is in {output}: --resume continues it.", err=True)
         raise
     finally:
         progress.close()
@@ -166,24 +167,24 @@ def command(
         "anomaly_source": config["model"].get("anomaly_source"),
     }
     if as_json:
-        click.echo(json.dumps(summary, indent=2))
+        say(json.dumps(summary, indent=2))
         return
     epochs = "1 epoch" if summary["epochs"] == 1 else f"{summary['epochs']} epochs"
-    click.echo(
+    say(
         f"Trained on {summary['training_images']} images for {epochs}; the loss is "
         f"{summary['loss']:.4f}."
     )
     if summary["anomaly_source"]:
-        click.echo(f"The anomalies it learned from: {summary['anomaly_source']}.")
+        say(f"The anomalies it learned from: {summary['anomaly_source']}.")
     if summary["stored"]:
-        click.echo(f"The model holds {summary['stored']}.")
+        say(f"The model holds {summary['stored']}.")
     if config["calibration"]:
         threshold, rate = (
             config["calibration"][key] for key in ("threshold", "false_positive_rate")
         )
-        click.echo(
+        say(
             f"Threshold {threshold:.4g}, for a false-positive rate of {rate:.3g}, from "
             f"{config['calibration']['images']} images held out."
         )
-        click.echo(products_in_words(list(run["model"].known_categories)))
-    click.echo(f"The model is in {output}.")
+        say(products_in_words(list(run["model"].known_categories)))
+    say(f"The model is in {output}.")

@@ -5,7 +5,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_rlr.backbones import refuse_outside_config
+from keras_rlr.backbones import check_side, refuse_outside_config
 from keras_rlr.detectors.compiling import (
     compile_as_saved,
     optimizer_in_scope,
@@ -27,6 +27,13 @@ from keras_rlr.inputs.value_ranges import ValueRanges
 from keras_rlr.keras_private import without_loss_tracker
 from keras_rlr.layers.initializers import resolve_seed
 from keras_rlr.losses import MeanOfErrors
+
+
+def _check_policy(dtype):
+    try:
+        keras.dtype_policies.get(dtype)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"`dtype` is no policy of Keras': {error}") from error
 
 
 class DetectorModel(keras.Model):
@@ -63,10 +70,12 @@ class DetectorModel(keras.Model):
         **kwargs,
     ):
         distribution = resolve_distribution(distribution)
+        _check_policy(kwargs.get("dtype"))
         with distribution_scope(distribution):
             # Images keep their dtype: the preprocessor casts them itself.
             super().__init__(autocast=False, **kwargs)
             self.distribution = distribution or current_distribution()
+            check_side(image_size)
             self.image_size = int(image_size)
             self.recipe = recipe
             self.seed = resolve_seed(seed)

@@ -197,9 +197,9 @@ def _describe_data(data, fitted, held):
 
 
 def _check_same_data(run, config):
-    before, now = run.read_config()["data"], config["data"]
+    before, now = run.read_config(("settings", "data"))["data"], config["data"]
     for name in ("training_fingerprint", "calibration_fingerprint"):
-        if before[name] != now[name]:
+        if before.get(name) != now[name]:
             raise ValueError(
                 f"The images in '{now['path']}' are not those that the run in "
                 f"'{run.path}' was begun with (names, sizes or times of change "

@@ -17,7 +17,6 @@ NOT_FINITE = ("nan", "inf", "-inf", "1e999")
 
 _WHOLE = ("--epochs", "--batch-size", "--image-size", "--seed", "--distribution")
 _FLOATS = ("--learning-rate", "--noise-scale", "--calibration-fraction")
-_LISTS = {"--levels": "3", "--hidden-dims": "16"}
 
 
 def _cases():
@@ -34,13 +33,21 @@ def _cases():
     yield TRAIN, "--learning-rate", "0"
     yield TRAIN, "--calibration-fraction", "1"
     yield TRAIN, "--coreset-ratio", "1.5"
-    for option in _LISTS:
-        for value in ("", ",", "1,,2", "a", "-", "1;2", "2,", "[1]", "nan", "0", "-3"):
+    for option in ("--levels", "--hidden-dims"):
+        for value in ("", ",", "1,,2", "a", "-", "1;2", "2,", "[1]", "nan", "1.5"):
             yield TRAIN, option, value
-    for value in ("1-1000000000000", "3-1", "0-3", "9", "3,3", "2,1,2", "1000000"):
+    for value in (
+        "1-1000000000000",
+        "3-1",
+        "0-3",
+        "-3",
+        "0",
+        "9",
+        "3,3",
+        "2,1,2",
+        "1000000",
+    ):
         yield TRAIN, "--levels", value
-    for value in ("1000000000000", "7", "16,16,16,16,16"):
-        yield TRAIN, "--hidden-dims", value
     for value in (
         "",
         ",",
@@ -58,56 +65,29 @@ def _cases():
             # The names of methods may be written in capitals.
             if (option, value) != ("--method", "RLR"):
                 yield TRAIN, option, value
-    for value in ("", "nothing.h5", "/dev/null", "{data}", "{image}"):
-        yield TRAIN, "--backbone-weights", value
+    yield TRAIN, "--backbone-weights", ""
+    yield TRAIN, "--backbone-weights", "{image}"
     for value in ("", "=", "=1", "alpha", "a b=1", "1=2", "nothing=1", "self=1"):
         yield TRAIN, "--set", value
     for value in (
-        "alpha=NaN",
-        "alpha=x",
         "alpha=" + "[" * 100_000,
-        "windows=[0]",
-        "windows=[4]",
-        "windows={}",
-        "windows=[1e9]",
-        "num_heads=0",
-        "num_heads=7",
-        "num_blocks=0",
-        "num_blocks=-1",
-        "num_blocks=1000000000",
-        "num_blocks=true",
-        "noise_scale=Infinity",
-        "attentions=[]",
-        'attentions=["x"]',
-        "backbone=null",
         "backbone=3",
-        'backbone_weights="\\u0000"',
+        'backbone="\\u0000"',
         "image_size=1e400",
-        "image_size=null",
-        "image_size=[1,2,3]",
+        "levels={}",
         "seed=-1",
         "seed=1.5",
         "seed=1" + "0" * 40,
-        "levels=3",
-        "levels={}",
-        "levels=[[]]",
-        "levels=[null]",
-        "hidden_dims=[1e3]",
         "epochs=0",
-        'categories="bolt"',
+        "epochs=1.5",
+        'batch_size="many"',
+        "learning_rate=NaN",
+        "learning_rate=[]",
+        "calibration_fraction=NaN",
         "method=3",
         "preset=[]",
-        "name=3",
-        "dtype=nothing",
-        "cosine_damping=-1",
-        "cosine_damping=NaN",
-        "similar_images=-1",
-        "reference_tokens=0",
-        "error_share=2",
-        "dropout=2",
-        "augmentation=zoom",
-        "trained_categories=3",
-        "bit_depth=99",
+        "recipe=nothing",
+        "anomaly_source=nothing",
     ):
         yield TRAIN, "--set", value
     for value in ("8", "17", "x", "", "nan"):
@@ -153,3 +133,31 @@ def _cases():
 
 
 CASES = list(_cases())
+
+# Arguments of the tiny model's class.
+OF_A_MODEL = {
+    "alpha": [None, "x", float("nan"), float("inf")],
+    "attentions": [(), ("x",), 3, ("mlka", "mlka")],
+    "augmentation": ["zoom", ("flip", "zoom"), 3],
+    "backbone": [3, [], "", "nothing", "x" * 5000, "a\0b", "../a"],
+    "backbone_weights": ["nothing.h5", "/dev/null", "/", "a\0b", "x" * 5000],
+    "bit_depth": [0, 8, 17, "x", 1.5],
+    "cosine_damping": [-1, float("nan"), "x"],
+    "coreset_ratio": [-1, 2, float("nan"), "x"],
+    "dropout": [-1, 1, 2, "x"],
+    "dtype": ["nothing", 3],
+    "error_share": [-1, 2, float("nan")],
+    "hidden_dims": [(0,), (-16,), (15,), (1.5,), (2**40,), (16, 16), "x", ()],
+    "image_size": [0, -32, 33, 1.5, 2**20, 10**30, None, "x", float("nan")],
+    "levels": [(), (0,), (9,), (1, 1), (2, 1), ((),), 1.5, "x", (None,)],
+    "noise_scale": [-1, float("nan"), float("inf"), "x"],
+    "num_blocks": [0, -1, 1.5, 10**9, "x", None],
+    "num_heads": [0, -1, 3, 1.5, 10**9, "x", None],
+    "recipe": ["nothing", 3],
+    "reference_start": ["nothing", 3],
+    "reference_tokens": [0, -1, 1.5, 10**9],
+    "score_share": [-1, 2, float("nan")],
+    "seed": [-1, 1.5, "x"],
+    "similar_images": [-1, 1.5, 10**9],
+    "windows": [(0,), (2,), (-3,), (99,), (1.5,), (3, 3), "x"],
+}

@@ -1,4 +1,4 @@
-"""Kinds of `.keras` files that no one should have: what is done to one that is whole."""
+"""Kinds of `.keras` files that are broken or made to harm, from one that is whole."""
 
 import copy
 import io
@@ -73,9 +73,7 @@ def instead_of_layer(module, class_name, /, **config):
 
     def change(parsed):
         layer = backbone_layers(parsed)[4]
-        layer.update(
-            module=module, class_name=class_name, registered_name=None
-        )
+        layer.update(module=module, class_name=class_name, registered_name=None)
         layer["config"] = {"name": layer["name"], **config}
         layer.pop("build_config", None)
 
@@ -98,7 +96,9 @@ def with_weights(change):
 def datasets(weights):
     """The arrays in a file of weights."""
     found = []
-    weights.visititems(lambda name, item: found.append(item) if _is_array(item) else None)
+    weights.visititems(
+        lambda name, item: found.append(item) if _is_array(item) else None
+    )
     return found
 
 
@@ -107,7 +107,7 @@ def _is_array(item):
 
 
 def replace_arrays(make):
-    """Puts another array in the place of each; `make` gives `create_dataset`'s words."""
+    """Puts another array in the place of each, by `create_dataset(**make(shape))`."""
 
     def change(weights):
         for array in datasets(weights):
@@ -272,7 +272,7 @@ KINDS = {
         f"{name} {value!r}": with_argument(**{name: value})
         for name, values in {
             "image_size": [None, "x", -32, 0, 33, 1e300, [], {}, float("nan")],
-            "levels": [None, "x", [], [0], [99], [1, 1], {}, 1.5, [[]]],
+            "levels": [None, "x", [], [1, 1], {}, 1.5, [[]]],
             "hidden_dims": ["x", [], [0], [-16], [15], [1.5], [None], {}],
             "windows": ["x", [], [0], [2], [-3], [99], {}],
             "num_heads": [None, "x", 0, -1, 3, 1.5],
@@ -303,7 +303,9 @@ KINDS = {
     "huge windows": with_argument(windows=[2**31 + 1]),
     "huge reference_tokens": with_argument(reference_tokens=HUGE),
     "huge Dense": instead_of_layer("keras.layers", "Dense", units=HUGE),
-    "huge UpSampling": instead_of_layer("keras.layers", "UpSampling2D", size=[HUGE, HUGE]),
+    "huge UpSampling": instead_of_layer(
+        "keras.layers", "UpSampling2D", size=[HUGE, HUGE]
+    ),
     # Layers that are none of this network.
     "negative filters": with_layer(2, filters=-8),
     "filters a text": with_layer(2, filters="many"),
