@@ -20,7 +20,6 @@ from keras_rlr.cli.options import (
     large_images_option,
 )
 from keras_rlr.cli.printing import say
-from keras_rlr.printable import printable
 
 
 @click.command()
@@ -258,7 +257,7 @@ def print_result(result: dict[str, Any]) -> None:
 
     # A text of its own: brackets in a name are no markup.
     for name, figures in result["categories"].items():
-        table.add_row(Text(printable(category_title(result, name))), *cells(figures))
+        table.add_row(Text(category_title(result, name)), *cells(figures))
     table.add_section()
     for name in ("mean", "pooled"):
         table.add_row(Text(summary_title(result, name)), *cells(result[name]))

@@ -1,7 +1,9 @@
 """Kinds of values that several commands take."""
 
+import errno
 import json
 import math
+import os
 from typing import Any
 
 import click
@@ -91,6 +93,11 @@ class Place(click.ParamType):
             self.fail("The path is empty.", param, ctx)
         if "\0" in text:
             self.fail(f"{text!r} is no path: it has a zero byte.", param, ctx)
+        try:
+            os.stat(text)
+        except OSError as error:
+            if error.errno == errno.ELOOP:
+                self.fail(f"The links of '{text}' lead in a circle.", param, ctx)
         longest = max(len(part.encode("utf-8", "replace")) for part in text.split("/"))
         if "://" not in text and (longest > _LONGEST_NAME or len(text) > _LONGEST_PATH):
             self.fail(

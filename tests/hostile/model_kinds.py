@@ -347,7 +347,7 @@ HARMLESS = {
     "member at the root": with_member("/tmp/keras_rlr_escaped", b"x"),
     "asset above": with_member("assets/../../escaped", b"x"),
     "members of many": lambda content: archive_of(
-        {**members(content), **{f"assets/{i}": b"" for i in range(2_000)}}
+        {**members(content), **{f"assets/{i}": b"" for i in range(500)}}
     ),
     "junk before": lambda content: b"#!/bin/sh\n" + content,
     "compressed": lambda content: archive_of(members(content), zipfile.ZIP_DEFLATED),
