@@ -51,17 +51,18 @@ def check_levels(
 _LARGEST_SIDE = 2**14
 
 
-def check_side(image_size: Any) -> None:
+def check_side(image_size: Any, least: float = 1) -> None:
     """Refuses what is no side of an image in pixels.
 
     Args:
         image_size: what is to be the side of the square image.
+        least: the least that it may be.
 
     Raises:
         ValueError: if it isn't an integer from 1 to 16384.
     """
     is_integer = isinstance(image_size, Integral) and not isinstance(image_size, bool)
-    if not is_integer or not 1 <= image_size <= _LARGEST_SIDE:
+    if not is_integer or not least <= image_size <= _LARGEST_SIDE:
         raise ValueError(
             "image_size must be an integer from 1 to "
             f"{_LARGEST_SIDE}, the side of the square image in pixels, but it is "
@@ -104,7 +105,7 @@ def check_image_size(image_size: int, strides: Sequence[int], name: str) -> None
         ValueError: if a stride doesn't divide `image_size`; it names the
             nearest sizes that work.
     """
-    check_side(image_size)
+    check_side(image_size, least=-math.inf)
     step = math.lcm(*strides)
     if image_size < step or image_size % step:
         below = image_size // step * step
