@@ -107,6 +107,7 @@ def test_train_refuses_a_data_set_with_one_and_writes_nothing(folder, tmp_path):
     out = tmp_path / "run"
     sentence = refused("train", "--data", data, "--output", out, "--epochs", 1, *words)
     assert "can't be read as an image" in sentence
+    assert not out.exists()
 
 
 def _data(folder):
