@@ -1,6 +1,7 @@
 """Broken and harmful model files: each is refused in a sentence, or loads as it was."""
 
 import socket
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -8,7 +9,7 @@ from hypothesis import strategies as st
 
 from keras_rlr.cli.failures import is_users_own
 from keras_rlr.detectors.loading import load_model
-from tests.hostile.model_kinds import HARMLESS, KINDS
+from tests.hostile.model_kinds import HARMLESS, KINDS, with_argument, with_config
 from tests.hostile.outcome import bounded, check_printable, refused
 from tests.tiny_model import ONE_LEVEL, random_images, tiny_model
 
@@ -59,6 +60,26 @@ def test_what_lies_beside_the_model_is_not_followed(name, content, tmp_path):
     with bounded():
         assert load_model(path).threshold is not None
     assert sorted(tmp_path.rglob("*")) == [path.parent, path]
+
+
+SAVED = Path(__file__).parents[1] / "saved"
+
+
+@pytest.mark.parametrize(
+    ("method", "name"),
+    [(m, "image_size") for m in ("draem", "mkd", "padim", "patchcore", "simplenet")]
+    + [("uniad", "image_size"), ("uniad", "hidden_dim"), ("simplenet", "hidden_dim")]
+    + [("mkd", "sigma"), ("padim", "smoothing"), ("patchcore", "smoothing")],
+)
+def test_of_other_methods_too(method, name, tmp_path):
+    path = tmp_path / "model.keras"
+    for value in (10**9, -1, "x"):
+        path.write_bytes(
+            with_argument(**{name: value})((SAVED / f"{method}.keras").read_bytes())
+        )
+        with bounded(), pytest.raises(ValueError) as caught:
+            load_model(path)
+        assert str(caught.value).startswith(f"'{path}' ")
 
 
 COMMANDS = {
@@ -117,8 +138,6 @@ def test_any_damage_to_a_file(content, tmp_path_factory, data):
 @settings(max_examples=40, deadline=None)
 def test_any_value_in_the_configuration(content, tmp_path_factory, data):
     """Values that JSON can have, at any place of it, in a whole archive."""
-    from tests.hostile.model_kinds import with_config
-
     values = st.none() | st.booleans() | st.integers(-(2**40), 2**40) | st.floats()
     values |= st.text(max_size=5) | st.lists(st.integers(-9, 9), max_size=3)
 
