@@ -2,6 +2,7 @@
 
     python -m benchmarks.accuracy DIR[,DIR…] MODEL [MODEL …] [--seeds 0,1,2]
         [--categories a,b] [--epochs N] [--cache DIR] [--rows FILE] [--keep DIR]
+        [--map-size original]
 
 A MODEL is a method, or a method and settings: `rlr`, `patchcore:coreset_ratio=0.1`,
 `rlr:preset=rlr_efficientnet_lite2,levels=(2,3)`. One model learns all categories of all
@@ -28,7 +29,9 @@ from pathlib import Path
 FIGURES = ("image_auroc", "pixel_auroc", "pixel_aupro")
 
 
-def measure(model, folders, categories, seed, epochs, cache, keep=None):
+def measure(
+    model, folders, categories, seed, epochs, map_size=None, *, cache, keep=None
+):
     """Trains and evaluates one model; returns a dict of figures.
 
     Args:
@@ -37,6 +40,7 @@ def measure(model, folders, categories, seed, epochs, cache, keep=None):
         categories: Names, or None for all.
         seed: Seed of the model.
         epochs: Passes, or None for the recipe's.
+        map_size: See `keras_rlr.evaluation.evaluate_model`.
         cache: Folder of the feature cache.
         keep: Folder to keep the trained model in, or None.
     """
@@ -61,7 +65,7 @@ def measure(model, folders, categories, seed, epochs, cache, keep=None):
     detector.fit(images("train"), epochs=epochs, verbose=0, **options)
     trained = time.monotonic()
     test = images("test")
-    results = evaluate_model(detector, test)
+    results = evaluate_model(detector, test, map_size=map_size)
     tested = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(keep or folder, f"{model}_{seed}.keras".replace("/", "_"))
@@ -107,6 +111,8 @@ def main(arguments):
         for seed in map(int, arguments.seeds.split(",")):
             run = [model, arguments.folders, arguments.categories, seed]
             run.append(arguments.epochs)
+            # Only then, so that rows of before are still known.
+            run += [arguments.map_size] if arguments.map_size else []
             if json.dumps(run) not in known:
                 known[json.dumps(run)] = _in_a_process(run, arguments)
             by_model.setdefault(model, []).append(known[json.dumps(run)]["figures"])
@@ -158,6 +164,7 @@ if __name__ == "__main__":
     parser.add_argument("--epochs", type=int)
     parser.add_argument("--cache", default="feature_cache")
     parser.add_argument("--keep")
+    parser.add_argument("--map-size", choices=["model", "original"])
     parser.add_argument("--rows", type=Path, default=Path("accuracy.jsonl"))
     parser.add_argument("--one", type=json.loads)
     given = parser.parse_args()
@@ -165,9 +172,11 @@ if __name__ == "__main__":
         main(given)
     else:
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-        model, folders, categories, seed, epochs = given.one
+        model, folders, categories, *rest = given.one
         names = categories and categories.split(",")
         figures = measure(
-            model, folders.split(","), names, seed, epochs, given.cache, given.keep
+            *(model, folders.split(","), names, *rest),
+            cache=given.cache,
+            keep=given.keep,
         )
         print(json.dumps(figures))

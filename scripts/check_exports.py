@@ -25,7 +25,7 @@ import numpy as np
 from keras_rlr.datasets import FolderDataset
 from keras_rlr.detectors.loading import load_model, saved_model_path
 from keras_rlr.export.compare import TOLERANCES, compare
-from keras_rlr.export.square_image import square_image
+from keras_rlr.export.image_for_model import image_for_model
 from keras_rlr.inputs.images import to_rgb
 from keras_rlr.metrics.functional import auroc
 from tests.export.run_alone import run_alone
@@ -76,7 +76,7 @@ def inputs_of(name, format, images, size):
         return [image[None].astype("float32") for image in images]
     from PIL import Image
 
-    return [square_image(Image.fromarray(image), size) for image in images]
+    return [image_for_model(Image.fromarray(image), *size) for image in images]
 
 
 def export(chosen, format, quantize, folder):
@@ -128,7 +128,7 @@ def main():
         with tempfile.TemporaryDirectory() as folder:
             folder = Path(folder)
             path = export(chosen, format, quantize, folder)
-            batches = inputs_of(name, format, images, model.image_size)
+            batches = inputs_of(name, format, images, model.map_size)
             runner = name if name == "serve_bytes" else format
             found = run_alone(runner, path, batches, folder)
         result = compare(expected, found, model.threshold, TOLERANCES[quantize])

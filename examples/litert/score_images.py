@@ -23,22 +23,22 @@ FORMATS = ("PNG", "JPEG", "BMP")
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp"}
 
 
-def square_image(image, size):
-    """float32 RGB in 0-255, (1, size, size, 3), of an upright image of Pillow."""
+def image_for_model(image, height, width):
+    """float32 RGB in 0-255, (1, height, width, 3), of an upright image of Pillow."""
     if image.mode.startswith("I"):
         # 16 bits; Pillow's conversion to RGB would make most of them white.
         channels = [Image.fromarray(np.asarray(image, "float32") / 257)] * 3
     else:
         channels = [channel.convert("F") for channel in image.convert("RGB").split()]
     # In 8 bits Pillow rounds every pixel twice.
-    resized = [c.resize((size, size), Image.Resampling.BILINEAR) for c in channels]
+    resized = [c.resize((width, height), Image.Resampling.BILINEAR) for c in channels]
     return np.stack([np.asarray(channel) for channel in resized], -1)[None]
 
 
-def read_square(path, size):
+def read_image(path, size):
     """The pixels of a file, turned upright and resized."""
     with Image.open(path, formats=FORMATS) as image:
-        return square_image(ImageOps.exif_transpose(image), size)
+        return image_for_model(ImageOps.exif_transpose(image), *size)
 
 
 def main():
@@ -49,7 +49,7 @@ def main():
     parser.add_argument("--threads", type=int, default=4)
     chosen = parser.parse_args()
     interpreter = Interpreter(str(chosen.model), num_threads=chosen.threads)
-    size = int(interpreter.get_input_details()[0]["shape"][1])
+    _, *size, _ = map(int, interpreter.get_input_details()[0]["shape"])
     run = interpreter.get_signature_runner()
     paths = [chosen.images]
     if chosen.images.is_dir():
@@ -64,7 +64,7 @@ def main():
     for path in paths:
         began = time.perf_counter()
         try:
-            outputs = run(image=read_square(path, size))
+            outputs = run(image=read_image(path, size))
         # Damaged files make Pillow's decoders raise nearly anything.
         except Exception as error:
             rows.writerow([path, "", "", "", error])

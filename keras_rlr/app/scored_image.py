@@ -24,7 +24,7 @@ class ScoredImage:
         path: Where its file is.
         error: Why it could not be read, or "".
         pixels: uint8 array (h, w, 3), 512 pixels high and wide at most; or None.
-        anomaly_map: float32 array (S, S), or None.
+        anomaly_map: float32 array (height, width), or None.
         score: The anomaly score, or None.
         threshold: That of the product that was recognised, or of all images.
         is_known_category: Whether it shows a product that the model knows, as far as
@@ -105,7 +105,7 @@ def score_files(model, paths):
         try:
             image = decode(Path(path), _upright)
             check_bit_depth(image, bit_depth, f"'{path}'")
-            square = resized_image({"image": image}, 0, model.image_size, bit_depth)
+            square = resized_image({"image": image}, 0, model.map_size, bit_depth)
             return square, _shown(image, bit_depth), ""
         except (OSError, ValueError) as error:
             # The place is the server's own; the user knows the file by its name.
@@ -115,7 +115,7 @@ def score_files(model, paths):
     squares = [square for square, _, error in done if not error]
     rows: Any = iter(())
     if squares:
-        output = model.predict(squares, batch_size=16, verbose=0)
+        output = model.predict(squares, verbose=0, original_size=False)
         numbers = output.get("category")
         own = np.broadcast_to(model.thresholds.of_images(numbers), len(squares))
         known = np.ones(len(squares), bool) if numbers is None else numbers >= 0

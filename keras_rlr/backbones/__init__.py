@@ -1,7 +1,6 @@
 """Frozen networks that turn normalised images into feature maps."""
 
 from keras_rlr.backbones.backbone import Backbone
-from keras_rlr.backbones.checks import check_side
 from keras_rlr.backbones.create_backbone import create_backbone
 from keras_rlr.backbones.levels import level_name, level_text, resolve_levels
 from keras_rlr.backbones.safe_loading import refuse_outside_config
@@ -12,7 +11,6 @@ from keras_rlr.backbones.serialization import (
 
 __all__ = [
     "Backbone",
-    "check_side",
     "create_backbone",
     "deserialize_backbone",
     "level_name",

@@ -2,10 +2,10 @@
 
 import math
 from collections.abc import Sequence
-from numbers import Integral
 from typing import Any
 
 from keras_rlr.backbones.levels import Level
+from keras_rlr.image_size import ImageSize, checked_image_size, height_and_width
 
 
 def check_levels(
@@ -47,31 +47,11 @@ def check_levels(
     return numbers
 
 
-# A side from which on no machine has the memory for all levels.
-_LARGEST_SIDE = 2**14
-
-
-def check_side(image_size: Any, least: float = 1) -> None:
-    """Refuses what is no side of an image in pixels.
-
-    Args:
-        image_size: what is to be the side of the square image.
-        least: the least that it may be.
-
-    Raises:
-        ValueError: if it isn't an integer from 1 to 16384.
-    """
-    is_integer = isinstance(image_size, Integral) and not isinstance(image_size, bool)
-    if not is_integer or not least <= image_size <= _LARGEST_SIDE:
-        raise ValueError(
-            "image_size must be an integer from 1 to "
-            f"{_LARGEST_SIDE}, the side of the square image in pixels, but it is "
-            f"{image_size!r}."
-        )
-
-
 def check_rebuilt(
-    input_shape: Any, outputs: Sequence[Any], levels: Sequence[Level], size: int
+    input_shape: Any,
+    outputs: Sequence[Any],
+    levels: Sequence[Level],
+    image_size: ImageSize,
 ) -> None:
     """Refuses a backbone of a file that doesn't fit the levels and size beside it.
 
@@ -79,25 +59,27 @@ def check_rebuilt(
         input_shape: of its images.
         outputs: its outputs.
         levels: the levels it was created with.
-        size: the image size it was created with.
+        image_size: the image size it was created with.
 
     Raises:
         ValueError: if they contradict each other.
     """
-    sides = list(input_shape[1:3])
-    if len(outputs) != len(levels) or any(side not in (None, size) for side in sides):
+    sides = tuple(input_shape[1:3])
+    pairs = zip(sides, height_and_width(image_size), strict=True)
+    fits = all(side in (None, wanted) for side, wanted in pairs)
+    if len(outputs) != len(levels) or not fits:
         raise ValueError(
             f"The backbone has {len(outputs)} maps of images of {sides} pixels, and "
-            f"the model the levels {tuple(levels)} and images of {size}. They "
+            f"the model the levels {tuple(levels)} and images of {image_size}. They "
             "belong to different models."
         )
 
 
-def check_image_size(image_size: int, strides: Sequence[int], name: str) -> None:
+def check_image_size(image_size: ImageSize, strides: Sequence[int], name: str) -> None:
     """Refuses an image size that the strides don't divide.
 
     Args:
-        image_size: side of the square image, in pixels.
+        image_size: side of a square or (height, width), in pixels.
         strides: pixels per token of each feature map.
         name: the backbone's name, for the message.
 
@@ -105,11 +87,13 @@ def check_image_size(image_size: int, strides: Sequence[int], name: str) -> None
         ValueError: if a stride doesn't divide `image_size`; it names the
             nearest sizes that work.
     """
-    check_side(image_size, least=-math.inf)
+    image_size = checked_image_size(image_size)
+    sides = height_and_width(image_size)
     step = math.lcm(*strides)
-    if image_size < step or image_size % step:
-        below = image_size // step * step
-        near = [str(size) for size in (below, below + step) if size > 0]
+    if any(side < step or side % step for side in sides):
+        below = [max(side // step, 1) * step for side in sides]
+        above = [-(-side // step) * step for side in sides]
+        near = dict.fromkeys(str(checked_image_size(size)) for size in (below, above))
         raise ValueError(
             f"image_size={image_size} is not a positive multiple of the strides "
             f"{tuple(strides)} of the backbone '{name}'. Use "
@@ -117,31 +101,40 @@ def check_image_size(image_size: int, strides: Sequence[int], name: str) -> None
         )
 
 
-def check_feature_maps(outputs: Sequence[Any], image_size: int, name: str) -> None:
-    """Refuses outputs that aren't square (B, H, W, C) maps of the whole image.
+def check_feature_maps(
+    outputs: Sequence[Any], image_size: ImageSize, name: str
+) -> None:
+    """Refuses outputs that aren't (B, H, W, C) maps of the whole image.
 
     Args:
         outputs: tensors, symbolic or not; only their shapes are read.
-        image_size: side of the square image, in pixels.
+        image_size: side of a square or (height, width), in pixels.
         name: the backbone's name, for the message.
 
     Raises:
         ValueError: if an output isn't of rank 4, has no static height, width
-            or channels, or if its stride doesn't divide `image_size`.
+            or channels, if its stride doesn't divide `image_size`, or is another
+            along the height than along the width.
     """
+    height, width = height_and_width(image_size)
     for position, output in enumerate(outputs, start=1):
         shape = tuple(output.shape)
         if len(shape) != 4 or None in shape[1:]:
             raise ValueError(
                 f"Output {position} of the backbone '{name}' has the shape {shape} "
-                f"for images of {image_size}x{image_size} pixels. Expected a "
+                f"for images of {height}x{width} pixels. Expected a "
                 "feature map (batch, height, width, channels) with known height, "
                 "width and channels."
             )
-    if any(image_size % side for output in outputs for side in output.shape[1:3]):
-        sides = [side for output in outputs for side in output.shape[1:3]]
+    pairs = [
+        pair
+        for output in outputs
+        for pair in zip((height, width), output.shape[1:3], strict=True)
+    ]
+    if any(pixels % side for pixels, side in pairs):
+        sides = [side for _, side in pairs]
         # "Same" padding rounds a side up, so the true stride is the next power of two.
-        strides = sorted({2 ** math.ceil(math.log2(image_size / s)) for s in sides})
+        strides = sorted({2 ** math.ceil(math.log2(p / side)) for p, side in pairs})
         check_image_size(image_size, strides, name)
         raise ValueError(
             f"The backbone '{name}' returns maps with sides {sorted(set(sides))} for "
@@ -149,8 +142,9 @@ def check_feature_maps(outputs: Sequence[Any], image_size: int, name: str) -> No
             "cover the image in whole strides: use 'same' padding in the backbone."
         )
     for position, output in enumerate(outputs, start=1):
-        if output.shape[1] != output.shape[2]:
+        if height * output.shape[2] != width * output.shape[1]:
             raise ValueError(
                 f"Output {position} of the backbone '{name}' has the shape "
-                f"{tuple(output.shape)} for a square image. Expected a square map."
+                f"{tuple(output.shape)} for images of {height}x{width} pixels. "
+                "Expected a map of the same proportions."
             )

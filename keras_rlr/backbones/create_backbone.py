@@ -27,6 +27,7 @@ from keras_rlr.backbones.vision_transformer.create_vision_transformer import (
 )
 from keras_rlr.backbones.vision_transformer.from_keras_hub import is_vision_transformer
 from keras_rlr.backbones.vision_transformer.settings import CATALOGUE
+from keras_rlr.image_size import ImageSize
 
 NAMES = (*CHANNELS, *CATALOGUE)
 
@@ -35,7 +36,7 @@ def create_backbone(
     backbone: str | keras.Model,
     *,
     levels: Sequence[Level] | None = None,
-    image_size: int,
+    image_size: ImageSize,
     weights: str | Path | None = "imagenet",
     dtype: str | keras.DTypePolicy | None = None,
     pyramid_levels: Sequence[int] = (1, 2, 3),
@@ -54,8 +55,8 @@ def create_backbone(
             Keras model it is the j-th output, for a vision transformer the j-th
             block, and a tuple of blocks is the mean of their tokens. None for
             `pyramid_levels`, or for eight blocks of a transformer in two groups.
-        image_size: side of the square image, a multiple of the strides, or of the
-            side of a patch (14 of DINOv2, 16 of DINOv3).
+        image_size: side of a square or (height, width), multiples of the strides, or
+            of the side of a patch (14 of DINOv2, 16 of DINOv3).
         weights: `"imagenet"` (the pretrained ones, of a vision transformer too),
             `None` (random; nothing is downloaded), or the path of a weights file of
             the complete network. A Keras model has its own weights: give
@@ -143,7 +144,7 @@ def _create_named(
     name: str,
     levels: tuple[Level, ...] | None,
     pyramid_levels: tuple[Level, ...],
-    image_size: int,
+    image_size: ImageSize,
     weights: str | Path | None,
 ) -> Backbone:
     if name in CATALOGUE and weights != "imagenet":

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 import keras
 
+from keras_rlr.image_size import ImageSize, height_and_width
+
 
 def _copy_layer(layer: keras.Layer) -> keras.Layer:
     """Copies a layer without its weights; dropout becomes the identity."""
@@ -21,7 +23,7 @@ def cut_model(
     start: keras.KerasTensor,
     outputs: Sequence[keras.KerasTensor],
     *,
-    image_size: int,
+    image_size: ImageSize,
     name: str,
 ) -> keras.Model:
     """Copies the part of a functional model between two sets of tensors.
@@ -37,7 +39,7 @@ def cut_model(
         name: name of the new model.
 
     Returns:
-        A model of (B, image_size, image_size, 3) images with a list of outputs.
+        A model of (B, H, W, 3) images with a list of outputs.
 
     Example:
 
@@ -53,7 +55,7 @@ def cut_model(
     """
     part = keras.Model(start, list(outputs), name=name)
     structure = part.input
-    image = keras.Input((image_size, image_size, 3), name="image")
+    image = keras.Input((*height_and_width(image_size), 3), name="image")
     copy = keras.models.clone_model(
         part,
         input_tensors=[image] if isinstance(structure, list) else image,

@@ -10,6 +10,7 @@ from keras import layers
 
 from keras_rlr.backbones.backbone import Backbone
 from keras_rlr.backbones.weights_file import load_weights_file
+from keras_rlr.image_size import ImageSize, height_and_width
 from keras_rlr.layers.initializers import SeededNormal, derive_seed
 
 WEIGHTS_PATH = Path(__file__).parent / "weights" / "efficientnet_lite2.weights.h5"
@@ -75,14 +76,14 @@ def _block(x, name: str, kernel: int, stride: int, expansion: int, channels: int
 
 
 def build_efficientnet_lite2(
-    image_size: int, levels: Sequence[int] = (1, 2, 3)
+    image_size: ImageSize, levels: Sequence[int] = (1, 2, 3)
 ) -> keras.Model:
     """Builds EfficientNet-Lite2 up to the last of the levels.
 
     Lite models have no squeeze-and-excitation, and ReLU6 instead of swish.
 
     Args:
-        image_size: side of the square image, a multiple of the strides.
+        image_size: side of a square or (height, width), multiples of the strides.
         levels: strictly increasing, from 1, 2 and 3.
 
     Returns:
@@ -104,7 +105,7 @@ def build_efficientnet_lite2(
     Source: Liu, "Higher accuracy on vision models with EfficientNet-Lite"
     (TensorFlow blog, 2020).
     """
-    image = keras.Input((image_size, image_size, 3), name="image")
+    image = keras.Input((*height_and_width(image_size), 3), name="image")
     x = _conv(image, 32, 3, 2, "stem")
     x = layers.ReLU(6.0, name="stem_relu")(_normalized(x, "stem_bn"))
     ends = [_LAST_BLOCK_OF_LEVEL[level] for level in levels]
@@ -123,13 +124,13 @@ def build_efficientnet_lite2(
 
 
 def create_efficientnet_lite2(
-    *, levels: Sequence[int], image_size: int, weights: str | Path | None
+    *, levels: Sequence[int], image_size: ImageSize, weights: str | Path | None
 ) -> Backbone:
     """Builds the offline backbone, cut at the last level that is needed.
 
     Args:
         levels: strictly increasing, from 1, 2 and 3.
-        image_size: side of the square image, a multiple of the strides.
+        image_size: side of a square or (height, width), multiples of the strides.
         weights: `"imagenet"` (the file in this package), `None` (random), or
             the path of a file of the same layout.
 

@@ -9,18 +9,19 @@ import keras
 from keras_rlr.backbones.backbone import IMAGENET_MEAN, IMAGENET_STD, Backbone
 from keras_rlr.backbones.cut_model import cut_model
 from keras_rlr.backbones.weights_file import load_weights_file
+from keras_rlr.image_size import ImageSize, height_and_width
 
 # The last blocks at strides 4, 8 and 16.
 _STAGES = {1: 2, 2: 3, 3: 5}
 _SMALLEST_IMAGE = 32
 
 
-def _download(build, name: str, image_size: int) -> keras.Model:
+def _download(build, name: str, image_size: ImageSize) -> keras.Model:
     try:
         return build(
             include_top=False,
             weights="imagenet",
-            input_shape=(image_size, image_size, 3),
+            input_shape=(*height_and_width(image_size), 3),
         )
     # keras.utils.get_file raises a bare Exception when the network fails.
     except Exception as error:
@@ -35,7 +36,11 @@ def _download(build, name: str, image_size: int) -> keras.Model:
 
 
 def create_keras_applications(
-    name: str, *, levels: Sequence[int], image_size: int, weights: str | Path | None
+    name: str,
+    *,
+    levels: Sequence[int],
+    image_size: ImageSize,
+    weights: str | Path | None,
 ) -> Backbone:
     """Builds one of `keras.applications`' EfficientNets without its end.
 
@@ -47,7 +52,7 @@ def create_keras_applications(
     Args:
         name: `"efficientnet_b0"` to `"efficientnet_b7"`.
         levels: strictly increasing, from 1, 2 and 3.
-        image_size: side of the square image, a multiple of the strides.
+        image_size: side of a square or (height, width), multiples of the strides.
         weights: `"imagenet"` (downloaded on first use, with its checksum),
             `None` (random), or the path of a Keras file without the top.
 
@@ -59,7 +64,7 @@ def create_keras_applications(
         FileNotFoundError: if `weights` is a path and there is no file.
         ValueError: if the image is too small or the file doesn't fit.
     """
-    if image_size < _SMALLEST_IMAGE:
+    if min(height_and_width(image_size)) < _SMALLEST_IMAGE:
         raise ValueError(
             f"image_size={image_size} is too small for the backbone '{name}'. Use "
             f"image_size={_SMALLEST_IMAGE} or more."
@@ -69,7 +74,9 @@ def create_keras_applications(
         complete = _download(build, name, image_size)
     else:
         complete = build(
-            include_top=False, weights=None, input_shape=(image_size, image_size, 3)
+            include_top=False,
+            weights=None,
+            input_shape=(*height_and_width(image_size), 3),
         )
         if weights is not None:
             load_weights_file(complete, weights, name)

@@ -19,6 +19,7 @@ from keras_rlr.backbones.vision_transformer.create_vision_transformer import (
 )
 from keras_rlr.backbones.vision_transformer.from_keras_hub import is_vision_transformer
 from keras_rlr.backbones.weights_file import load_weights_file
+from keras_rlr.image_size import ImageSize
 
 
 def import_keras_hub(purpose: str) -> ModuleType:
@@ -53,7 +54,7 @@ def create_keras_hub(
     *,
     levels: Sequence[Level] | None,
     pyramid_levels: Sequence[Level],
-    image_size: int,
+    image_size: ImageSize,
     weights: str | Path | None,
 ) -> Backbone:
     """Builds a backbone from the `pyramid_outputs` of a keras-hub preset.
@@ -65,7 +66,7 @@ def create_keras_hub(
         levels: strictly increasing; level j is the pyramid's `P{j + 1}`, at
             stride 2^(j + 1), or a transformer's block; None for the default ones.
         pyramid_levels: the levels of what is no vision transformer.
-        image_size: side of the square image, a multiple of the strides.
+        image_size: side of a square or (height, width), multiples of the strides.
         weights: `"imagenet"` (the preset's own), `None` (random), or the path
             of a weights file of the complete keras-hub backbone.
 

@@ -18,6 +18,7 @@ from keras_rlr.backbones.vision_transformer.create_vision_transformer import (
     create_from_settings,
 )
 from keras_rlr.backbones.vision_transformer.settings import ViTSettings
+from keras_rlr.image_size import ImageSize
 
 
 def serialize_backbone(backbone: Backbone) -> dict[str, Any]:
@@ -58,7 +59,7 @@ def deserialize_backbone(
     config: dict[str, Any],
     *,
     levels: Sequence[Level],
-    image_size: int,
+    image_size: ImageSize,
     dtype: str | keras.DTypePolicy | None = None,
 ) -> Backbone:
     """Builds a backbone from its description; its weights are still to be loaded.

@@ -7,10 +7,11 @@ import keras
 from keras_rlr.backbones.backbone import Backbone
 from keras_rlr.backbones.checks import check_feature_maps, check_levels
 from keras_rlr.backbones.levels import Level
+from keras_rlr.image_size import ImageSize, height_and_width
 
 
 def create_user_model(
-    model: keras.Model, *, levels: Sequence[Level], image_size: int
+    model: keras.Model, *, levels: Sequence[Level], image_size: ImageSize
 ) -> Backbone:
     """Wraps a user's model, which is frozen in place.
 
@@ -18,7 +19,7 @@ def create_user_model(
         model: takes float32 RGB images (B, S, S, 3) in 0..255, resized but not
             normalised, and returns a list or tuple of maps (B, H, W, C).
         levels: 1-based positions in that list, strictly increasing.
-        image_size: side of the square image, in pixels.
+        image_size: side of a square or (height, width), in pixels.
 
     Returns:
         The backbone, with mean 0 and standard deviation 1.
@@ -41,14 +42,15 @@ def create_user_model(
     create_backbone(mine, levels=(1, 2), image_size=64, weights=None)
     ```
     """
-    image = keras.Input((image_size, image_size, 3), name="image")
+    height, width = height_and_width(image_size)
+    image = keras.Input((height, width, 3), name="image")
     try:
         maps = model(image, training=False)
     # Whatever the user's own code raises belongs in one explained error.
     except Exception as error:
         raise ValueError(
             f"The backbone model '{model.name}' could not be called on images of "
-            f"shape (batch, {image_size}, {image_size}, 3): {error} Expected a model "
+            f"shape (batch, {height}, {width}, 3): {error} Expected a model "
             "of RGB images; set image_size to the size it was built for."
         ) from error
     if not isinstance(maps, list | tuple):

@@ -10,6 +10,7 @@ from typing import Any
 from keras_rlr.batch.parts import Part
 from keras_rlr.batch.result_folder import ResultFolder
 from keras_rlr.batch.stored_image import StoredImage
+from keras_rlr.evaluation.predict_batch import images_at_once
 from keras_rlr.evaluation.prediction import Prediction
 from keras_rlr.evaluation.score_squares import read_square, score_squares
 from keras_rlr.inputs.read_ahead import read_ahead
@@ -71,7 +72,7 @@ class PartScorer:
             path = Path(folder, "model.keras")
             path.write_bytes(self._results.read_model())
             self._model = load_model(path)
-        self._batch_size = batch_size
+        self._batch_size = images_at_once(self._model, batch_size)
         self._category = category
         self._threads = threads
 
@@ -155,7 +156,7 @@ class PartScorer:
         model = self._model
         bit_depth = getattr(model, "bit_depth", None)
         _, square, error = read_square(
-            image.load, image.source, model.image_size, bit_depth
+            image.load, image.source, model.map_size, bit_depth
         )
         known = model.thresholds.by_category
         category = self._category or image.category(known)

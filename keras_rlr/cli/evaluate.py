@@ -45,9 +45,8 @@ from keras_rlr.cli.printing import say
 @click.option(
     "--map-size",
     type=click.Choice(["model", "original"]),
-    default="model",
-    show_default=True,
-    help="Compare maps and masks at the model's image size or at each image's own.",
+    help="Compare maps and masks at the model's image size or at each image's own "
+    "[default: the latter of models that look at tiles].",
 )
 @click.option("--batch-size", type=AT_LEAST_ONE, default=16, show_default=True)
 @bit_depth_option
@@ -68,7 +67,7 @@ def command(
     train: bool,
     preset: str | None,
     protocol: str,
-    map_size: str,
+    map_size: str | None,
     batch_size: int,
     bit_depth: int | None,
     decoder: str | None,
@@ -85,6 +84,7 @@ def command(
     start_backend()
     from keras_rlr.datasets import FolderDataset
     from keras_rlr.evaluation.describe_evaluation import describe_evaluation
+    from keras_rlr.evaluation.evaluate_model import resolve_map_size
     from keras_rlr.evaluation.result_file import result_as_json
     from keras_rlr.evaluation.write_evaluation import write_evaluation
 
@@ -98,6 +98,7 @@ def command(
     run = run_config(place)
     models = _load(place, protocol, bit_depth, run)
     detector = models[0][0]
+    map_size = resolve_map_size(detector, map_size)
     # Before the work, so that none is lost if it is of another model.
     decoder = load_decoder(decoder, place, detector)
     measured, predictions = _measure(models, test, batch_size, map_size)

@@ -8,6 +8,9 @@ from typing import Any
 
 import click
 
+from keras_rlr.image_size import image_size_from_words
+from keras_rlr.tiling import tiles_from_words
+
 # What file systems take.
 _LONGEST_NAME, _LONGEST_PATH = 255, 4095
 _TOO_LARGE = 2**31
@@ -108,6 +111,22 @@ class Place(click.ParamType):
         return value
 
 
+class _Words(click.ParamType):
+    """What a function makes of words; its ValueError is said."""
+
+    def __init__(self, convert, name):
+        self._convert = convert
+        self.name = name
+
+    def convert(self, value, param, ctx):
+        if not isinstance(value, str):
+            return value
+        try:
+            return self._convert(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
 def _level(word):
     """A level of a word: 3, or of a transformer's blocks 3-6 or 5+7+9."""
     if "-" in word:
@@ -126,6 +145,8 @@ NAMES = ListOf(str, "names")
 NAMES_ONCE = ListOf(str, "names", once=True)
 WHOLE_NUMBERS = ListOf(int, "whole numbers")
 LEVELS = ListOf(_level, "levels such as 2,3 or groups of blocks such as 3-6,7-10")
+IMAGE_SIZE = _Words(image_size_from_words, "size")
+TILES = _Words(tiles_from_words, "rows x columns")
 AT_LEAST_ONE = WholeNumber(min=1)
 SEED = WholeNumber(min=0)
 PLACE = Place()

@@ -7,9 +7,11 @@ from keras_rlr.cli.backend import start_backend
 from keras_rlr.cli.data_location import data_location
 from keras_rlr.cli.options import (
     AT_LEAST_ONE,
+    IMAGE_SIZE,
     LEVELS,
     PLACE,
     SEED,
+    TILES,
     WHOLE_NUMBERS,
     Number,
     arguments_option,
@@ -49,7 +51,23 @@ from keras_rlr.cli.printing import say
     "whose mean is one level: 3-6,7-10 or 5+7,9+11.",
 )
 @click.option("--hidden-dims", type=WHOLE_NUMBERS, help="Width a level: 256,512.")
-@click.option("--image-size", type=AT_LEAST_ONE, help="Side of the resized images.")
+@click.option(
+    "--image-size",
+    type=IMAGE_SIZE,
+    help="What images are resized to: the side of a square, 256, or HEIGHTxWIDTH, "
+    "256x640.",
+)
+@click.option(
+    "--tiles",
+    type=TILES,
+    help="Look at images in ROWSxCOLUMNS overlapping tiles of --image-size, 2x5, for "
+    "defects that are small beside the image.",
+)
+@click.option(
+    "--overlap",
+    type=float,
+    help="Of neighbouring tiles: a share of a tile's side, or pixels [default: 0.25].",
+)
 @click.option(
     "--standardize-features/--no-standardize-features",
     default=None,

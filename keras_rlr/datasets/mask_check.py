@@ -5,6 +5,7 @@ import warnings
 import numpy as np
 
 from keras_rlr.datasets.left_out import name_some
+from keras_rlr.image_size import ImageSize, height_and_width
 
 _NAMED = 5
 _EMPTY = "of anomalous images have no anomalous pixel (alpha channels are not read)"
@@ -12,7 +13,7 @@ _FULL = "call every pixel anomalous (alpha channels are not read)"
 _LARGE = "call more than half of the pixels anomalous: black and white may be swapped"
 _ALPHA = "say all in their alpha channel, which is not read: save them as grey"
 _VANISHED = (
-    "have anomalous pixels that vanish when they are brought to {size}x{size} pixels "
+    "have anomalous pixels that vanish when they are brought to {size} pixels "
     "by nearest neighbour: their figures of pixels mean little"
 )
 _KINDS = (_ALPHA, _EMPTY, _FULL, _LARGE, _VANISHED)
@@ -22,7 +23,8 @@ class MaskCheck:
     """Looks at the masks of anomalous images, one after the other.
 
     Args:
-        size: side of the maps that masks are compared with, in pixels.
+        size: side of the maps that masks are compared with, or (height, width), in
+            pixels.
 
     Example:
 
@@ -37,8 +39,8 @@ class MaskCheck:
     ```
     """
 
-    def __init__(self, size: int):
-        self.size = size
+    def __init__(self, size: ImageSize):
+        self.size = "x".join(map(str, height_and_width(size)))
         self._names: dict[str, list[str]] = {kind: [] for kind in _KINDS}
         self._count = 0
 

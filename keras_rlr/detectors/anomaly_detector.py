@@ -3,12 +3,11 @@ import json
 from keras_rlr.detectors.calibration import calibrate
 from keras_rlr.detectors.detector_model import DetectorModel
 from keras_rlr.detectors.evaluation_pass import evaluate_source
-from keras_rlr.detectors.inference import infer_parts
+from keras_rlr.detectors.inference import infer_parts, resize_outputs
 from keras_rlr.detectors.training_pass import one_training_batch, train
 from keras_rlr.inputs.first_batches import finite_source
 from keras_rlr.inputs.image_source import ImageSource
 from keras_rlr.inputs.prediction_batches import PredictionBatches
-from keras_rlr.inputs.resize import resize_maps
 from keras_rlr.inputs.training_batches import TrainingBatches
 
 INFERENCE_BATCH = 16
@@ -21,7 +20,7 @@ class AnomalyDetector(DetectorModel):
     self.scope()`, a `Preprocessor` among them (`preprocessor`), and ends with
     `self.compile()`. Its `call` takes images, or the dicts of batches that
     `TrainingBatches` and `PredictionBatches` make, and returns a dict of float32
-    tensors: "anomaly_map" (batch, image_size, image_size) and "anomaly_score"
+    tensors: "anomaly_map" (batch, height, width) and "anomaly_score"
     (batch,); in training, and where a batch has a "weight", "loss" (batch,); where it
     has "describe", "image_features" (batch, C), by which products can be told apart.
 
@@ -170,7 +169,7 @@ class AnomalyDetector(DetectorModel):
         verbose="auto",
         steps=None,
         callbacks=None,
-        original_size=False,
+        original_size=None,
     ):
         """Returns anomaly maps and scores of images.
 
@@ -180,10 +179,11 @@ class AnomalyDetector(DetectorModel):
             verbose: As in Keras.
             steps: Number of batches; needed for endless data.
             callbacks: As in Keras.
-            original_size: Whether each map is resized to its image's size.
+            original_size: Whether each map is resized to its image's size; by default
+                where the model looks at tiles.
 
         Returns:
-            Dict: "anomaly_map", float32 array (images, image_size, image_size), or a
+            Dict: "anomaly_map", float32 array (images, height, width), or a
             list of arrays (height, width) with `original_size`; "anomaly_score",
             float32 array (images,); once calibrated "is_anomalous", bool (images,):
             whether the score reaches the threshold, that of its category for elements
@@ -204,8 +204,7 @@ class AnomalyDetector(DetectorModel):
         )
         outputs = self._infer(batches, verbose=verbose, callbacks=callbacks)
         outputs = self.thresholds.complete(outputs, batches.categories)
-        if original_size:
-            outputs["anomaly_map"] = resize_maps(outputs["anomaly_map"], batches.sizes)
+        resize_outputs(self, outputs, batches.sizes, original_size)
         return outputs
 
     def evaluate(
@@ -384,7 +383,7 @@ class AnomalyDetector(DetectorModel):
         """
         return PredictionBatches(
             self._inference_source(purpose, x, *args),
-            self.image_size,
+            self.map_size,
             devices=self.device_count,
             bit_depth=self.bit_depth,
             value_ranges=getattr(x, "value_ranges", None),
@@ -393,7 +392,8 @@ class AnomalyDetector(DetectorModel):
 
     def _inference_source(self, purpose, x, batch_size=None, steps=None, *labels):
         self.check_ready()
-        return finite_source(purpose, x, batch_size or INFERENCE_BATCH, steps, *labels)
+        size = batch_size or self.inference_batch
+        return finite_source(purpose, x, size, steps, *labels)
 
     def _infer(self, batches, **kwargs):
         outputs = self.run(super().predict, batches, **kwargs)

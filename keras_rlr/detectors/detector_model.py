@@ -2,10 +2,9 @@ import warnings
 from typing import Any, ClassVar
 
 import keras
-import numpy as np
 from keras import ops
 
-from keras_rlr.backbones import check_side, refuse_outside_config
+from keras_rlr.backbones import refuse_outside_config
 from keras_rlr.detectors.compiling import (
     compile_as_saved,
     optimizer_in_scope,
@@ -19,14 +18,22 @@ from keras_rlr.detectors.distribution import (
     resolve_distribution,
     spread_variables,
 )
+from keras_rlr.detectors.inference import infer_squares
 from keras_rlr.detectors.jax_values import restore_values, values_to_restore
 from keras_rlr.detectors.loading import load_saved, names_a_file, preset_settings
+from keras_rlr.detectors.on_tiles import (
+    MOST_AT_ONCE,
+    exportable_tiles,
+    holds_tiles,
+    outputs_on_tiles,
+    tiling_of,
+)
+from keras_rlr.image_size import checked_image_size, height_and_width
 from keras_rlr.inputs.images import check_bits
-from keras_rlr.inputs.resized_image import ResizedImage
-from keras_rlr.inputs.value_ranges import ValueRanges
 from keras_rlr.keras_private import without_loss_tracker
 from keras_rlr.layers.initializers import resolve_seed
 from keras_rlr.losses import MeanOfErrors
+from keras_rlr.tiling import DEFAULT_OVERLAP, checked_overlap
 
 
 def _check_policy(dtype):
@@ -40,12 +47,17 @@ class DetectorModel(keras.Model):
     """What Keras asks of every detector: devices, compiling, weights, configuration.
 
     Args:
-        image_size: Side of the square that images are resized to.
+        image_size: What images are resized to: the side of a square, or (height,
+            width), in pixels.
         recipe: The `Recipe` it is trained by.
         distribution: None, a number of devices, an object of `keras.distribution`
             (JAX) or a `tf.distribute.Strategy` (TensorFlow).
         seed: Seed of all that is random; None draws one.
         trained_categories: Names of the products that it was trained on.
+        tiles: (rows, columns) of tiles of `image_size` that an image is looked at in,
+            of any place; None for the image as one. Its score is the highest of them.
+        overlap: What neighbouring tiles have in common: a share of a tile's side, or
+            whole pixels.
         **kwargs: `name`, `dtype` and `trainable`, as in Keras.
     """
 
@@ -57,6 +69,8 @@ class DetectorModel(keras.Model):
     profits_from_cache = False
     # Whether it is trained by steps of an optimizer.
     has_steps = True
+    # Whether tiles of an image can be looked at in its place.
+    takes_tiles = True
     # Whether `look_back` has something to do.
     looks_back = False
 
@@ -67,6 +81,8 @@ class DetectorModel(keras.Model):
         distribution=None,
         seed=None,
         trained_categories=(),
+        tiles=None,
+        overlap=DEFAULT_OVERLAP,
         **kwargs,
     ):
         distribution = resolve_distribution(distribution)
@@ -75,8 +91,9 @@ class DetectorModel(keras.Model):
             # Images keep their dtype: the preprocessor casts them itself.
             super().__init__(autocast=False, **kwargs)
             self.distribution = distribution or current_distribution()
-            check_side(image_size)
-            self.image_size = int(image_size)
+            self.image_size = checked_image_size(image_size, least=1)
+            self.overlap = checked_overlap(overlap)
+            self.tiling, self.whole_preprocessor = tiling_of(self, tiles)
             self.recipe = recipe
             self.seed = resolve_seed(seed)
             self.trained_categories = tuple(trained_categories)
@@ -84,6 +101,31 @@ class DetectorModel(keras.Model):
             self.mean_of_errors = MeanOfErrors()
             self.loss_metric = keras.metrics.Mean(name="loss")
             self.built = True
+
+    def call(self, inputs, training=False):
+        """Returns what `outputs_of` does, of whole images where it looks at tiles."""
+        if self.tiling and not holds_tiles(inputs):
+            return outputs_on_tiles(self, inputs, training=training)
+        return self.outputs_of(inputs, training=training)
+
+    def outputs_of(self, inputs, training=False):
+        """Returns map and score, in training the loss: see `AnomalyDetector`."""
+        raise NotImplementedError(f"{type(self).__name__} must define `outputs_of`.")
+
+    @property
+    def inference_batch(self):
+        """Images that go through the model at once, where nobody says how many."""
+        return max(1, MOST_AT_ONCE // self.parts_each)
+
+    @property
+    def parts_each(self):
+        """Number of tiles that an image is trained on as, or 1."""
+        return self.tiling.count if self.tiling else 1
+
+    @property
+    def tiles(self):
+        """(rows, columns) of the tiles of an image, or None."""
+        return self.tiling and (self.tiling.rows, self.tiling.columns)
 
     def scope(self):
         """The context in which a detector's variables are made and its steps run."""
@@ -94,6 +136,16 @@ class DetectorModel(keras.Model):
         self.built = True
 
     @property
+    def image_shape(self):
+        """(height, width) of `image_size`."""
+        return height_and_width(self.image_size)
+
+    @property
+    def map_size(self):
+        """(height, width) of the anomaly maps: of an image, or of all its tiles."""
+        return self.tiling.whole_size if self.tiling else self.image_shape
+
+    @property
     def bit_depth(self):
         """Bits that a value of uint16 images has; None is 16."""
         return self.preprocessor.bit_depth
@@ -101,6 +153,8 @@ class DetectorModel(keras.Model):
     @bit_depth.setter
     def bit_depth(self, bits):
         self.preprocessor.bit_depth = check_bits(bits)
+        if self.whole_preprocessor:
+            self.whole_preprocessor.bit_depth = check_bits(bits)
 
     @property
     def device_count(self):
@@ -204,6 +258,8 @@ class DetectorModel(keras.Model):
             "seed": self.seed,
             "bit_depth": self.bit_depth,
             "trained_categories": self.trained_categories,
+            "tiles": self.tiles,
+            "overlap": self.overlap,
         }
 
     @classmethod
@@ -238,12 +294,9 @@ class DetectorModel(keras.Model):
         Args:
             backbone: Name of a backbone, or None.
         """
-        of_backbone = [
-            name
-            for name, settings in cls.PRESETS.items()
-            if settings.get("backbone") == backbone
-        ]
-        return [*of_backbone, *cls.PRESETS][0]
+        names = list(cls.PRESETS)
+        fits = [n for n in names if cls.PRESETS[n].get("backbone") == backbone]
+        return [*fits, *names][0]
 
     @classmethod
     def preset_arguments(cls, preset, **overrides):
@@ -287,10 +340,10 @@ class DetectorModel(keras.Model):
             format: "saved_model", "litert", "onnx" or "openvino".
 
         Returns:
-            (model, departures): the model itself, or a copy that does otherwise what
-            the format can't hold, and a sentence for the user of each such thing.
+            (model, departures): itself, or a copy that does otherwise what the format
+            can't hold, and a sentence for the user of each such thing.
         """
-        return self, []
+        return exportable_tiles(self, format)
 
     def _copy(self, config):
         """A model of this one's weights and thresholds, and another configuration."""
@@ -341,24 +394,15 @@ class DetectorModel(keras.Model):
                 raise
 
     def infer_squares(self, images):
-        """What `call` says of one batch of images that are resized already.
+        """What `call` says of a batch of resized images, without looking at values.
 
-        Without what Keras prepares in every `predict`, without looking at the values
-        and without decisions: `thresholds.complete` adds them.
+        And without decisions, which `thresholds.complete` adds.
 
         Args:
-            images: float32 array (batch, image_size, image_size, 3), RGB in 0-255.
+            images: float32 array (batch, height, width, 3), RGB in 0-255.
 
         Returns:
             Dict of arrays: "anomaly_map", "anomaly_score" and, of methods that have
             them, "image_features".
         """
-        if self.distribution is None:
-            batch = {"image": images, "describe": np.zeros(len(images), "float32")}
-            return super().predict_on_batch(batch)
-        looked_at = ValueRanges(16)
-        resized = [ResizedImage(image, image.shape, looked_at) for image in images]
-        batches = self.inference_batches(
-            "predict", resized, len(resized), with_description=True
-        )
-        return self._infer(batches, verbose=0)
+        return infer_squares(self, super().predict_on_batch, images)

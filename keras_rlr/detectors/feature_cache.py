@@ -218,7 +218,7 @@ class _Filling:
         if names_images(source):
             first = {key: i for i, key in reversed(list(enumerate(every)))}
             positions = sorted(i for key, i in first.items() if self.lacks(key))
-            small = source.in_squares_of(self.model.image_size, self.model.bit_depth)
+            small = source.in_size_of(self.model.image_size, self.model.bit_depth)
             elements = itertools.chain.from_iterable(small.pick(positions))
             for position, element in zip(positions, elements, strict=True):
                 refuse_anomalous([element], position)

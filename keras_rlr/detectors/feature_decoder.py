@@ -3,6 +3,7 @@ import math
 import keras
 from keras import ops
 
+from keras_rlr.image_size import checked_image_size, height_and_width
 from keras_rlr.layers.initializers import SeededUniform, derive_seed, resolve_seed
 
 # The last convolution puts the pixels of so large squares side by side as channels.
@@ -48,7 +49,7 @@ class FeatureDecoder(keras.Model):
     Args:
         feature_shapes: (height, width, channels) of each level, fine to coarse, as
             `RLR.extract_features` gives them.
-        image_size: Side of the pictures; a multiple of every grid's side.
+        image_size: Side of the pictures or (height, width); multiples of every grid's.
         width: Channels of the convolutions.
         seed: Seed of the initial values; None draws one.
         model: Fingerprint of the `RLR` model whose features it was trained on, see
@@ -58,7 +59,7 @@ class FeatureDecoder(keras.Model):
         features: List of tensors (batch, height, width, channels).
 
     Returns:
-        float32 tensor (batch, image_size, image_size, 3), RGB around 0-255.
+        float32 tensor (batch, height, width, 3), RGB around 0-255.
 
     Raises:
         ValueError: If a grid's side divides neither a quarter of the image's nor the
@@ -78,10 +79,11 @@ class FeatureDecoder(keras.Model):
         side = _working_side(feature_shapes, image_size)
         seed = resolve_seed(seed)
         inputs = [keras.Input(shape) for shape in feature_shapes]
-        outputs = _Layers(seed, width).build(inputs, side, image_size // side)
+        height, _ = height_and_width(image_size)
+        outputs = _Layers(seed, width).build(inputs, side, height // side)
         super().__init__(inputs, outputs, **kwargs)
         self.feature_shapes = feature_shapes
-        self.image_size = int(image_size)
+        self.image_size = checked_image_size(image_size)
         self.width = int(width)
         self.seed = seed
         self.model = model
@@ -96,7 +98,7 @@ class FeatureDecoder(keras.Model):
             batch_size: Images at a time.
 
         Returns:
-            float32 array (images, image_size, image_size, 3) in 0-255.
+            float32 array (images, height, width, 3) in 0-255.
         """
         shapes = [tuple(part.shape[1:]) for part in features]
         if shapes != list(self.feature_shapes):
@@ -129,17 +131,18 @@ class FeatureDecoder(keras.Model):
 
 
 def _working_side(feature_shapes, image_size):
-    """Side of the grid that all levels are brought to."""
+    """Height of the grid that all levels are brought to."""
     if not feature_shapes:
         raise ValueError("A decoder needs the shape of at least one level.")
+    whole_height, whole_width = height_and_width(image_size)
     for height, width, _ in feature_shapes:
-        if height != width or image_size % height:
+        if whole_height % height or height * whole_width != width * whole_height:
             raise ValueError(
-                "A decoder needs square grids whose side divides the image's. Received "
-                f"a grid of {height}x{width} and images of {image_size}."
+                "A decoder needs grids that divide the image, of its proportions. "
+                f"Received a grid of {height}x{width} and images of {image_size}."
             )
     sides = [height for height, _, _ in feature_shapes]
-    for side in (image_size // _SQUARE, max(sides)):
+    for side in (whole_height // _SQUARE, max(sides)):
         if side >= max(sides) and not any(side % part for part in sides):
             return side
     raise ValueError(

@@ -19,6 +19,7 @@ from keras_rlr.detectors.distribution import spread_variables
 from keras_rlr.detectors.feature_cache import FeatureCache
 from keras_rlr.detectors.feature_extractor import FeatureExtractor, extract_by_image
 from keras_rlr.detectors.moments import ChannelMoments
+from keras_rlr.detectors.on_tiles import training_source
 from keras_rlr.inputs.cached_batches import feature_name
 from keras_rlr.inputs.first_batches import finite_source
 from keras_rlr.inputs.prediction_batches import PredictionBatches
@@ -216,7 +217,8 @@ class FeatureDetector(AnomalyDetector):
             batch_size: See `adapt`.
             steps: See `adapt`.
         """
-        return finite_source("adapt", x, batch_size or INFERENCE_BATCH, steps)
+        source = finite_source("adapt", x, batch_size or INFERENCE_BATCH, steps)
+        return training_source(self, source)
 
     def _adapt_to_images(self, source):
         self._adapt_to(self.features_to_adapt_to(source))
@@ -260,6 +262,11 @@ class FeatureDetector(AnomalyDetector):
             List of float32 arrays (images, H, W, C), one a level, fine to coarse;
             averaged over 3x3 tokens and, if the model does so, standardised.
         """
+        if self.tiling:
+            raise ValueError(
+                "This model looks at tiles, each of which has features of its own. Cut "
+                "the images first, and ask a model without `tiles`."
+            )
         batches = self.inference_batches("extract features", images)
         parts = [
             [ops.convert_to_numpy(features) for features in self.features_of(batch)]

@@ -14,7 +14,7 @@ class FeatureExtractor(keras.layers.Layer):
 
     Args:
         backbone: A `Backbone`.
-        image_size: Side of the images the backbone sees.
+        image_size: Of the images that the backbone sees.
         bit_depth: See `Preprocessor`.
 
     Call arguments:
@@ -67,7 +67,7 @@ def extract_by_image(model):
         model: A `FeatureDetector`.
 
     Returns:
-        A function of a float32 array (images, image_size, image_size, 3) that returns
+        A function of a float32 array (images, height, width, 3) that returns
         a list of float32 arrays (images, H, W, C).
     """
     if model.feature_extractor.by_image is None:
@@ -76,8 +76,7 @@ def extract_by_image(model):
 
 
 def _compiled_by_image(model):
-    size = model.image_size
-    inputs = keras.Input((size, size, 3), dtype="float32")
+    inputs = keras.Input((*model.image_shape, 3), dtype="float32")
     extractor = keras.Model(inputs, model.feature_extractor(inputs))
     # XLA takes longer to compile a backbone than it saves on TensorFlow.
     on_jax = keras.backend.backend() == "jax"

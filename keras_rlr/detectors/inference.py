@@ -1,10 +1,13 @@
 """Maps and scores of a data set part by part, in a memory that does not grow."""
 
 import keras
+import numpy as np
 
 from keras_rlr.inputs.host_batches import no_images
 from keras_rlr.inputs.image_source import in_chunks
 from keras_rlr.inputs.prediction_batches import PredictionBatches
+from keras_rlr.inputs.resize import resize_maps
+from keras_rlr.inputs.resized_image import ResizedImage
 from keras_rlr.inputs.value_ranges import ValueRanges
 
 _BATCHES_A_PART = 4
@@ -28,11 +31,11 @@ def infer_parts(model, infer, source, purpose, verbose=0, **options):
     value_ranges = ValueRanges(model.bit_depth)
     bar = keras.utils.Progbar(source.num_batches(), verbose=int(bool(verbose)))
     seen = done = size = 0
-    source = source.in_squares_of(model.image_size, model.bit_depth)
+    source = source.in_size_of(model.map_size, model.bit_depth)
     for part in in_chunks(source, _BATCHES_A_PART):
         batches = PredictionBatches(
             part,
-            model.image_size,
+            model.map_size,
             devices=model.device_count,
             first_index=seen,
             padded_to=size,
@@ -51,3 +54,38 @@ def infer_parts(model, infer, source, purpose, verbose=0, **options):
         raise no_images(purpose)
     value_ranges.finish()
     bar.update(done, finalize=True)
+
+
+def infer_squares(model, predict_on_batch, images):
+    """What a detector's `call` says of images; see `DetectorModel.infer_squares`.
+
+    Args:
+        model: The detector.
+        predict_on_batch: Keras' method of it.
+        images: See `DetectorModel.infer_squares`.
+    """
+    if model.distribution is None:
+        describe = np.zeros(len(images), "float32")
+        return predict_on_batch({"image": images, "describe": describe})
+    looked_at = ValueRanges(16)
+    resized = [ResizedImage(image, image.shape, looked_at) for image in images]
+    batches = model.inference_batches(
+        "predict", resized, len(resized), with_description=True
+    )
+    return model._infer(batches, verbose=0)
+
+
+def resize_outputs(model, outputs, sizes, original_size):
+    """Brings the maps of `predict` to the sizes of their images, if they are to be.
+
+    Args:
+        model: The detector.
+        outputs: Dict of arrays, whose "anomaly_map" is replaced.
+        sizes: (height, width) of each image.
+        original_size: True or False; None where that depends on whether the model looks
+            at tiles. The maps are then one array if all images have one size.
+    """
+    if original_size or (original_size is None and model.tiling):
+        maps = resize_maps(outputs["anomaly_map"], sizes)
+        is_one = original_size is None and len({one.shape for one in maps}) == 1
+        outputs["anomaly_map"] = np.stack(maps) if is_one else maps

@@ -1,6 +1,7 @@
 import keras
 from keras import ops
 
+from keras_rlr.image_size import checked_image_size, height_and_width
 from keras_rlr.inputs.images import check_bits
 from keras_rlr.inputs.resize import resize_weights
 
@@ -21,12 +22,12 @@ def resize_weights_in_graph(source, target):
 class Preprocessor(keras.layers.Layer):
     """Turns images of any size into what a backbone expects.
 
-    RGB in 0-255, float32; resized to a square, bilinear and antialiased with
+    RGB in 0-255, float32; resized, bilinear and antialiased with
     half-pixel centres, the aspect ratio not kept; then (x - mean) / std. Always in
     float32: bfloat16 holds no more than 256 grey levels.
 
     Args:
-        image_size: Side of the square, in pixels.
+        image_size: Side of a square, or (height, width), in pixels.
         mean: Three values, of RGB in 0-255.
         std: Three values.
         bit_depth: Bits that a value of uint16 images has; None is 16.
@@ -39,7 +40,7 @@ class Preprocessor(keras.layers.Layer):
             convert on the host before.
 
     Returns:
-        float32 tensor (batch, image_size, image_size, 3).
+        float32 tensor (batch, height, width, 3), as `image_size` says.
 
     Raises:
         ValueError: If the rank or the number of channels is another.
@@ -54,7 +55,7 @@ class Preprocessor(keras.layers.Layer):
     def __init__(self, image_size, mean, std, bit_depth=None, **kwargs):
         kwargs["dtype"] = "float32"
         super().__init__(**kwargs)
-        self.image_size = int(image_size)
+        self.image_size = checked_image_size(image_size)
         self.mean = tuple(float(value) for value in mean)
         self.std = tuple(float(value) for value in std)
         self.bit_depth = check_bits(bit_depth)
@@ -78,31 +79,33 @@ class Preprocessor(keras.layers.Layer):
             images = images * 255.0 / (2.0 ** (self.bit_depth or 16) - 1.0)
         images = ops.repeat(images, 3, -1) if shape[-1] == 1 else images[..., :3]
         images = self._resize(images, *shape[1:3])
+        if set(self.mean) == {0.0} and set(self.std) == {1.0}:
+            return images
         mean = ops.convert_to_tensor(self.mean, dtype="float32")
         std = ops.convert_to_tensor(self.std, dtype="float32")
         return (images - mean) / std
 
     def _resize(self, images, height, width):
-        size = self.image_size
-        if height != size:
+        to_height, to_width = height_and_width(self.image_size)
+        if height != to_height:
             if height is None:
-                rows = resize_weights_in_graph(ops.shape(images)[1], size)
+                rows = resize_weights_in_graph(ops.shape(images)[1], to_height)
             else:
-                rows = ops.convert_to_tensor(resize_weights(height, size))
+                rows = ops.convert_to_tensor(resize_weights(height, to_height))
             images = ops.transpose(images, (0, 2, 3, 1))
             images = ops.matmul(images, ops.transpose(rows))
             images = ops.transpose(images, (0, 3, 1, 2))
-        if width != size:
+        if width != to_width:
             if width is None:
-                columns = resize_weights_in_graph(ops.shape(images)[2], size)
+                columns = resize_weights_in_graph(ops.shape(images)[2], to_width)
             else:
-                columns = ops.convert_to_tensor(resize_weights(width, size))
+                columns = ops.convert_to_tensor(resize_weights(width, to_width))
             images = ops.matmul(columns, images)
         return images
 
     def compute_output_shape(self, input_shape):
-        """Returns (batch, image_size, image_size, 3)."""
-        return (input_shape[0], self.image_size, self.image_size, 3)
+        """Returns (batch, height, width, 3)."""
+        return (input_shape[0], *height_and_width(self.image_size), 3)
 
     def get_config(self):
         """Returns the constructor's arguments."""

@@ -71,12 +71,12 @@ class ReconstructionDetector(FeatureDetector):
                 )
                 layer.build((None, *shape))
                 self.perturbations.append(layer)
-            self.anomaly_map = AnomalyMap((self.image_size,) * 2, name="anomaly_map")
+            self.anomaly_map = AnomalyMap(self.image_shape, name="anomaly_map")
             self.anomaly_map.build(None)
             self.anomaly_score = AnomalyScore(
                 top_share=score_share, name="anomaly_score"
             )
-            self.anomaly_score.build((None, self.image_size, self.image_size))
+            self.anomaly_score.build((None, *self.image_shape))
             self.reconstruction_loss = ReconstructionLoss(
                 loss_of_squares, hard_mining, reduction=None
             )
@@ -100,7 +100,7 @@ class ReconstructionDetector(FeatureDetector):
             f"{type(self).__name__} must define `reconstruct_levels`."
         )
 
-    def call(self, inputs, training=False):
+    def outputs_of(self, inputs, training=False):
         """Returns map and score; in training the loss of each image."""
         batch = inputs if isinstance(inputs, dict) else {"image": inputs}
         levels = self.features_of(batch)
@@ -132,11 +132,11 @@ class ReconstructionDetector(FeatureDetector):
         """Returns anomaly map and score: of the error, unless a method adds to it.
 
         Args:
-            error: float32 tensor (batch, image_size, image_size).
+            error: float32 tensor (batch, height, width).
             features: List of float32 tensors (batch, H, W, C), one a level.
 
         Returns:
-            float32 tensors (batch, image_size, image_size) and (batch,).
+            float32 tensors (batch, height, width) and (batch,).
         """
         return error, self.anomaly_score(error)
 

@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from keras_rlr.detectors.compiling import is_of_recipe
+from keras_rlr.detectors.on_tiles import training_source
 from keras_rlr.detectors.training_callbacks import (
     EpochOrder,
     RateOfEpoch,
@@ -58,6 +59,7 @@ def train(
         source, validation_data = _split(source, validation_split, validation_data)
     if feature_cache is None and steps_per_epoch is None:
         refuse_endless(source, "an epoch", "steps_per_epoch")
+    source = training_source(model, source)
     model.follow_distribution()
     announce_empty_places(source.batch_size, model.device_count)
     batches = model.training_batches(
@@ -125,7 +127,7 @@ def one_training_batch(model, x, y, sample_weight, class_weight):
     refuse_endless(source, "one batch", "fit(steps_per_epoch)")
     elements = [element for batch in source.batches() for element in batch]
     batches = model.training_batches(
-        BatchList([elements], len(elements)),
+        training_source(model, BatchList([elements], len(elements))),
         None,
         None,
         seed=model.seed,

@@ -6,6 +6,7 @@ from keras_rlr.detectors.describe_model import describe_model
 from keras_rlr.detectors.weights_version import weights_version
 from keras_rlr.environment import describe_environment
 from keras_rlr.evaluation.confusion import confusion
+from keras_rlr.image_size import checked_image_size
 from keras_rlr.metrics.functional import image_figures
 
 _LAST_EPOCH = (
@@ -82,7 +83,9 @@ def describe_evaluation(
             "words": words,
             "epoch": epochs,
             "selected_on_test_set": best_epochs is not None,
-            "map_size": model.image_size if map_size == "model" else "original",
+            "map_size": checked_image_size(model.map_size)
+            if map_size == "model"
+            else "original",
             "aupro_false_positive_rate_limit": _FPR_LIMIT,
         },
         "model": describe_model(model),

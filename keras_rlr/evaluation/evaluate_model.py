@@ -14,7 +14,7 @@ MAP_SIZES = ("model", "original")
 
 
 def evaluate_model(
-    model, dataset, batch_size=16, map_size="model", fpr_limit=0.3, on_progress=None
+    model, dataset, batch_size=16, map_size=None, fpr_limit=0.3, on_progress=None
 ):
     """Measures a model on the test images of one or more categories.
 
@@ -33,8 +33,9 @@ def evaluate_model(
             example a `FolderDataset` of the split "test".
         batch_size: Images predicted at a time.
         map_size: "model" compares maps and masks at the model's image size, "original"
-            at each image's own. At original sizes the pooled figures of pixels are
-            counted in bins, and so are all figures of pixels of more than 4096 images;
+            at each image's own; None for the latter where the model looks at tiles. At
+            original sizes the pooled figures of pixels are counted in bins, and so are
+            all figures of pixels of more than 4096 images;
             "pooled_error_bounds" in the result says how exact the pooled ones are, and
             a warning if one is not to 1e-3. All others are exact.
         fpr_limit: False-positive rate where AUPRO's integration ends.
@@ -63,19 +64,30 @@ def evaluate_model(
     evaluate_model(model, test)["mean"]["image_auroc"]
     ```
     """
-    check_map_size(map_size)
+    map_size = resolve_map_size(model, map_size)
     predictions = predict_test_set(
         model, dataset, batch_size, map_size == "original", on_progress
     )
     return measure(predictions, fpr_limit)
 
 
-def check_map_size(map_size):
-    """Raises a ValueError for an unknown size of maps."""
+def resolve_map_size(model, map_size):
+    """Returns "model" or "original", at which size maps and masks are compared.
+
+    Args:
+        model: The detector.
+        map_size: What the user gave, or None.
+
+    Raises:
+        ValueError: If it is another word.
+    """
+    if map_size is None:
+        return "original" if getattr(model, "tiling", None) else "model"
     if map_size not in MAP_SIZES:
         raise ValueError(
             f"`map_size` must be 'model' or 'original'. Received: {map_size!r}."
         )
+    return map_size
 
 
 def measure(predictions, fpr_limit=0.3):

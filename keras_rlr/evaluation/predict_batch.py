@@ -4,6 +4,17 @@ from keras_rlr.inputs.host_batches import stack_images
 from keras_rlr.inputs.value_ranges import ValueRanges
 
 
+def images_at_once(model, batch_size):
+    """Returns how many images are predicted at a time: fewer of such as have tiles.
+
+    Args:
+        model: The detector.
+        batch_size: What the user gave.
+    """
+    tiled = getattr(model, "tiling", None)
+    return min(batch_size, model.inference_batch) if tiled else batch_size
+
+
 def predict_batch(model, images, size, categories=None, value_ranges=None):
     """What `model.predict` says of a few images, given to it in a batch of `size`.
 
@@ -26,7 +37,7 @@ def predict_batch(model, images, size, categories=None, value_ranges=None):
     count = len(images)
     ranges = value_ranges or ValueRanges(getattr(model, "bit_depth", None))
     elements = [{"image": image} for image in images]
-    squares = stack_images(elements, model.image_size, range(count), ranges)
+    squares = stack_images(elements, model.map_size, range(count), ranges)
     if value_ranges is None:
         ranges.finish()
     padding = ((0, size - count), (0, 0), (0, 0), (0, 0))

@@ -14,6 +14,7 @@ from keras_rlr.atomic_file import atomic_path
 from keras_rlr.datasets import account_for_images, read_image
 from keras_rlr.datasets.image_files import SUFFIXES_IN_WORDS
 from keras_rlr.evaluation.overlay import HeatScale, draw_overlay, shown_pixels
+from keras_rlr.evaluation.predict_batch import images_at_once
 from keras_rlr.evaluation.prediction import Prediction, path_below
 from keras_rlr.evaluation.regions.image_files import ImageFiles
 from keras_rlr.evaluation.score_squares import (
@@ -87,7 +88,7 @@ def predict_images(
     root, paths = _find(Path(images), Path(output))
     bit_depth = getattr(model, "bit_depth", None)
     value_ranges = ValueRanges(bit_depth)
-    batch_size = min(batch_size, len(paths))
+    batch_size = min(images_at_once(model, batch_size), len(paths))
     output = Path(output)
     files = ImageFiles(output, model.thresholds, regions, maps)
     _make_folder(output)
@@ -101,7 +102,7 @@ def predict_images(
     names = _picture_names(rows)
 
     def read(path):
-        return _read(path, model.image_size, bit_depth)
+        return _read(path, model.map_size, bit_depth)
 
     def draw(i, picture, anomaly_map):
         row, path = rows[i], output / _OVERLAYS / names[i]
@@ -120,7 +121,7 @@ def predict_images(
         if model.threshold is None:
             # The scale is known when all is scored: until then, maps wait on disk.
             file = stack.enter_context(tempfile.TemporaryFile(dir=output))
-            shape = (len(paths), model.image_size, model.image_size)
+            shape = (len(paths), *model.map_size)
             kept = np.memmap(file, "float32", "w+", shape=shape)
         images = stack.enter_context(contextlib.closing(read_ahead(read, paths)))
         for start in range(0, len(paths), batch_size):

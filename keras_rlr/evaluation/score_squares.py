@@ -9,6 +9,7 @@ import numpy as np
 
 from keras_rlr.evaluation.predict_batch import predict_batch
 from keras_rlr.evaluation.prediction import Prediction
+from keras_rlr.image_size import ImageSize
 from keras_rlr.inputs.host_batches import resized_image
 from keras_rlr.inputs.resized_image import ResizedImage
 from keras_rlr.inputs.value_ranges import ValueRanges, check_bit_depth
@@ -46,7 +47,7 @@ def nearest_category(folders: Iterable[str], known: Collection[str]) -> str | No
 def read_square(
     load: Callable[[], np.ndarray],
     name: str | Path,
-    size: int,
+    size: ImageSize,
     bit_depth: int | None = None,
 ) -> tuple[np.ndarray | None, ResizedImage | None, str]:
     """Reads an image and brings it to the model's size.
@@ -54,7 +55,7 @@ def read_square(
     Args:
         load: Returns the image, or raises OSError or ValueError.
         name: What it is called in errors: its path.
-        size: Side of the square.
+        size: What the model sees, side or (height, width).
         bit_depth: Bits that a value of uint16 images has; None is 16.
 
     Returns:

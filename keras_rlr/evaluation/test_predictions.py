@@ -5,10 +5,10 @@ import numpy as np
 
 from keras_rlr.datasets.mask_check import MaskCheck
 from keras_rlr.detectors.decision_thresholds import refuse_not_finite
-from keras_rlr.evaluation.predict_batch import predict_batch
+from keras_rlr.evaluation.predict_batch import images_at_once, predict_batch
 from keras_rlr.inputs.image_source import ImageSource
 from keras_rlr.inputs.labels import label_of
-from keras_rlr.inputs.masks import to_square_mask
+from keras_rlr.inputs.masks import to_small_mask
 from keras_rlr.inputs.prediction_batches import category_name
 from keras_rlr.inputs.resize import resize_maps
 from keras_rlr.inputs.value_ranges import ValueRanges
@@ -24,9 +24,9 @@ class TestPredictions:
         labels: Boolean array (images,), whether each is anomalous.
         scores: float32 array (images,), the anomaly scores.
         categories: Object array (images,) of names.
-        maps: float32 array (images, S, S), the anomaly maps; None where they were too
-            many to be kept.
-        masks: Boolean array (images, S, S), or None.
+        maps: float32 array (images, height, width), the anomaly maps; None where they
+            were too many to be kept.
+        masks: Boolean array (images, height, width), or None.
         unmasked: Names of the categories that have anomalous images without a mask.
         original_masks: Masks of the images' own sizes, packed, or an empty list.
         bins: The `PixelBins` of each category, where maps were not kept.
@@ -109,25 +109,25 @@ def predict_test_set(
     count = len(dataset)
     if not count:
         raise ValueError("The data set has no images, so there is nothing to evaluate.")
-    size = model.image_size
+    size = model.map_size
     keep = count <= pixel_bins.MOST_EXACT_MAPS
     kept = TestPredictions(
         labels=np.zeros(count, bool),
         scores=np.zeros(count, "float32"),
         categories=np.empty(count, object),
-        maps=np.zeros((count, size, size), "float32") if keep else None,
-        masks=np.zeros((count, size, size), bool) if keep else None,
+        maps=np.zeros((count, *size), "float32") if keep else None,
+        masks=np.zeros((count, *size), bool) if keep else None,
     )
     known = getattr(model, "known_categories", ())
     if known:
         kept.comparable_scores = np.zeros(count, "float32")
         kept.recognized = np.empty(count, object)
-    batch_size = min(batch_size, count)
+    batch_size = min(images_at_once(model, batch_size), count)
     check = MaskCheck(size)
     bit_depth = getattr(model, "bit_depth", None)
     value_ranges = ValueRanges(bit_depth)
     start = 0
-    source = ImageSource(dataset, batch_size).in_squares_of(size, bit_depth)
+    source = ImageSource(dataset, batch_size).in_size_of(size, bit_depth)
     for elements in source.pick(range(count)):
         rows = range(start, start + len(elements))
         start = rows.stop
@@ -181,7 +181,7 @@ def _keep_truth(kept, i, element):
 
 def _square_mask(element, size):
     mask = element.get("mask")
-    return np.zeros((size, size), bool) if mask is None else to_square_mask(mask, size)
+    return np.zeros(size, bool) if mask is None else to_small_mask(mask, size)
 
 
 def _original_mask(element):

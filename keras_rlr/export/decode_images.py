@@ -16,18 +16,18 @@ _JPEG, _PNG, _DEEP_GREY_PNG, _BMP, _OTHER = range(5)
 
 
 def decode_images(encoded, size, bit_depth=None):
-    """Decodes JPEG, PNG and BMP files to squares.
+    """Decodes JPEG, PNG and BMP files to images of one size.
 
     Pixels are those of `keras_rlr.datasets.read_image`, turned upright by the EXIF
     orientation and resized as the model does.
 
     Args:
         encoded: String tensor (batch,), one file each.
-        size: Side of the squares.
+        size: Height and width of the result.
         bit_depth: Bits that a value of 16-bit grey images has; None is 16.
 
     Returns:
-        float32 tensor (batch, size, size, 3), RGB in 0-255, and int32 tensor (batch,):
+        float32 tensor (batch, height, width, 3), RGB in 0-255; int32 tensor (batch,):
         0 decoded, 1 undecodable, 2 refused for more than 2^25 pixels, a side of more
         than 2^16 or a value of more bits than `bit_depth`. What was not decoded is
         black.
@@ -41,31 +41,35 @@ def decode_images(encoded, size, bit_depth=None):
     count = tf.size(encoded)
 
     def decode():
+        orientation = exif_orientation(encoded)
         positions, squares, found = _decode_all(
-            tf.gather(encoded, tried), tf.gather(kinds, tried), tried, size, bit_depth
+            *(tf.gather(part, tried) for part in (encoded, kinds, orientation >= 5)),
+            tried,
+            size,
+            bit_depth,
         )
-        squares = tf.scatter_nd(positions, squares, (count, size, size, 3))
+        squares = tf.scatter_nd(positions, squares, (count, *size, 3))
         found = tf.tensor_scatter_nd_update(status, positions, found)
-        return _turn(squares, exif_orientation(encoded)), found
+        return _turn(squares, orientation), found
 
     return tf.cond(
-        tf.size(tried) > 0, decode, lambda: (tf.zeros((count, size, size, 3)), status)
+        tf.size(tried) > 0, decode, lambda: (tf.zeros((count, *size, 3)), status)
     )
 
 
-def resize_to_squares(images, size):
+def resize_in_graph(images, size):
     """Resizes a batch as `keras_rlr.inputs.resize_images` does, to 1e-4 of the range.
 
     Args:
         images: Tensor (batch, height, width, channels) of a number of any type.
-        size: Side of the squares.
+        size: Height and width of the result.
 
     Returns:
-        float32 tensor (batch, size, size, channels).
+        float32 tensor (batch, height, width, channels).
     """
     # This reads each pixel twice, where a product with all weights multiplies it by
     # `size` numbers most of which are 0.
-    return tf.image.resize(images, (size, size), antialias=True)
+    return tf.image.resize(images, size, antialias=True)
 
 
 def _read_headers(encoded):
@@ -104,31 +108,39 @@ def _are_too_large(shapes):
     return too_many | (tf.reduce_max(shapes, -1) > LONGEST_SIDE)
 
 
-def _decode_all(files, kinds, positions, size, bit_depth):
-    """Positions, squares and status of the files that can be decoded."""
-    black = tf.zeros((size, size, 3))
+def _decode_all(files, kinds, sideways, positions, size, bit_depth):
+    """Positions, images and status of the files that can be decoded.
 
-    def square(image):
+    Those that lie on a side are transposed, so that their size is the others'.
+    """
+    black = tf.zeros((*size, 3))
+
+    def resize(image, lies):
         # Not more than once in the memory: it is resized from the bytes it has.
-        return resize_to_squares(image, size)
+        return tf.cond(
+            lies,
+            lambda: tf.transpose(resize_in_graph(image, size[::-1]), (1, 0, 2)),
+            lambda: resize_in_graph(image, size),
+        )
 
-    def jpeg(file):
+    def jpeg(file, lies):
         def decode():
             # The other method of TensorFlow is up to 11 grey levels off.
             method = "INTEGER_ACCURATE"
-            return square(tf.io.decode_jpeg(file, 3, dct_method=method)), OK
+            image = tf.io.decode_jpeg(file, 3, dct_method=method)
+            return resize(image, lies), OK
 
         shape = tf.cast(tf.io.extract_jpeg_shape(file)[:2], tf.int64)
         return tf.cond(_are_too_large(shape), lambda: (black, REFUSED), decode)
 
-    def png(file):
+    def png(file, lies):
         # Of 16 bits a channel, this takes the upper eight, as Pillow does.
-        return square(tf.io.decode_png(file, 3)), OK
+        return resize(tf.io.decode_png(file, 3), lies), OK
 
-    def deep_grey_png(file):
+    def deep_grey_png(file, lies):
         # Pillow keeps all bits of these.
         image = tf.io.decode_png(file, 1, tf.uint16)
-        grey = tf.repeat(square(image), 3, -1)
+        grey = tf.repeat(resize(image, lies), 3, -1)
         if bit_depth is None:
             return grey / 257.0, OK
         brightest = 2**bit_depth - 1
@@ -136,17 +148,18 @@ def _decode_all(files, kinds, positions, size, bit_depth):
         grey = tf.where(too_bright, 0.0, grey * (255.0 / brightest))
         return grey, tf.where(too_bright, REFUSED, OK)
 
-    def bmp(file):
-        return square(_bmp(file)), OK
+    def bmp(file, lies):
+        return resize(_bmp(file), lies), OK
 
-    def decode(position, file, kind):
-        branches = [lambda f=f: f(file) for f in (jpeg, png, deep_grey_png, bmp)]
+    def decode(position, file, kind, lies):
+        readers = (jpeg, png, deep_grey_png, bmp)
+        branches = [lambda read=read: read(file, lies) for read in readers]
         image, status = tf.switch_case(kind, branches)
         return position, tf.ensure_shape(image, black.shape), status
 
     # A data set can leave out what fails; nothing else in a graph can. One for all
     # files: making it takes as long as decoding an image.
-    data = tf.data.Dataset.from_tensor_slices((positions, files, kinds))
+    data = tf.data.Dataset.from_tensor_slices((positions, files, kinds, sideways))
     data = data.map(decode, _DECODED_AT_A_TIME, deterministic=False)
     data = data.ignore_errors(log_warning=False)
     # It must not be empty for what follows.
@@ -162,18 +175,15 @@ def _decode_all(files, kinds, positions, size, bit_depth):
 
 
 def _turn(squares, orientation):
-    """Turns each square as its EXIF orientation says."""
+    """Mirrors each image, transposed before or not, as its orientation says."""
 
     def turn():
-        sideways = (orientation >= 5)[:, None, None, None]
-        turned = tf.where(sideways, tf.transpose(squares, (0, 2, 1, 3)), squares)
-
         def reversed_for(orientations, axis, images):
             applies = orientation[:, None] == tf.constant(orientations)
             applies = tf.reduce_any(applies, -1)[:, None, None, None]
             return tf.where(applies, tf.reverse(images, [axis]), images)
 
-        turned = reversed_for((2, 3, 6, 7), 2, turned)
+        turned = reversed_for((2, 3, 6, 7), 2, squares)
         return reversed_for((3, 4, 7, 8), 1, turned)
 
     return tf.cond(tf.reduce_any(orientation > 1), turn, lambda: squares)

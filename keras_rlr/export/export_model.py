@@ -117,7 +117,7 @@ def check_arguments(model, format, quantize, images):
 def _usable_images(images, model, most):
     """uint8 arrays (height, width, 3), evenly chosen of those given."""
     if images is None:
-        return list(sample_images(4, model.image_size))
+        return list(sample_images(4, model.map_size))
     source = ImageSource(images, 1)
     if source.is_indexed:
         count = source.num_batches()

@@ -44,7 +44,7 @@ def write_litert(model, path, quantize=None, representative_images=None):
     portable.export(str(path), format="litert", verbose=False, **options)
     if quantize == "int8":
         images = [
-            to_resized_rgb(image, model.image_size, "an image")
+            to_resized_rgb(image, model.map_size, "an image")
             for image in representative_images
         ]
         content = _in_8_bits(portable, _float_tensors(path), images)

@@ -20,10 +20,10 @@ def describe_export(model, format, quantize, model_version, categories, evaluati
         categories: Names of what it was trained on.
         evaluation: Figures of the model, or None if it was not evaluated.
     """
-    size = model.image_size
-    image = {"dtype": "float32", "shape": ["batch", size, size, 3], "values": "0-255"}
+    size = model.map_size
+    image = {"dtype": "float32", "shape": ["batch", *size, 3], "values": "0-255"}
     outputs = {
-        "anomaly_map": {"dtype": "float32", "shape": ["batch", size, size]},
+        "anomaly_map": {"dtype": "float32", "shape": ["batch", *size]},
         "anomaly_score": {"dtype": "float32", "shape": ["batch"]},
     }
     if model.threshold is not None:

@@ -18,9 +18,8 @@ def write_onnx(model, path):
     """
     _teach_erfc()
     portable = portable_model(model)
-    size = model.image_size
     # Keras exports what was called at least once.
-    portable(np.zeros((1, size, size, 3), "float32"))
+    portable(np.zeros((1, *model.map_size, 3), "float32"))
     portable.export(str(path), format="onnx", verbose=False)
 
 

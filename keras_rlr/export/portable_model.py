@@ -1,21 +1,21 @@
-"""The model as one graph of square images, for runtimes that know no other sizes."""
+"""The model as a graph of images of one size, for runtimes that know no others."""
 
 import keras
 import tensorflow as tf
 
 
 def portable_model(model):
-    """Returns a functional model of `image` (batch, S, S, 3), float32 in 0-255.
+    """Returns a functional model of `image` (batch, height, width, 3), in 0-255.
 
     Args:
         model: An `RLR` model on the TensorFlow backend.
 
     Returns:
-        A `keras.Model` whose outputs are a dict: "anomaly_map" (batch, S, S),
+        A `keras.Model` whose outputs are a dict: "anomaly_map" (batch, height, width),
         "anomaly_score" (batch,) and, of a calibrated model, "is_anomalous" (batch,); of
         one that knows categories "category" and "comparable_score" (batch,) too.
     """
-    shape = (model.image_size, model.image_size, 3)
+    shape = (*model.map_size, 3)
     complete = model.thresholds.graph_function()
 
     @tf.function(

@@ -8,8 +8,9 @@ from keras_rlr.export.decode_images import (
     OK,
     UNKNOWN_CATEGORY,
     decode_images,
-    resize_to_squares,
+    resize_in_graph,
 )
+from keras_rlr.image_size import checked_image_size
 
 
 def serving_functions(model, description):
@@ -22,13 +23,13 @@ def serving_functions(model, description):
 
     Returns:
         Dict of name to (function, *input signatures). Outputs are dicts: "anomaly_map"
-        float32 (batch, S, S), "anomaly_score" float32 (batch,) and, of a calibrated
-        model, "is_anomalous" bool (batch,); of one that knows categories "category"
-        int32 (batch,) and "comparable_score" float32 (batch,) too. A model with
-        thresholds of categories has "decide", which takes scores and categories.
+        float32 (batch, height, width), "anomaly_score" float32 (batch,); of a
+        calibrated model "is_anomalous" bool (batch,); of one that knows categories
+        "category" int32 (batch,) and "comparable_score" float32 (batch,) too. A model
+        with thresholds of categories has "decide", which takes scores and categories.
     """
     threshold, complete = model.threshold, model.thresholds.graph_function()
-    size = model.image_size
+    size = model.map_size
 
     def decide(score, threshold=threshold):
         # A score that is NaN is never normal. TensorFlow would make "greater or equal"
@@ -37,16 +38,14 @@ def serving_functions(model, description):
 
     # One graph for all signatures, instead of a copy in each.
     @tf.function(
-        input_signature=[tf.TensorSpec((None, size, size, 3), tf.float32)],
+        input_signature=[tf.TensorSpec((None, *size, 3), tf.float32)],
         autograph=False,
     )
     def infer_squares(images):
         count = tf.shape(images)[0]
         # Convolutions of TensorFlow fail on no image at all.
-        images = tf.cond(
-            count == 0, lambda: tf.zeros((1, size, size, 3)), lambda: images
-        )
-        images = tf.ensure_shape(images, (None, size, size, 3))
+        images = tf.cond(count == 0, lambda: tf.zeros((1, *size, 3)), lambda: images)
+        images = tf.ensure_shape(images, (None, *size, 3))
         batch = {"image": images}
         if model.known_categories:
             batch["describe"] = tf.zeros(tf.shape(images)[:1])
@@ -57,7 +56,7 @@ def serving_functions(model, description):
     infer_squares = infer_squares.get_concrete_function()
 
     def infer(image):
-        return infer_squares(_to_squares(image, size))
+        return infer_squares(_to_size(image, size))
 
     def score_only(image):
         outputs = infer(image)
@@ -99,7 +98,7 @@ def serving_functions(model, description):
             **known,
             "model_version": repeated(description["model_version"], tf.string),
             "categories": repeated(description["categories"], tf.string),
-            "image_size": repeated(size, tf.int32),
+            "image_size": repeated(checked_image_size(size), tf.int32),
             "threshold": repeated(
                 float("nan") if threshold is None else threshold, tf.float32
             ),
@@ -131,16 +130,16 @@ def serving_functions(model, description):
     return functions
 
 
-def _to_squares(images, size):
-    """float32 images (batch, size, size, 3) of a batch of any size, 0 too."""
+def _to_size(images, size):
+    """float32 images (batch, *size, 3) of a batch of any size, 0 too."""
     count, height, width, _ = tf.unstack(tf.shape(images))
-    is_square = (height == size) & (width == size)
+    fits = (height == size[0]) & (width == size[1])
     squares = tf.switch_case(
-        tf.where(count == 0, 0, tf.where(is_square, 1, 2)),
+        tf.where(count == 0, 0, tf.where(fits, 1, 2)),
         [
-            lambda: tf.zeros((0, size, size, 3)),
+            lambda: tf.zeros((0, *size, 3)),
             lambda: tf.cast(images, tf.float32),
-            lambda: resize_to_squares(images, size),
+            lambda: resize_in_graph(images, size),
         ],
     )
-    return tf.ensure_shape(squares, (None, size, size, 3))
+    return tf.ensure_shape(squares, (None, *size, 3))

@@ -10,9 +10,9 @@ from keras_rlr.detectors.decision_thresholds import refuse_not_finite
 from keras_rlr.detectors.weights_version import weights_version
 from keras_rlr.export.compare import TOLERANCES, compare
 from keras_rlr.export.decode_images import LONGEST_SIDE, MOST_PIXELS
+from keras_rlr.export.image_for_model import image_for_model
 from keras_rlr.export.manifest import describe_export, describe_files, manifest_text
 from keras_rlr.export.sample_images import sample_images
-from keras_rlr.export.square_image import square_image
 
 _COMPARED = 8
 # Exports compute in float32, whatever the model was trained in.
@@ -63,9 +63,9 @@ def write_export(
     manifest["departures"] = list(departures)
     chosen = np.linspace(0, len(images) - 1, min(len(images), _COMPARED)).astype(int)
     takes = [images[i] for i in chosen if _is_served(images[i], format)]
-    takes = takes or list(sample_images(1, model.image_size))
+    takes = takes or list(sample_images(1, model.map_size))
     with _exact_products():
-        expected = model.predict(takes, verbose=0)
+        expected = model.predict(takes, verbose=0, original_size=False)
     refuse_not_finite(expected["anomaly_score"], "be exported")
     runners, manifest["operators"] = _write(
         model.compact("float32"),
@@ -76,7 +76,7 @@ def write_export(
         manifest,
     )
     if format != "saved_model":
-        takes = [square_image(Image.fromarray(x), model.image_size) for x in takes]
+        takes = [image_for_model(Image.fromarray(x), *model.map_size) for x in takes]
     tolerance = max(TOLERANCES[quantize], _TOLERANCES_OF_DTYPES[model.compute_dtype])
     manifest["comparison"] = {}
     threshold = model.thresholds.of_images(expected.get("category"))

@@ -1,8 +1,10 @@
-"""What augmentation makes of a square image: it turned by quarters, and mirrored."""
+"""What augmentation makes of an image: it turned by quarters, and mirrored."""
 
 from typing import Any
 
 import numpy as np
+
+from keras_rlr.image_size import ImageSize, height_and_width
 
 AUGMENTATIONS = ("flip", "rotate")
 # Quarter turns, and whether it is mirrored, left to right, after them.
@@ -10,20 +12,28 @@ Variant = tuple[int, bool]
 AS_IT_IS: Variant = (0, False)
 
 
-def resolve_augmentation(augmentation: Any) -> tuple[str, ...]:
+def resolve_augmentation(augmentation: Any, image_size: ImageSize) -> tuple[str, ...]:
     """Returns the names in `augmentation` as a tuple, in the order of `AUGMENTATIONS`.
 
     Args:
         augmentation: A name, or several.
+        image_size: Side of the images, or (height, width).
 
     Raises:
-        ValueError: If one is unknown.
+        ValueError: If one is unknown, or images can't be turned as they are no squares.
     """
     names = (augmentation,) if isinstance(augmentation, str) else tuple(augmentation)
     if not set(names) <= set(AUGMENTATIONS):
         raise ValueError(
             f"`augmentation` takes any of {', '.join(map(repr, AUGMENTATIONS))}. "
             f"Received: {augmentation!r}."
+        )
+    height, width = height_and_width(image_size)
+    if "rotate" in names and height != width:
+        raise ValueError(
+            f"augmentation='rotate' turns images by quarters, and those of {height}x"
+            f"{width} pixels would not fit. Use image_size={max(height, width)}, or "
+            "augmentation='flip', which turns by halves too."
         )
     return tuple(name for name in AUGMENTATIONS if name in names)
 
@@ -45,7 +55,7 @@ def vary(images: np.ndarray, variant: Variant) -> np.ndarray:
     """Returns a variant of an image, or of several.
 
     Args:
-        images: Array (…, size, size, channels).
+        images: Array (…, height, width, channels).
         variant: One of `variants_of`.
     """
     turns, is_mirrored = variant

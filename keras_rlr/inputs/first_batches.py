@@ -31,11 +31,9 @@ class FirstBatches:
         """Returns itself: what `steps` counts are batches of the size it was given."""
         return self
 
-    def in_squares_of(self, image_size, bit_depth=None):
+    def in_size_of(self, image_size, bit_depth=None):
         """As of `ImageSource`."""
-        return FirstBatches(
-            self.source.in_squares_of(image_size, bit_depth), self.steps
-        )
+        return FirstBatches(self.source.in_size_of(image_size, bit_depth), self.steps)
 
     def num_batches(self):
         """Number of batches, or None if only a pass can tell."""

@@ -1,5 +1,6 @@
 import numpy as np
 
+from keras_rlr.image_size import height_and_width
 from keras_rlr.inputs.images import to_array, to_resized_rgb
 from keras_rlr.inputs.read_ahead import read_ahead
 from keras_rlr.inputs.resized_image import ResizedImage
@@ -16,15 +17,15 @@ class HostBatches(DataAdapter):
 
     Args:
         source: An `ImageSource`.
-        image_size: Side of the images of the batches.
+        image_size: Side of the images of the batches, or (height, width).
         bit_depth: Bits that a value of uint16 images has; None is 16.
         value_ranges: The `ValueRanges` of a longer pass that these are part of, which
             whoever made it finishes; None for one of each pass.
     """
 
     def __init__(self, source, image_size, bit_depth=None, value_ranges=None):
-        if hasattr(source, "in_squares_of"):
-            source = source.in_squares_of(image_size, bit_depth)
+        if hasattr(source, "in_size_of"):
+            source = source.in_size_of(image_size, bit_depth)
         self.source = source
         self.image_size = image_size
         self.bit_depth = bit_depth
@@ -131,11 +132,11 @@ class HostBatches(DataAdapter):
 
 
 def stack_images(elements, image_size, positions, value_ranges):
-    """The images of a batch, (batch, image_size, image_size, 3), float32.
+    """The images of a batch, (batch, height, width, 3), float32.
 
     Args:
         elements: Dicts with "image", an array or a `ResizedImage`.
-        image_size: Side of the result.
+        image_size: Side of the result, or (height, width).
         positions: Of the elements in the data set, for messages; ascending.
         value_ranges: The `ValueRanges` of the pass.
 
@@ -154,7 +155,7 @@ def stack_images(elements, image_size, positions, value_ranges):
         return resized_image(*element_and_position, image_size, bit_depth)
 
     pairs = zip(elements, positions, strict=True)
-    images = np.empty((len(elements), image_size, image_size, 3), "float32")
+    images = np.empty((len(elements), *height_and_width(image_size), 3), "float32")
     # Those that are not resized are done before a thread is started.
     small = all(
         np.shape(element["image"])[:2] == images.shape[1:3] for element in elements
@@ -172,7 +173,7 @@ def resized_image(element, position, image_size, bit_depth=None):
     Args:
         element: Dict with "image", and perhaps "path" for messages.
         position: Of the element in the data set, for messages.
-        image_size: Side of the square.
+        image_size: Side of the result, or (height, width).
         bit_depth: Bits that a value of uint16 images has; None is 16.
 
     Returns:

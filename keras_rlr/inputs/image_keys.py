@@ -7,11 +7,14 @@ import numpy as np
 from keras_rlr.inputs.images import to_array
 from keras_rlr.inputs.normal_images import refuse_anomalous
 from keras_rlr.inputs.prediction_batches import category_name
+from keras_rlr.inputs.resized_image import ResizedImage
 
 
 def image_key(image):
     """Hexadecimal SHA-256 of an image as delivered: type, shape and values."""
-    image = np.ascontiguousarray(to_array(image))
+    image = to_array(image)
+    image = image.pixels if isinstance(image, ResizedImage) else image
+    image = np.ascontiguousarray(image)
     digest = hashlib.sha256(f"{image.dtype.str} {image.shape}".encode())
     digest.update(image)
     return digest.hexdigest()

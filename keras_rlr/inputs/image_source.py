@@ -85,14 +85,14 @@ class ImageSource:
         part._beside = {key: rows[start:stop] for key, rows in self._beside.items()}
         return part
 
-    def in_squares_of(self, image_size, bit_depth=None):
+    def in_size_of(self, image_size, bit_depth=None):
         """Returns the same source, which resizes images of files as it reads them.
 
         Of large images only those that are being read are in memory then, and not all
         of a batch. The images of its elements are `ResizedImage`s.
 
         Args:
-            image_size: Side of the squares.
+            image_size: Side of the squares, or (height, width).
             bit_depth: Bits that a value of uint16 images has; None is 16.
         """
         other = copy.copy(self)
@@ -151,20 +151,28 @@ class ImageSource:
         else:
             yield from self._stream()
 
+    def read(self, position):
+        """Returns the element at a position of indexed data.
+
+        Args:
+            position: From 0 on.
+        """
+        position = int(position)
+        beside = {key: column[position] for key, column in self._beside.items()}
+        one = element(self.data[position], beside)
+        if self._resize is not None:
+            one["image"] = self._resize(one, position)
+        return one
+
     def pick(self, positions):
         """Yields batches of the elements at some positions of indexed data."""
-
-        def read(position):
-            position = int(position)
-            beside = {key: column[position] for key, column in self._beside.items()}
-            one = element(self.data[position], beside)
-            if self._resize is not None:
-                one["image"] = self._resize(one, position)
-            return one
-
         # Whether a user's own data bears several threads is not known.
         from_files = getattr(self.data, "reads_files", False)
-        elements = read_ahead(read, positions) if from_files else map(read, positions)
+        elements = (
+            read_ahead(self.read, positions)
+            if from_files
+            else map(self.read, positions)
+        )
         while batch := list(itertools.islice(elements, self.batch_size)):
             yield batch
 

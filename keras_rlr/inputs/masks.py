@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_rlr.image_size import ImageSize, height_and_width
 from keras_rlr.inputs.images import to_array
 
 
@@ -18,17 +19,17 @@ def resize_mask(mask: np.ndarray, height: int, width: int) -> np.ndarray:
     return mask[rows[:, None], columns]
 
 
-def to_square_mask(mask: Any, size: int) -> np.ndarray:
+def to_small_mask(mask: Any, size: ImageSize) -> np.ndarray:
     """Resizes a mask by nearest neighbour at pixel centres.
 
     A smooth resize would need a cut-off of its own and move the borders.
 
     Args:
         mask: Array (height, width) or (height, width, 1), above 0 where anomalous.
-        size: Side of the result.
+        size: Side of a square result, or its height and width.
 
     Returns:
-        Boolean array (size, size).
+        Boolean array (height, width).
 
     Raises:
         ValueError: If the shape is another.
@@ -41,4 +42,4 @@ def to_square_mask(mask: Any, size: int) -> np.ndarray:
             "A mask must be (height, width), or (height, width, 1). Received shape "
             f"{mask.shape}."
         )
-    return resize_mask(mask, size, size) > 0
+    return resize_mask(mask, *height_and_width(size)) > 0

@@ -1,9 +1,10 @@
 import numpy as np
 
+from keras_rlr.image_size import height_and_width
 from keras_rlr.inputs.host_batches import HostBatches, no_images, stack_images
 from keras_rlr.inputs.images import to_array
 from keras_rlr.inputs.labels import label_of
-from keras_rlr.inputs.masks import to_square_mask
+from keras_rlr.inputs.masks import to_small_mask
 from keras_rlr.inputs.normal_images import refuse_anomalous
 
 
@@ -19,7 +20,7 @@ class PredictionBatches(HostBatches):
 
     Args:
         source: An `ImageSource`.
-        image_size: Side of the images.
+        image_size: Side of the images, or (height, width).
         devices: The size of every batch is a multiple of this.
         max_images: Stop after so many images, or None.
         order_seed: Seed of a shuffled order for indexed data, or None.
@@ -148,7 +149,7 @@ class PredictionBatches(HostBatches):
     def _masks(self, elements):
         for element in elements:
             mask = element.get("mask")
-            yield None if mask is None else to_square_mask(mask, self.image_size)
+            yield None if mask is None else to_small_mask(mask, self.image_size)
 
     def strip(self, values):
         """Drops the rows of `values` that were padding, after a pass."""
@@ -156,7 +157,7 @@ class PredictionBatches(HostBatches):
 
     def signature(self):
         """Shape and dtype of a batch."""
-        image = ((None, self.image_size, self.image_size, 3), "float32")
+        image = ((None, *height_and_width(self.image_size), 3), "float32")
         if not (self.with_weight or self.with_description):
             return image
         signature = {"image": image}

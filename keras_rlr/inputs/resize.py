@@ -50,7 +50,7 @@ def resize_images(images, size):
     Args:
         images: Array (..., height, width, channels) of numbers of any type. It is
             never held as float32 as a whole.
-        size: Side of the square result, or its height and width; the aspect ratio is
+        size: Side of a square result, or its height and width; the aspect ratio is
             not kept.
 
     Returns:

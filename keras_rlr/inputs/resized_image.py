@@ -14,7 +14,7 @@ class ResizedImage:
     Images of many pixels are then in memory one by one, and not a batch at a time.
 
     Args:
-        pixels: float32 array (image_size, image_size, 3), RGB in 0-255.
+        pixels: float32 array (height, width, 3), RGB in 0-255.
         shape: The shape it had.
         value_ranges: What was seen of its values.
     """

@@ -1,5 +1,6 @@
 import numpy as np
 
+from keras_rlr.image_size import height_and_width
 from keras_rlr.inputs.augmentation import variants_of, vary
 from keras_rlr.inputs.host_batches import HostBatches, no_images, stack_images
 from keras_rlr.inputs.normal_images import refuse_anomalous
@@ -20,7 +21,7 @@ class TrainingBatches(HostBatches):
 
     Args:
         source: An `ImageSource`.
-        image_size: Side of the images.
+        image_size: Side of the images, or (height, width).
         seed: Seed of order and noise.
         first_epoch: The epoch that comes first.
         first_step: Steps the model was trained before.
@@ -133,7 +134,7 @@ class TrainingBatches(HostBatches):
         }
 
     def _input_signature(self):
-        return {"image": ((None, self.image_size, self.image_size, 3), "float32")}
+        return {"image": ((None, *height_and_width(self.image_size), 3), "float32")}
 
 
 def noise_keys(seed, step, positions):

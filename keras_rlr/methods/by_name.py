@@ -7,6 +7,7 @@ from numbers import Real
 from typing import Any
 
 from keras_rlr.detectors.anomaly_detector import AnomalyDetector
+from keras_rlr.detectors.detector_model import DetectorModel
 from keras_rlr.methods.draem.draem import DRAEM
 from keras_rlr.methods.mkd import MKD
 from keras_rlr.methods.padim import PaDiM
@@ -67,7 +68,24 @@ def takes(method: type[AnomalyDetector], argument: str) -> bool:
         method: The class.
         argument: The argument's name.
     """
-    return argument in inspect.signature(method).parameters
+    return argument in _arguments(method)
+
+
+def _arguments(method: type[AnomalyDetector]) -> dict[str, Any]:
+    """Arguments of a method and their defaults, those of all detectors last."""
+    parameters = {
+        **inspect.signature(method).parameters,
+        **{
+            name: parameter
+            for name, parameter in inspect.signature(DetectorModel).parameters.items()
+            if name in ("tiles", "overlap")
+        },
+    }
+    return {
+        name: parameter.default
+        for name, parameter in parameters.items()
+        if parameter.kind is not inspect.Parameter.VAR_KEYWORD
+    }
 
 
 def check_arguments(method: type[AnomalyDetector], arguments: dict[str, Any]) -> None:
@@ -80,11 +98,7 @@ def check_arguments(method: type[AnomalyDetector], arguments: dict[str, Any]) ->
     Raises:
         ValueError: It names them, and what the method has.
     """
-    taken = {
-        name: parameter.default
-        for name, parameter in inspect.signature(method).parameters.items()
-        if parameter.kind is not inspect.Parameter.VAR_KEYWORD
-    }
+    taken = _arguments(method)
     unknown = sorted(set(arguments) - {*taken, "dtype"})
     if unknown:
         raise ValueError(

@@ -58,7 +58,8 @@ class MKD(FeatureDetector):
             random weights without a download.
         levels: Feature levels that the student learns, fine to coarse, by default 1, 2
             and 3; of a vision transformer see `RLR`.
-        image_size: Side of the square the images are resized to.
+        image_size: What images are resized to: the side of a square, or (height,
+            width), in pixels.
         student_width: Channels of the student's convolutions, but for those that give
             a level.
         cosine_weight: λ as a multiple of the features' mean square; 1, the paper's,
@@ -83,7 +84,7 @@ class MKD(FeatureDetector):
         training: Whether to return the loss of each image alone.
 
     Returns:
-        Dict of float32 tensors: `"anomaly_map"` (batch, image_size, image_size) and
+        Dict of float32 tensors: `"anomaly_map"` (batch, height, width) and
         `"anomaly_score"` (batch,).
 
     Raises:
@@ -147,14 +148,14 @@ class MKD(FeatureDetector):
         self.localization = localization
         with self.scope():
             self.student = _student(
-                self.image_size,
+                self.image_shape,
                 self.feature_shapes,
                 self.student_width,
                 derive_seed(self.seed, "student"),
                 self.dtype_policy,
             )
             self.smoothing = AnomalyScore(sigma, name="smoothing")
-            self.smoothing.build((None, self.image_size, self.image_size))
+            self.smoothing.build((None, *self.image_shape))
         self.compile()
 
     @property
@@ -171,7 +172,7 @@ class MKD(FeatureDetector):
             )
         return super().training_batches(source, None, steps_per_epoch, **order)
 
-    def call(self, inputs, training=False):
+    def outputs_of(self, inputs, training=False):
         """Returns map and score; in training the loss of each image."""
         batch = inputs if isinstance(inputs, dict) else {"image": inputs}
         pixels = self.preprocessor(batch["image"])
@@ -231,25 +232,29 @@ class MKD(FeatureDetector):
     def gradient_map(self, gradient):
         """Returns the map of a gradient (batch, S, S, 3): smoothed, then opened."""
         slope = ops.sum(ops.abs(ops.cast(gradient, "float32")), axis=-1)
-        return _opened(self.smoothing.smooth(slope * float(self.image_size**2)))
+        return _opened(
+            self.smoothing.smooth(slope * float(math.prod(self.image_shape)))
+        )
 
     def error_map(self, teacher, student):
         """Returns the mean square of the tokens, at the image's size."""
         maps = [
-            upsample_map(ops.mean(ops.square(f - g), -1), (self.image_size,) * 2)
+            upsample_map(ops.mean(ops.square(f - g), -1), self.image_shape)
             for f, g in zip(teacher, student, strict=True)
         ]
         return sum(maps[1:], maps[0]) / len(maps)
 
     def exportable(self, format):
         """Returns a copy that maps errors, for formats that hold no gradient."""
+        model, departures = super().exportable(format)
         if format == "saved_model" or self.localization == "error":
-            return super().exportable(format)
-        return self._copy({**self.get_config(), "localization": "error"}), [
+            return model, departures
+        return self._copy({**model.get_config(), "localization": "error"}), [
+            *departures,
             f"A file of the format {format!r} holds no gradient, by which MKD "
             "localises: `anomaly_map` in the export is the error of each token "
             "(localization='error'), not the map of the model. Scores and decisions "
-            "are the same. Format 'saved_model' holds the gradient."
+            "are the same. Format 'saved_model' holds the gradient.",
         ]
 
     def get_config(self):
@@ -279,7 +284,7 @@ def _check(student_width, cosine_weight, localization):
         )
 
 
-def _student(image_size, shapes, width, seed, dtype):
+def _student(image_shape, shapes, width, seed, dtype):
     """A network from images to maps of `shapes`, VGG-16 in small.
 
     The grid is halved between stages. A level is the last convolution of the stage
@@ -298,8 +303,8 @@ def _student(image_size, shapes, width, seed, dtype):
             **options,
         )(x)
 
-    stages = [max(0, round(math.log2(image_size / shape[0]))) for shape in shapes]
-    image = keras.Input((image_size, image_size, 3), name="pixels")
+    stages = [max(0, round(math.log2(image_shape[0] / shape[0]))) for shape in shapes]
+    image = keras.Input((*image_shape, 3), name="pixels")
     x, maps = image, [None] * len(shapes)
     for stage in range(max(stages) + 1):
         if stage:

@@ -43,7 +43,8 @@ class PaDiM(OnePassDetector):
         backbone_weights: See `RLR`.
         levels: Feature levels, fine to coarse, by default 1, 2 and 3; the Gaussians
             have the finest one's grid. Of a vision transformer see `RLR`.
-        image_size: Side of the square that images are resized to.
+        image_size: What images are resized to: the side of a square, or (height,
+            width), in pixels.
         num_channels: Channels that are drawn, or all where there are fewer. The model
             has as many squared a place.
         smoothing: Standard deviation in pixels of the Gaussian that smooths the map.
@@ -60,7 +61,7 @@ class PaDiM(OnePassDetector):
             in 0-255.
 
     Returns:
-        Dict of float32 tensors: "anomaly_map" (batch, image_size, image_size), the
+        Dict of float32 tensors: "anomaly_map" (batch, height, width), the
         smoothed distances, and "anomaly_score" (batch,), the map's largest value.
 
     Raises:
@@ -82,6 +83,8 @@ class PaDiM(OnePassDetector):
             "standardize_features": True,
         },
     }
+
+    takes_tiles = False
 
     def __init__(
         self,
@@ -126,7 +129,7 @@ class PaDiM(OnePassDetector):
             self.gaussians = PositionGaussians(name="gaussians")
             self.gaussians.build((*shape[:-1], len(self.channels)))
             self.smoothing = AnomalyScore(smoothing, name="smoothing")
-            self.smoothing.build((None, self.image_size, self.image_size))
+            self.smoothing.build((None, *self.image_shape))
         self.compile()
 
     def check_ready(self):
@@ -151,12 +154,12 @@ class PaDiM(OnePassDetector):
         """Returns the drawn channels of all levels in one grid, (batch, H, W, C)."""
         return ops.take(self.fused_levels(features), self.channels, axis=-1)
 
-    def call(self, inputs, training=False):
+    def outputs_of(self, inputs, training=False):
         """Returns map and score; the loss of an image is the mean distance."""
         batch = inputs if isinstance(inputs, dict) else {"image": inputs}
         levels = self.features_of(batch)
         distances = self.gaussians(self.tokens_of(levels))
-        upsampled = upsample_map(distances, (self.image_size,) * 2, align_corners=False)
+        upsampled = upsample_map(distances, self.image_shape, align_corners=False)
         outputs = {
             "anomaly_map": self.smoothing.smooth(upsampled),
             "anomaly_score": self.smoothing(upsampled),

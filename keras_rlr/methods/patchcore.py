@@ -42,7 +42,8 @@ class PatchCore(OnePassDetector):
         backbone_weights: See `RLR`.
         levels: Feature levels, fine to coarse, by default 2 and 3; the bank has the
             finest one's grid. Of a vision transformer see `RLR`.
-        image_size: Side of the square that images are resized to.
+        image_size: What images are resized to: the side of a square, or (height,
+            width), in pixels.
         coreset_ratio: Share of the patches that is kept, above 0 and at most 1.
         max_patches: Patches that the selection begins with; of more, so many are drawn
             at random. It bounds memory and time.
@@ -64,7 +65,7 @@ class PatchCore(OnePassDetector):
             in 0-255.
 
     Returns:
-        Dict of float32 tensors: "anomaly_map" (batch, image_size, image_size), the
+        Dict of float32 tensors: "anomaly_map" (batch, height, width), the
         smoothed distances, and "anomaly_score" (batch,), the largest distance.
 
     Raises:
@@ -133,7 +134,7 @@ class PatchCore(OnePassDetector):
         )
         self.coreset_ratio = float(coreset_ratio)
         self.max_patches = int(max_patches)
-        self.augmentation = resolve_augmentation(augmentation)
+        self.augmentation = resolve_augmentation(augmentation, self.image_size)
         check_coreset(self.coreset_ratio, self.max_patches)
         shapes = [(None, *shape) for shape in self.feature_shapes]
         with self.scope():
@@ -146,7 +147,7 @@ class PatchCore(OnePassDetector):
             )
             self.memory_bank.build(self.fused_levels.compute_output_shape(shapes))
             self.smoothing = AnomalyScore(smoothing, name="smoothing")
-            self.smoothing.build((None, self.image_size, self.image_size))
+            self.smoothing.build((None, *self.image_shape))
         self.compile()
 
     @property
@@ -168,13 +169,13 @@ class PatchCore(OnePassDetector):
         """What `fit` stored and how much that is, in words, or None."""
         return self.memory_bank.described_size
 
-    def call(self, inputs, training=False):
+    def outputs_of(self, inputs, training=False):
         """Returns map and score; the loss of an image is the mean distance."""
         batch = inputs if isinstance(inputs, dict) else {"image": inputs}
         levels = self.features_of(batch)
         tokens = self.fused_levels(levels)
         distances, scores = self.memory_bank(tokens, with_score=True)
-        upsampled = upsample_map(distances, (self.image_size,) * 2, align_corners=False)
+        upsampled = upsample_map(distances, self.image_shape, align_corners=False)
         outputs = {
             "anomaly_map": self.smoothing.smooth(upsampled),
             "anomaly_score": scores,

@@ -62,7 +62,8 @@ class SimpleNet(FeatureDetector):
         backbone: As of `RLR`.
         backbone_weights: As of `RLR`.
         levels: Feature levels, fine to coarse, by default 2 and 3; see `RLR`.
-        image_size: Side of the square the images are resized to.
+        image_size: What images are resized to: the side of a square, or (height,
+            width), in pixels.
         hidden_dim: Width of the discriminator.
         noise_std: Standard deviation of the noise, as a share of the features' own.
         margin: What the discriminator is to say of normal tokens at least.
@@ -79,7 +80,7 @@ class SimpleNet(FeatureDetector):
         training: Whether the output is the loss of each image.
 
     Returns:
-        Dict of float32 tensors: `"anomaly_map"` (batch, image_size, image_size) and
+        Dict of float32 tensors: `"anomaly_map"` (batch, height, width) and
         `"anomaly_score"` (batch,).
 
     Raises:
@@ -159,7 +160,7 @@ class SimpleNet(FeatureDetector):
             )
             self.discriminator.build(shape)
             self.anomaly_score = AnomalyScore(name="anomaly_score")
-            self.anomaly_score.build((None, self.image_size, self.image_size))
+            self.anomaly_score.build((None, *self.image_shape))
         self.compile()
 
     @property
@@ -167,7 +168,7 @@ class SimpleNet(FeatureDetector):
         """Always: the noise is relative to the features' standard deviation."""
         return True
 
-    def call(self, inputs, training=False):
+    def outputs_of(self, inputs, training=False):
         """Returns map and score; in training the loss of each image."""
         batch = inputs if isinstance(inputs, dict) else {"image": inputs}
         levels = self.features_of(batch)
@@ -185,7 +186,7 @@ class SimpleNet(FeatureDetector):
             errors = ops.relu(self.margin - normal) + ops.relu(self.margin + anomalous)
             outputs["loss"] = ops.mean(errors, axis=(1, 2))
         if not training:
-            size = (self.image_size, self.image_size)
+            size = self.image_shape
             normality = self.discriminator(features)
             outputs["anomaly_map"] = upsample_map(-normality, size)
             outputs["anomaly_score"] = self.anomaly_score(outputs["anomaly_map"])

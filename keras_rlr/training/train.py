@@ -128,7 +128,8 @@ def train(
         if "anomaly_source" in settings:
             model.take_anomalies_from(*source_images(settings["anomaly_source"]))
         batch_size = settings.get("batch_size", model.recipe.batch_size)
-        steps = math.ceil(len(fitted) / batch_size)  # of an epoch
+        count = len(fitted) * model.parts_each
+        steps = math.ceil(count / batch_size)  # of an epoch
         epochs = settings.get("epochs") or model.recipe.epochs_for(steps)
         cache = None
         if feature_cache:
@@ -136,7 +137,7 @@ def train(
         elif model.profits_from_cache:
             folder = run.path / "feature_cache"
             augmentation = getattr(model, "augmentation", ())
-            cache = default_feature_cache(model, len(fitted), folder, augmentation)
+            cache = default_feature_cache(model, count, folder, augmentation)
             cache = stack.enter_context(cache)
         done = int(model.optimizer.iterations) // steps
         history = run.read_history()[:done]

@@ -59,7 +59,7 @@ class _Pairs(keras.utils.PyDataset):
 
 
 def squares(dataset: Any, rows: Any, model: Any) -> np.ndarray:
-    """Images of a data set as a model sees them, (images, size, size, 3)."""
+    """Images of a data set as a model sees them, (images, height, width, 3)."""
     size, depth = model.image_size, model.bit_depth
     return np.stack(
         [
@@ -99,6 +99,11 @@ def train_decoder(
     Raises:
         FloatingPointError: If the loss becomes NaN or infinite.
     """
+    if model.tiling:
+        raise ValueError(
+            "A decoder shows what a model rebuilds of an image as a whole, and this "
+            "one looks at tiles. Train one without tiles for it."
+        )
     with contextlib.ExitStack() as stack:
         if feature_cache is None:
             feature_cache = stack.enter_context(
@@ -149,11 +154,10 @@ def measure_decoder(
         mean of the category's training images in place of the decoded ones; "gain",
         the difference; and "images", the number of images held.
     """
-    size = model.image_size
     results = {}
     for category in held.categories:
         rows = _rows(fitted, category)
-        total = np.zeros((size, size, 3))
+        total = np.zeros((*model.image_shape, 3))
         for i in rows:
             total += squares(fitted, [i], model)[0]
         mean_image = total / len(rows)

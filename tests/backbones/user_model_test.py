@@ -71,7 +71,7 @@ BAD = {
         lambda: functional(
             lambda image: [keras.layers.MaxPooling2D((4, 8), padding="same")(image)]
         ),
-        "Expected a square map",
+        "Expected a map of the same proportions",
     ),
     "another image size": (
         lambda: functional(lambda image: [image], size=32),

@@ -1,6 +1,6 @@
 """What any detector must do, whatever its method; see `check_detector`.
 
-A check takes a function that makes a small, untrained detector of `IMAGE_SIZE` pixels
+A check takes a function that makes a small, untrained detector of `IMAGE_SHAPE` pixels
 on `tiny_backbone`, and a trained and calibrated one; `twin` is what `twin_of` gives: a
 second one that may be trained further, because each new one is compiled anew. It
 asserts, and returns nothing.
@@ -18,10 +18,12 @@ from tests import one_program
 from tests.products import COLOURS, elements_of, strange_images
 from tests.tiny_model import IMAGE_SIZE, random_images
 
-NORMAL = random_images(8)
+# Not a square, so that nothing takes the height for the width.
+IMAGE_SHAPE = (IMAGE_SIZE, 2 * IMAGE_SIZE)
+NORMAL = random_images(8, *IMAGE_SHAPE)
 # In batches of as many images as are tested: a size is compiled once a model.
-HELD = random_images(15, seed=1)
-TESTED = random_images(5, seed=2)
+HELD = random_images(15, *IMAGE_SHAPE, seed=1)
+TESTED = random_images(5, *IMAGE_SHAPE, seed=2)
 
 
 def trained(make):
@@ -61,7 +63,7 @@ def check_outputs(make, detector):
         outputs = one_program.call(detector, TESTED[:count])
         shapes = {name: tuple(value.shape) for name, value in outputs.items()}
         assert shapes == {
-            "anomaly_map": (count, IMAGE_SIZE, IMAGE_SIZE),
+            "anomaly_map": (count, *IMAGE_SHAPE),
             "anomaly_score": (count,),
         }
         kinds = {keras.backend.standardize_dtype(v.dtype) for v in outputs.values()}
@@ -151,7 +153,7 @@ def check_loaders(make, detector):
         _agree(_scores(detector, data), expected)
     sizes = [random_images(1, 40, 50)[0], *TESTED[:4]]
     maps = detector.predict(sizes, verbose=0, original_size=True)["anomaly_map"]
-    assert [m.shape for m in maps] == [(40, 50)] + [(IMAGE_SIZE, IMAGE_SIZE)] * 4
+    assert [m.shape for m in maps] == [(40, 50)] + [IMAGE_SHAPE] * 4
     _agree(_scores(detector, sizes)[1:], expected[:4])
 
 
@@ -177,7 +179,7 @@ def check_batches(make, detector, twin):
 def check_evaluate(make, detector):
     """The figures are those of scikit-learn for the scores that it predicts."""
     labels = np.array([0, 1, 0, 1, 1])
-    masks = np.zeros((5, IMAGE_SIZE, IMAGE_SIZE), bool)
+    masks = np.zeros((5, *IMAGE_SHAPE), bool)
     masks[labels > 0, 4:12, 4:12] = True
     data = {"image": TESTED, "label": labels, "mask": masks}
     results = detector.evaluate(data, verbose=0, return_dict=True)

@@ -17,6 +17,7 @@ class StandInModel:
 
     def __init__(self, image_size, threshold=None, by_category=()):
         self.image_size = image_size
+        self.map_size = (image_size, image_size)
         self.threshold = threshold
         self.thresholds = DecisionThresholds()
         if threshold is not None:

@@ -105,7 +105,7 @@ class NanOfBlack:
     threshold = 0.5
     bit_depth = None
     known_categories = ()
-    image_size = IMAGE_SIZE
+    map_size = (IMAGE_SIZE, IMAGE_SIZE)
 
     def __init__(self):
         self.thresholds = DecisionThresholds()

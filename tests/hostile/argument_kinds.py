@@ -25,7 +25,10 @@ def _cases():
             yield TRAIN, option, value
     for option in ("--epochs", "--batch-size", "--image-size", "--distribution"):
         yield TRAIN, option, "0"
-    yield TRAIN, "--image-size", "1000000"
+    for value in ("1000000", "0x64", "64x", "64x0", "64x64x64", "99999x64", "-1x64"):
+        yield TRAIN, "--image-size", value
+    for value in ("", "2", "0x1", "1x", "x", "-1x2", "99999x99999", "axb", "1.5x2"):
+        yield TRAIN, "--tiles", value
     yield TRAIN, "--distribution", "4097"
     for option in (*_FLOATS, "--coreset-ratio"):
         for value in (*NOT_NUMBERS, *NOT_FINITE, "-1", "-0.001"):
@@ -159,5 +162,6 @@ OF_A_MODEL = {
     "score_share": [-1, 2, float("nan")],
     "seed": [-1, 1.5, "x"],
     "similar_images": [-1, 1.5, 10**9],
+    "tiles": [3, (0, 1), (-1, 2), (1,), (1.5, 1), (10**9, 10**9), "x", ("a", "b")],
     "windows": [(0,), (2,), (-3,), (99,), (1.5,), (3, 3), "x"],
 }

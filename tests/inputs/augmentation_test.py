@@ -42,10 +42,10 @@ def test_variants_are_those_of_numpy(augmentation):
 def test_names_are_taken_in_one_order_or_refused(given):
     if given == "":
         with pytest.raises(ValueError, match="`augmentation` takes any of 'flip'"):
-            resolve_augmentation(given)
+            resolve_augmentation(given, 32)
         return
     names = [given] if isinstance(given, str) else sorted(given)
-    assert resolve_augmentation(given) == tuple(names)
+    assert resolve_augmentation(given, 32) == tuple(names)
 
 
 def steps(augmentation, first_step=0, seed=0, **options):
@@ -102,3 +102,9 @@ def test_all_images_may_be_one_variant():
         images = [batch["image"] for (batch,) in batches.generate((turns, False))]
         wanted = np.rot90(IMAGES, turns, axes=(1, 2))
         np.testing.assert_array_equal(np.concatenate(images), wanted)
+
+
+def test_rectangles_are_not_turned_by_quarters():
+    assert resolve_augmentation("flip", (8, 16)) == ("flip",)
+    with pytest.raises(ValueError, match=r"8x16 pixels would not fit.*image_size=16"):
+        resolve_augmentation("rotate", (8, 16))

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from keras_rlr.inputs.images import to_array, to_rgb
-from keras_rlr.inputs.masks import to_square_mask
+from keras_rlr.inputs.masks import to_small_mask
 
 pytestmark = pytest.mark.backend_independent
 
@@ -48,12 +48,12 @@ def test_pixels_that_are_not_finite(bad, dtype):
 def test_masks_are_resized_as_pillow_does(side):
     mask = np.random.default_rng(side).integers(0, 3, (side, side + 5)).astype("uint8")
     expected = Image.fromarray(mask).resize((64, 64), Image.Resampling.NEAREST)
-    np.testing.assert_array_equal(to_square_mask(mask, 64), np.asarray(expected) > 0)
+    np.testing.assert_array_equal(to_small_mask(mask, 64), np.asarray(expected) > 0)
     np.testing.assert_array_equal(
-        to_square_mask(mask[..., None], 64), to_square_mask(mask, 64)
+        to_small_mask(mask[..., None], 64), to_small_mask(mask, 64)
     )
 
 
 def test_masks_of_other_shapes_are_refused():
     with pytest.raises(ValueError, match=r"mask must be \(height, width\)"):
-        to_square_mask(np.zeros((4, 4, 3)), 8)
+        to_small_mask(np.zeros((4, 4, 3)), 8)

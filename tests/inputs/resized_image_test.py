@@ -50,13 +50,13 @@ def test_pixels_order_and_sizes_are_the_same(shape):
 def test_only_images_of_files_are_resized_early():
     for reads_files, kind in ((True, ResizedImage), (False, np.ndarray)):
         source = finite_source("predict", Files(4, reads_files=reads_files), 2, steps=1)
-        (batch,) = source.in_squares_of(16).batches()
+        (batch,) = source.in_size_of(16).batches()
         assert {type(element["image"]) for element in batch} == {kind}
     assert isinstance(next(ImageSource(Files(4), 2).batches())[0]["image"], np.ndarray)
 
 
 def test_what_is_resized_is_data_itself():
-    (batch,) = ImageSource(Files(4), 4).in_squares_of(16).batches()
+    (batch,) = ImageSource(Files(4), 4).in_size_of(16).batches()
     again = PredictionBatches(ImageSource([e["image"] for e in batch], 4), 16)
     expected = PredictionBatches(ImageSource(Files(4), 4), 16)
     np.testing.assert_array_equal(all_images(again), all_images(expected))

@@ -7,8 +7,8 @@ import pytest
 
 import keras_rlr
 from tests.detectors import contract
+from tests.detectors.contract import IMAGE_SHAPE
 from tests.tiny_model import (
-    IMAGE_SIZE,
     tiny_backbone,
     tiny_model,
     tiny_simplenet,
@@ -19,19 +19,20 @@ from tests.tiny_model import (
 def tiny_mkd():
     """MKD on the two levels of `tiny_backbone`."""
     return keras_rlr.MKD(
-        tiny_backbone(), levels=(1, 2), image_size=IMAGE_SIZE, student_width=4, seed=0
+        tiny_backbone(), levels=(1, 2), image_size=IMAGE_SHAPE, student_width=4, seed=0
     )
 
 
 def tiny_draem():
     """DRAEM of the fewest channels."""
     return keras_rlr.DRAEM(
-        image_size=IMAGE_SIZE, reconstruction_width=2, segmentation_width=2, seed=0
+        image_size=IMAGE_SHAPE, reconstruction_width=2, segmentation_width=2, seed=0
     )
 
 
 METHODS = {
     "RLR": lambda: tiny_model(
+        image_size=IMAGE_SHAPE,
         hidden_dims=16,
         windows=3,
         fuse_levels=True,
@@ -44,12 +45,12 @@ METHODS = {
         reference_tokens=2,
         reference_start="samples",
         similar_images=3,
-        augmentation="rotate",
+        augmentation="flip",
     ),
     "PatchCore": lambda: keras_rlr.PatchCore(
         tiny_backbone(),
         levels=(1, 2),
-        image_size=IMAGE_SIZE,
+        image_size=IMAGE_SHAPE,
         reweighted_neighbors=3,
         smoothing=1.0,
         standardize_features=True,
@@ -58,13 +59,15 @@ METHODS = {
     "PaDiM": lambda: keras_rlr.PaDiM(
         tiny_backbone(),
         levels=(1, 2),
-        image_size=IMAGE_SIZE,
+        image_size=IMAGE_SHAPE,
         num_channels=5,
         smoothing=1.0,
         seed=0,
     ),
-    "SimpleNet": lambda: tiny_simplenet(standardize_features=True),
-    "UniAD": lambda: tiny_uniad(standardize_features=True),
+    "SimpleNet": lambda: tiny_simplenet(
+        image_size=IMAGE_SHAPE, standardize_features=True
+    ),
+    "UniAD": lambda: tiny_uniad(image_size=IMAGE_SHAPE, standardize_features=True),
     "MKD": tiny_mkd,
     "DRAEM": tiny_draem,
 }

@@ -173,7 +173,7 @@ def test_the_teacher_stays_and_the_student_learns():
 
 def test_grids_that_no_halving_gives_are_resampled():
     shapes = [(9, 9, 8), (5, 5, 4)]  # halved three times, 36 is 4
-    student = _student(36, shapes, width=4, seed=0, dtype="float32")
+    student = _student((36, 36), shapes, width=4, seed=0, dtype="float32")
     assert [tuple(output.shape[1:]) for output in student.outputs] == shapes
 
 

@@ -25,6 +25,7 @@ from keras_rlr.backbones.vision_transformer.settings import (
     default_taps,
 )
 from keras_rlr.backbones.weights_file import load_weights_file
+from keras_rlr.image_size import ImageSize, height_and_width
 
 Normalization = tuple[tuple[float, float, float], tuple[float, float, float]]
 
@@ -33,7 +34,7 @@ def create_by_name(
     name: str,
     *,
     levels: Sequence[Level] | None,
-    image_size: int,
+    image_size: ImageSize,
     weights: str | Path | None,
     keras_hub: Any,
 ) -> Backbone:
@@ -42,7 +43,7 @@ def create_by_name(
     Args:
         name: a name in `CATALOGUE`.
         levels: blocks and groups of blocks; None for `default_taps`.
-        image_size: side of the square image, a multiple of the patch.
+        image_size: side of a square or (height, width), multiples of the patch.
         weights: None (random), or the path of a weights file of keras-hub's.
         keras_hub: a function that imports it, needed for a file alone.
 
@@ -72,7 +73,7 @@ def create_from_keras_hub(
     *,
     name: str,
     levels: Sequence[Level] | None,
-    image_size: int,
+    image_size: ImageSize,
     normalization: Normalization = (IMAGENET_MEAN, IMAGENET_STD),
 ) -> Backbone:
     """Copies a keras-hub `DINOV2Backbone` or `DINOV3Backbone`, as far as it is needed.
@@ -81,7 +82,7 @@ def create_from_keras_hub(
         hub: the backbone of keras-hub; it is left as it is.
         name: what to call it.
         levels: blocks and groups of blocks; None for `default_taps`.
-        image_size: side of the square image, a multiple of the patch.
+        image_size: side of a square or (height, width), multiples of the patch.
         normalization: mean and standard deviation of what it sees.
 
     Returns:
@@ -108,7 +109,7 @@ def create_from_settings(
     *,
     name: str,
     levels: Sequence[Level],
-    image_size: int,
+    image_size: ImageSize,
     normalization: Normalization = (IMAGENET_MEAN, IMAGENET_STD),
 ) -> Backbone:
     """Builds a vision transformer with random weights, without keras-hub.
@@ -117,7 +118,7 @@ def create_from_settings(
         settings: its architecture.
         name: what to call it.
         levels: blocks and groups of blocks.
-        image_size: side of the square image, a multiple of the patch.
+        image_size: side of a square or (height, width), multiples of the patch.
         normalization: mean and standard deviation of what it sees.
 
     Returns:
@@ -184,5 +185,6 @@ def checked_levels(
     return tuple(levels)
 
 
-def _grid(image_size: int, settings: ViTSettings) -> tuple[int, int]:
-    return (image_size // settings.patch_size,) * 2
+def _grid(image_size: ImageSize, settings: ViTSettings) -> tuple[int, int]:
+    height, width = height_and_width(image_size)
+    return height // settings.patch_size, width // settings.patch_size

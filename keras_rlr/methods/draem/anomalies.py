@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from keras_rlr.image_size import height_and_width
 from keras_rlr.inputs.image_source import ImageSource
 from keras_rlr.inputs.images import to_array, to_resized_rgb
 from keras_rlr.inputs.training_batches import TrainingBatches
@@ -62,7 +63,7 @@ class AnomalyPainter:
         position = int(generator.integers(len(self.textures.data)))
         (((given),),) = self.textures.pick([position])
         name = f"image {position} of the anomaly source"
-        texture = to_resized_rgb(to_array(given["image"]), size[0], name)
+        texture = to_resized_rgb(to_array(given["image"]), size, name)
         return changed(np.array(texture, "float32"), generator)
 
 
@@ -70,7 +71,7 @@ def changed(texture, generator):
     """Returns a texture after three changes of colours or position drawn from nine.
 
     Args:
-        texture: float32 array (size, size, 3) in 0-255.
+        texture: float32 array (height, width, 3) in 0-255.
         generator: `numpy.random.Generator`.
     """
     for i in generator.choice(len(_CHANGES), _CHANGES_EACH, replace=False):
@@ -99,7 +100,10 @@ def _posterize(texture, generator):
 
 
 def _turn(texture, generator):
-    turned = np.rot90(texture, generator.integers(4))
+    turns = generator.integers(4)
+    if texture.shape[0] != texture.shape[1]:
+        turns -= turns % 2  # A quarter turn would not fit.
+    turned = np.rot90(texture, turns)
     return turned[:, ::-1] if generator.random() < 0.5 else turned
 
 
@@ -135,11 +139,11 @@ class AlteredBatches(TrainingBatches):
         return {**batch, "altered": altered, "mask": masks}
 
     def _input_signature(self):
-        side = self.image_size
+        size = height_and_width(self.image_size)
         return {
             **super()._input_signature(),
-            "altered": ((None, side, side, 3), "float32"),
-            "mask": ((None, side, side), "float32"),
+            "altered": ((None, *size, 3), "float32"),
+            "mask": ((None, *size), "float32"),
         }
 
 

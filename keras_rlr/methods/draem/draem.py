@@ -6,6 +6,7 @@ from keras import ops
 from keras_rlr.detectors.anomaly_detector import AnomalyDetector
 from keras_rlr.detectors.preprocessor import Preprocessor
 from keras_rlr.detectors.recipe import Recipe, named_recipe
+from keras_rlr.image_size import checked_image_size, height_and_width
 from keras_rlr.layers.initializers import derive_seed
 from keras_rlr.methods.draem.anomalies import (
     AlteredBatches,
@@ -79,7 +80,8 @@ class DRAEM(AnomalyDetector):
     their number.
 
     Args:
-        image_size: Side of the square the images are resized to; a multiple of 32.
+        image_size: What images are resized to: the side of a square, or (height,
+            width), in pixels; multiples of 32.
         reconstruction_width: Channels of the rebuilding network at full size; at the
             bottom it has eight times as many.
         segmentation_width: The same of the marking network.
@@ -100,7 +102,7 @@ class DRAEM(AnomalyDetector):
         training: Whether to return the loss of each image alone.
 
     Returns:
-        Dict of float32 tensors: `"anomaly_map"` (batch, image_size, image_size) in 0-1
+        Dict of float32 tensors: `"anomaly_map"` (batch, height, width) in 0-1
         and `"anomaly_score"` (batch,).
 
     Raises:
@@ -154,13 +156,13 @@ class DRAEM(AnomalyDetector):
             )
             self.preprocessor.build((None, None, None, 3))
             self.rebuilding = rebuilding_network(
-                self.image_size,
+                self.image_shape,
                 self.reconstruction_width,
                 derive_seed(self.seed, "rebuilding"),
                 self.dtype_policy,
             )
             self.marking = marking_network(
-                self.image_size,
+                self.image_shape,
                 self.segmentation_width,
                 derive_seed(self.seed, "marking"),
                 self.dtype_policy,
@@ -210,7 +212,7 @@ class DRAEM(AnomalyDetector):
             source, self.image_size, bit_depth=self.bit_depth, painter=painter, **order
         )
 
-    def call(self, inputs, training=False):
+    def outputs_of(self, inputs, training=False):
         """Returns map and score; in training the loss of each image."""
         batch = inputs if isinstance(inputs, dict) else {"image": inputs}
         image = self.preprocessor(batch["image"])
@@ -252,15 +254,15 @@ def colour_statistics(image):
     There is no pretrained network that would tell products better.
 
     Args:
-        image: float32 tensor (batch, S, S, 3) in 0-1.
+        image: float32 tensor (batch, height, width, 3) in 0-1.
 
     Returns:
         float32 tensor (batch, 96): mean and standard deviation of each colour in each
         of 4x4 squares.
     """
-    side = image.shape[1] // 4
-    mean = ops.average_pool(image, side, side)
-    of_squares = ops.average_pool(ops.square(image), side, side)
+    part = (image.shape[1] // 4, image.shape[2] // 4)
+    mean = ops.average_pool(image, part, part)
+    of_squares = ops.average_pool(ops.square(image), part, part)
     deviation = ops.sqrt(ops.maximum(of_squares - ops.square(mean), 1e-6))
     both = ops.concatenate([mean, deviation], axis=-1)
     return ops.reshape(both, (-1, 96))
@@ -275,12 +277,16 @@ def _score(anomaly_map):
 
 
 def _check(image_size, reconstruction_width, segmentation_width, opacity):
-    side = 2**HALVINGS
-    if image_size < side or image_size % side:
-        lower = max(side, int(image_size) // side * side)
+    step = 2**HALVINGS
+    image_size = checked_image_size(image_size)
+    sides = height_and_width(image_size)
+    if any(side < step or side % step for side in sides):
+        lower = [max(step, side // step * step) for side in sides]
+        upper = [side + step for side in lower]
+        works = " or ".join(str(checked_image_size(size)) for size in (lower, upper))
         raise ValueError(
-            f"`image_size` must be a multiple of {side}, as DRAEM halves images "
-            f"{HALVINGS} times. Received: {image_size}. Use {lower} or {lower + side}."
+            f"`image_size` must be a multiple of {step}, as DRAEM halves images "
+            f"{HALVINGS} times. Received: {image_size}. Use {works}."
         )
     for name, width in (
         ("reconstruction_width", reconstruction_width),

@@ -61,33 +61,33 @@ class _Builder:
         return keras.Model(image, self.convolve(x, outputs, dtype="float32"), name=name)
 
 
-def rebuilding_network(image_size, width, seed, dtype):
-    """From images with anomalies to what they were without, (S, S, 3) to (S, S, 3).
+def rebuilding_network(image_shape, width, seed, dtype):
+    """From images with anomalies to what they were without, (H, W, 3) to (H, W, 3).
 
     An autoencoder of four halvings and no skips.
 
     Args:
-        image_size: S.
+        image_shape: (height, width).
         width: Channels at full size; eight times as many at the bottom.
         seed: Of the initial values.
         dtype: Dtype policy; the output is float32.
     """
     builder = _Builder(width, seed, dtype)
-    shape = (image_size, image_size, 3)
+    shape = (*image_shape, 3)
     return builder.network(shape, 3, _REBUILDING, False, "rebuilding_network")
 
 
-def marking_network(image_size, width, seed, dtype):
-    """From image and rebuilt image (S, S, 6) to logits of each pixel (S, S, 2).
+def marking_network(image_shape, width, seed, dtype):
+    """From image and rebuilt image (H, W, 6) to logits of each pixel (H, W, 2).
 
     A U-Net of five halvings.
 
     Args:
-        image_size: S.
+        image_shape: (height, width).
         width: Channels at full size; eight times as many at the bottom.
         seed: Of the initial values.
         dtype: Dtype policy; the output is float32.
     """
     builder = _Builder(width, seed, dtype)
-    shape = (image_size, image_size, 6)
+    shape = (*image_shape, 6)
     return builder.network(shape, 2, _MARKING, True, "marking_network")

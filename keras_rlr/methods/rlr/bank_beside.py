@@ -1,5 +1,7 @@
 """The memory bank beside RLR's reconstructors."""
 
+import math
+
 import numpy as np
 from keras import ops
 
@@ -26,20 +28,20 @@ def check_error_share(share):
     return float(share)
 
 
-def new_bank(feature_shapes, image_size, size):
+def new_bank(feature_shapes, image_shape, size):
     """Makes the layers of a bank of all levels.
 
     The grid is the finest of at most one token for 8 x 8 pixels, or the coarsest.
 
     Args:
         feature_shapes: (height, width, channels) of each level.
-        image_size: Side of the images.
+        image_shape: (height, width) of the images.
         size: Patches in the bank, or None.
 
     Returns:
         The `FusedLevels` that makes patches of features, and the `MemoryBank`.
     """
-    most = (image_size // 8) ** 2
+    most = math.prod(side // 8 for side in image_shape)
     grids = sorted({(h, w) for h, w, _ in feature_shapes}, key=np.prod)
     grid = [grid for grid in grids if np.prod(grid) <= most] or grids[:1]
     tokens = FusedLevels(grid[-1], dtype="float32", name="bank_tokens")

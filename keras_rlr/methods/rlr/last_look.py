@@ -35,7 +35,8 @@ def _outputs(model, batch):
     inputs = {
         name: rows
         for name, rows in batch.items()
-        if name not in ("noise_key", "weight")
+        # Noise keys stay: by them a model tells tiles from images.
+        if name != "weight"
     }
     inputs["describe"] = np.zeros(count, "float32")
     with model.scope():

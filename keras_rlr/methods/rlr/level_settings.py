@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from keras_rlr.image_size import checked_image_size, image_size_in_words
 from keras_rlr.layers.neighborhood import validate_window, window_hides_grid
 
 # By level, as the authors' implementation has them for strides 4, 8 and 16.
@@ -54,7 +55,7 @@ def _one_each(name, values, levels):
     return values
 
 
-def check_grids(feature_shapes, levels, windows, image_size):
+def check_grids(feature_shapes, levels, windows, image_shape):
     """Refuses a hidden window that covers the whole grid of a level.
 
     Raises:
@@ -65,7 +66,7 @@ def check_grids(feature_shapes, levels, windows, image_size):
     for (height, width, _), level, window in zip(
         feature_shapes, levels, windows, strict=True
     ):
-        stride = image_size // height
+        stride = image_shape[0] // height
         smallest.append((window + 1) * stride)
         strides.append(stride)
         if window_hides_grid(height, width, window):
@@ -74,9 +75,10 @@ def check_grids(feature_shapes, levels, windows, image_size):
         coarsest = max(strides)
         works = -(-max(smallest) // coarsest) * coarsest
         level, height, width, window = hidden[0]
+        pixels = image_size_in_words(checked_image_size(image_shape))
         raise ValueError(
             f"At level {level} a window of {window}x{window} tokens hides the whole "
-            f"{height}x{width} grid of a {image_size}-pixel image, so MLKA has nothing "
+            f"{height}x{width} grid of a {pixels}-pixel image, so MLKA has nothing "
             "left to attend to. The smallest image size that works with these windows "
             f"is image_size={works}; or give smaller `windows`."
         )

@@ -51,8 +51,8 @@ class RLR(ReconstructionDetector):
             stride 2^(j + 1). Of a vision transformer blocks from 1 on, and tuples of
             blocks, whose mean is one level; by default eight in two groups, such as
             `((3, 4, 5, 6), (7, 8, 9, 10))` of 12 blocks.
-        image_size: Side of the square the images are resized to; a multiple of the
-            strides, or of a vision transformer's patch (14 of DINOv2, 16 of DINOv3).
+        image_size: Side of a square, or (height, width), that images are resized to;
+            multiples of the strides, or of a transformer's patch (14 of DINOv2).
         hidden_dims: Width of the reconstructor of each level; by default 128, 256
             and 512 for levels 1, 2 and 3, and 384 for a vision transformer's.
         windows: Attention window of each level; by default 11, 7 and 5, and 7 for a
@@ -121,7 +121,7 @@ class RLR(ReconstructionDetector):
         training: Whether noise is added; the output is then the loss of each image.
 
     Returns:
-        Dict of float32 tensors: `"anomaly_map"` (batch, image_size, image_size) and
+        Dict of float32 tensors: `"anomaly_map"` (batch, height, width) and
         `"anomaly_score"` (batch,).
 
     Raises:
@@ -214,11 +214,11 @@ class RLR(ReconstructionDetector):
         )
         self.similar_images = check_similar_images(similar_images)
         self.similar_share = float(similar_share)
-        self.augmentation = resolve_augmentation(augmentation)
+        self.augmentation = resolve_augmentation(augmentation, self.image_size)
         if self.coreset_ratio:
             check_coreset(self.coreset_ratio, self.max_patches)
         if "mlka" in self.attentions:
-            check_grids(self.grid_shapes, of_grids, self.windows, self.image_size)
+            check_grids(self.grid_shapes, of_grids, self.windows, self.image_shape)
         with self.scope():
             self.reconstructors = [
                 self._reconstructor(*settings)
@@ -233,7 +233,7 @@ class RLR(ReconstructionDetector):
             self.memory_bank = None
             if self.coreset_ratio:
                 self.bank_tokens, self.memory_bank = new_bank(
-                    self.feature_shapes, self.image_size, bank_size
+                    self.feature_shapes, self.image_shape, bank_size
                 )
             self.usual_map = None
             if self.similar_images:
@@ -241,7 +241,7 @@ class RLR(ReconstructionDetector):
                 self.usual_map = UsualMap(
                     self.similar_images, self.similar_share, name="usual_map"
                 )
-                size = (None, self.image_size, self.image_size)
+                size = (None, *self.image_shape)
                 channels = sum(shape[-1] for shape in self.feature_shapes)
                 self.usual_map.build(size, (None, channels))
         self.compile()

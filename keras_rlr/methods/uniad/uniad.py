@@ -72,7 +72,8 @@ class UniAD(FeatureDetector):
         backbone: As of `RLR`.
         backbone_weights: As of `RLR`.
         levels: Feature levels, fine to coarse, by default 1, 2 and 3; see `RLR`.
-        image_size: Side of the square the images are resized to.
+        image_size: What images are resized to: the side of a square, or (height,
+            width), in pixels.
         hidden_dim: Width of the transformer: even, divisible by `num_heads`.
         window: Odd side of the neighbourhood that a token does not attend to.
         num_heads: Attention heads.
@@ -93,7 +94,7 @@ class UniAD(FeatureDetector):
         training: Whether noise is added; the output is then the loss of each image.
 
     Returns:
-        Dict of float32 tensors: `"anomaly_map"` (batch, image_size, image_size) and
+        Dict of float32 tensors: `"anomaly_map"` (batch, height, width) and
         `"anomaly_score"` (batch,).
 
     Raises:
@@ -182,10 +183,10 @@ class UniAD(FeatureDetector):
             )
             self.transformer.build(shape)
             self.anomaly_score = AnomalyScore(name="anomaly_score")
-            self.anomaly_score.build((None, self.image_size, self.image_size))
+            self.anomaly_score.build((None, *self.image_shape))
         self.compile()
 
-    def call(self, inputs, training=False):
+    def outputs_of(self, inputs, training=False):
         """Returns map and score; in training the loss of each image."""
         batch = inputs if isinstance(inputs, dict) else {"image": inputs}
         levels = self.features_of(batch)
@@ -199,7 +200,7 @@ class UniAD(FeatureDetector):
         if training or "weight" in batch:
             outputs["loss"] = ops.mean(errors, axis=(1, 2)) / features.shape[-1]
         if not training:
-            size = (self.image_size, self.image_size)
+            size = self.image_shape
             outputs["anomaly_map"] = upsample_map(ops.sqrt(errors), size)
             outputs["anomaly_score"] = self.anomaly_score(outputs["anomaly_map"])
         if "describe" in batch:

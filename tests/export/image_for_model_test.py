@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from keras_rlr.datasets.image_files import image_to_array
-from keras_rlr.export.square_image import square_image
+from keras_rlr.export.image_for_model import image_for_model
 from keras_rlr.inputs.images import to_resized_rgb
 from tests.tiny_model import random_images
 
@@ -23,18 +23,18 @@ DEEP = np.arange(300 * 200, dtype="uint16").reshape(300, 200)
 @pytest.mark.parametrize("size", SIZES)
 def test_pixels_are_those_of_predict(mode, size):
     image = Image.fromarray(random_images(1, *size)[0]).convert(mode)
-    expected = to_resized_rgb(image_to_array(image), 64, "it")
-    square = square_image(image, 64)
-    assert (square.dtype, square.shape) == (np.float32, (1, 64, 64, 3))
+    expected = to_resized_rgb(image_to_array(image), (64, 48), "it")
+    square = image_for_model(image, 64, 48)
+    assert (square.dtype, square.shape) == (np.float32, (1, 64, 48, 3))
     np.testing.assert_allclose(square[0], expected, atol=1e-3)
 
 
 def test_grey_of_16_bits_keeps_them():
     expected = to_resized_rgb(DEEP[..., None], 64, "it")
-    square = square_image(Image.fromarray(DEEP), 64)[0]
+    square = image_for_model(Image.fromarray(DEEP), 64, 64)[0]
     np.testing.assert_allclose(square, expected, atol=1e-3)
 
 
 @pytest.mark.parametrize("file", ["docs/export.md", "examples/litert/score_images.py"])
 def test_users_are_told_what_exports_are_compared_by(file):
-    assert inspect.getsource(square_image) in (ROOT / file).read_text()
+    assert inspect.getsource(image_for_model) in (ROOT / file).read_text()

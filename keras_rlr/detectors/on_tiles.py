@@ -1,0 +1,165 @@
+"""A detector of tiles, on whole images."""
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_rlr.detectors.preprocessor import Preprocessor
+from keras_rlr.inputs.tiled_source import in_tiles
+from keras_rlr.layers.loops import map_entries
+from keras_rlr.layers.tiles import blend_tiles, cut_tile, cut_tiles
+from keras_rlr.tiling import Tiling
+
+# So many are one batch. More go through the model one after the other.
+MOST_AT_ONCE = 16
+_TAKES_TILES = (
+    f"An image of more than {MOST_AT_ONCE} tiles needs a loop, which this format does "
+    "not hold: the export takes one tile, of the manifest's size. The score of an "
+    "image is the highest of its tiles; `keras_rlr.tiling.Tiling` says where they lie. "
+    "Format 'saved_model' takes the whole image."
+)
+
+
+def tiling_of(model, tiles):
+    """Returns the `Tiling` of a detector, and the layer that resizes whole images.
+
+    Args:
+        model: The detector, which knows its `overlap` and `image_size`.
+        tiles: (rows, columns), or None for None twice.
+
+    Raises:
+        ValueError: If its method can't look at tiles, or they are not possible.
+    """
+    if tiles is None:
+        return None, None
+    if not model.takes_tiles:
+        raise ValueError(
+            f"{type(model).__name__} learns what is usual at each place of an image, "
+            "and a tile may be at any. Leave `tiles` out; for images that are no "
+            "squares give image_size=(height, width)."
+        )
+    tiling = Tiling.of(tiles, model.overlap, model.image_size)
+    preprocessor = Preprocessor(
+        tiling.whole_size, (0.0,) * 3, (1.0,) * 3, name="whole_preprocessor"
+    )
+    preprocessor.build((None, None, None, 3))
+    return tiling, preprocessor
+
+
+def training_source(model, source):
+    """Returns the source of what a detector is trained on: of images, or their tiles.
+
+    Args:
+        model: The detector.
+        source: Source of images.
+    """
+    if model.tiling is None:
+        return source
+    return in_tiles(source, model.tiling, model.bit_depth)
+
+
+def holds_tiles(inputs):
+    """Whether a batch is of tiles already: of a training, or features of a cache.
+
+    Args:
+        inputs: As of a model's call.
+    """
+    is_dict = isinstance(inputs, dict)
+    return is_dict and ("noise_key" in inputs or "image" not in inputs)
+
+
+def outputs_on_tiles(model, inputs, training=False):
+    """Returns what a detector says of images, from what it says of their tiles.
+
+    The map is that of the tiles, blended where they overlap. The score is the highest
+    of a tile, the loss and the features of the image are means.
+
+    Args:
+        model: The detector, with a `tiling`.
+        inputs: Images, or a dict with "image" and what else a batch may have.
+        training: As of the model's call.
+
+    Returns:
+        Dict of tensors, as of the model's call.
+    """
+    tiling = model.tiling
+    batch = inputs if isinstance(inputs, dict) else {"image": inputs}
+    images = model.whole_preprocessor(batch["image"])
+    others = {name: rows for name, rows in batch.items() if name != "image"}
+    if tiling.count <= MOST_AT_ONCE:
+        repeated = {
+            name: ops.repeat(rows, tiling.count, axis=0)
+            for name, rows in others.items()
+        }
+        tiles = {"image": cut_tiles(images, tiling), **repeated}
+        outputs = model.outputs_of(tiles, training=training)
+        outputs = {
+            name: ops.reshape(value, (-1, tiling.count, *value.shape[1:]))
+            for name, value in outputs.items()
+        }
+    else:
+        outputs = _one_by_one(model, images, others, training)
+    return {name: _OF_TILES[name](value, tiling) for name, value in outputs.items()}
+
+
+def _one_by_one(model, images, others, training):
+    """Outputs (batch, tiles, …) in the memory of one tile's activations."""
+    tiling = model.tiling
+    names: list[str] = []
+
+    def of_tile(corner):
+        tile = {"image": cut_tile(images, corner, tiling), **others}
+        outputs = model.outputs_of(tile, training=training)
+        names[:] = sorted(outputs)
+        return tuple(outputs[name] for name in names)
+
+    corners = ops.convert_to_tensor(np.array(tiling.corners, "int32"))
+    outputs = map_entries(of_tile, (corners,), _shapes(model, others, training))
+    return {
+        name: ops.moveaxis(value, 0, 1)
+        for name, value in zip(names, outputs, strict=True)
+    }
+
+
+def _shapes(model, others, training):
+    """Shapes of the outputs of all tiles by the names' order, for TensorFlow's loop."""
+    shapes = {} if training else {"anomaly_map": model.image_shape, "anomaly_score": ()}
+    if training or "weight" in others:
+        shapes["loss"] = ()
+    if "describe" in others:
+        shapes["image_features"] = (None,)
+    return [
+        keras.KerasTensor((model.tiling.count, None, *shapes[name]), "float32")
+        for name in sorted(shapes)
+    ]
+
+
+def _highest(scores, tiling):
+    # Not every runtime lets NaN through a maximum.
+    mean = ops.mean(scores, axis=1)
+    return ops.where(ops.isnan(mean), mean, ops.max(scores, axis=1))
+
+
+def _mean(values, tiling):
+    return ops.mean(values, axis=1)
+
+
+_OF_TILES = {
+    "anomaly_map": blend_tiles,
+    "anomaly_score": _highest,
+    "loss": _mean,
+    "image_features": _mean,
+}
+
+
+def exportable_tiles(model, format):
+    """What `DetectorModel.exportable` returns: of many tiles the model of one.
+
+    Args:
+        model: The detector.
+        format: See `DetectorModel.exportable`.
+    """
+    if format == "saved_model" or model.parts_each <= MOST_AT_ONCE:
+        return model, []
+    of_one = model._copy({**model.get_config(), "tiles": None})
+    return of_one, [_TAKES_TILES]
