@@ -13,7 +13,7 @@ from tests.hostile.outcome import bounded
 
 pytestmark = [pytest.mark.backend_independent, pytest.mark.needs_tensorflow]
 
-SIZE = 8
+SIZE = (8, 8)
 # TensorFlow's decoders are more lenient with what no memory depends on.
 LENIENT = {"beyond_the_palette.png", "text_of_5_mb.png"}
 
@@ -36,7 +36,7 @@ def decode():
 def test_every_file_of_a_batch_has_a_status_and_none_harms_another(decode):
     names = [*READ, *BAD]
     images, status = decode([{**READ, **BAD}[name] for name in names])
-    assert images.shape == (len(names), SIZE, SIZE, 3)
+    assert images.shape == (len(names), *SIZE, 3)
     assert np.isfinite(images).all() and images.min() >= 0 and images.max() <= 255.5
     assert set(status) <= {OK, UNDECODABLE, REFUSED}
     # What is refused is black, and what should be decoded is.
