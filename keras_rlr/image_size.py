@@ -1,6 +1,5 @@
 """The size of what a model sees: the side of a square, or a height and a width."""
 
-import math
 import re
 from typing import Any
 
@@ -23,15 +22,14 @@ def height_and_width(image_size: ImageSize) -> tuple[int, int]:
 _LARGEST_SIDE = 2**14
 
 
-def checked_image_size(image_size: Any, least: float = -math.inf) -> ImageSize:
+def checked_image_size(image_size: Any) -> ImageSize:
     """Returns an image size in one form: of a square its side, else a tuple.
 
     Args:
         image_size: what a user gave.
-        least: what a side has at least.
 
     Raises:
-        ValueError: if it is neither an integer nor two, or a side is out of range.
+        ValueError: if it is neither an integer nor two.
     """
     sides = (image_size,) if not isinstance(image_size, list | tuple) else image_size
     # NumPy's integers too, but not True and no 256.5.
@@ -44,12 +42,26 @@ def checked_image_size(image_size: Any, least: float = -math.inf) -> ImageSize:
             f"(height, width), but it is {image_size!r}."
         )
     height, width = int(sides[0]), int(sides[-1])
-    if min(height, width) < least or max(height, width) > _LARGEST_SIDE:
+    return height if height == width else (height, width)
+
+
+def possible_image_size(image_size: Any) -> ImageSize:
+    """Returns an image size as `checked_image_size` does, if a model can be of it.
+
+    Args:
+        image_size: what a user gave.
+
+    Raises:
+        ValueError: if it is no size, or a side is not from 1 to 16384 pixels.
+    """
+    checked = checked_image_size(image_size)
+    sides = height_and_width(checked)
+    if min(sides) < 1 or max(sides) > _LARGEST_SIDE:
         raise ValueError(
             f"image_size must be from 1 to {_LARGEST_SIDE} pixels, but it is "
             f"{image_size!r}."
         )
-    return height if height == width else (height, width)
+    return checked
 
 
 def image_size_in_words(image_size: ImageSize) -> str:

@@ -28,7 +28,7 @@ from keras_rlr.detectors.on_tiles import (
     outputs_on_tiles,
     tiling_of,
 )
-from keras_rlr.image_size import checked_image_size, height_and_width
+from keras_rlr.image_size import height_and_width, possible_image_size
 from keras_rlr.inputs.images import check_bits
 from keras_rlr.keras_private import without_loss_tracker
 from keras_rlr.layers.initializers import resolve_seed
@@ -91,7 +91,7 @@ class DetectorModel(keras.Model):
             # Images keep their dtype: the preprocessor casts them itself.
             super().__init__(autocast=False, **kwargs)
             self.distribution = distribution or current_distribution()
-            self.image_size = checked_image_size(image_size, least=1)
+            self.image_size = possible_image_size(image_size)
             self.overlap = checked_overlap(overlap)
             self.tiling, self.whole_preprocessor = tiling_of(self, tiles)
             self.recipe = recipe
