@@ -22,6 +22,7 @@ import click
 from keras_rlr import __version__
 from keras_rlr.cli.printing import say
 from keras_rlr.printable import printable
+from keras_rlr.processes import leave
 
 # What our own code says by these is a user's to put right: wrong use, bad input,
 # something that is not installed.
@@ -78,16 +79,21 @@ def reporting_failures(ctx: click.Context, debug: bool) -> Iterator[None]:
             traceback.print_exc()
         if is_users_own(error):
             say(f"Error: {_sentence(error)}", err=True)
-            ctx.exit(2)
+            _end(ctx, 2)
         # A training that diverged says so in a sentence, and is no fault in the code.
         if isinstance(error, FloatingPointError) and _is_our_sentence(error):
             say(f"Error: {error}", err=True)
-            ctx.exit(1)
+            _end(ctx, 1)
         message = f"Error: {type(error).__name__}: {error}".rstrip(": ")
         say(message, err=True)
         if not debug:
             _keep(error)
-        ctx.exit(1)
+        _end(ctx, 1)
+
+
+def _end(ctx: click.Context, code: int) -> None:
+    leave(code)
+    ctx.exit(code)
 
 
 def is_users_own(error: Exception) -> bool:

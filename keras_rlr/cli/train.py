@@ -140,9 +140,13 @@ def command(
 
     The run's folder gets model.keras, history.csv, config.json and environment.json;
     a checkpoint is kept after every epoch. Ctrl-C stops it, --resume goes on.
+
+    Started alike in several processes, by torchrun or with Keras' variables
+    KERAS_DISTRIBUTION_*, it trains one model on the devices of all.
     """
     location = data_location(data, dataset, data_dir)
-    start_backend()
+    start_backend(with_others=True)
+    from keras_rlr import processes
     from keras_rlr.cli.calibrate import products_in_words
     from keras_rlr.cli.progress import training_progress
     from keras_rlr.training import TrainingInterrupted, train
@@ -154,8 +158,9 @@ def command(
             raise click.UsageError(f"`{name}` is given by {option} and by --set.")
         settings[name] = value
     output = output or location.run
-    progress = training_progress()
-    callbacks = [progress]
+    # Of several processes one speaks to the user.
+    progress = training_progress() if processes.is_writer() else None
+    callbacks = [] if progress is None else [progress]
     if test_every_epoch:
         categories = settings["categories"]
         callbacks.append(BestOnTestSet.of_run(output, location.folder, categories))
@@ -168,11 +173,14 @@ def command(
             **settings,
         )
     except TrainingInterrupted:
-        if Path(output, "config.json").is_file():
+        if processes.is_writer() and Path(output, "config.json").is_file():
             say(f"The run is in {output}: --resume continues it.", err=True)
         raise
     finally:
-        progress.close()
+        if progress is not None:
+            progress.close()
+    if not processes.is_writer():
+        return
     config, history = run["config"], run["history"]
     summary = {
         "output": str(output),

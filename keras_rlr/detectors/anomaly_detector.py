@@ -62,7 +62,7 @@ class AnomalyDetector(DetectorModel):
                 part, Keras' sample weight, must be 1; all else is refused.
             y: Labels of data with a length and an index, (images,) or (images, 1);
                 they must be 0.
-            batch_size: For data that is not batched; the recipe's by default.
+            batch_size: For data that is not batched; see `default_batch_size`.
             epochs: By default as many as the recipe's steps and epochs ask for; its
                 epochs, with a warning, where data does not say how long it is.
             verbose: As in Keras.
@@ -95,7 +95,7 @@ class AnomalyDetector(DetectorModel):
         """
         return train(
             self,
-            ImageSource(x, batch_size or self.recipe.batch_size, y, sample_weight),
+            ImageSource(x, batch_size or self.default_batch_size, y, sample_weight),
             epochs=epochs,
             verbose=verbose,
             callbacks=callbacks,
@@ -384,7 +384,7 @@ class AnomalyDetector(DetectorModel):
         return PredictionBatches(
             self._inference_source(purpose, x, *args),
             self.map_size,
-            devices=self.device_count,
+            **self.places,
             bit_depth=self.bit_depth,
             value_ranges=getattr(x, "value_ranges", None),
             **options,

@@ -43,10 +43,11 @@ class DecisionThresholds(keras.layers.Layer):
         self._by_category: tuple[tuple[str, float], ...] = ()
         self.pixels = PixelThresholds()
         self.known = KnownCategories(name="known")
-        # NaN until calibrated; a weight, so that exports hold it.
+        # Infinite until calibrated; a weight, so that exports hold it. Files say NaN,
+        # which JAX finds to be unlike itself where several processes compare weights.
         self.threshold_weight = self.add_weight(
             shape=(),
-            initializer=keras.initializers.Constant(float("nan")),
+            initializer=keras.initializers.Constant(math.inf),
             trainable=False,
             dtype="float32",
             name="threshold",
@@ -57,7 +58,7 @@ class DecisionThresholds(keras.layers.Layer):
     def threshold(self):
         """The threshold of all images, or None before `calibrate`."""
         value = float(ops.convert_to_numpy(self.threshold_weight))
-        return None if np.isnan(value) else value
+        return value if math.isfinite(value) else None
 
     @property
     def by_category(self):
@@ -231,14 +232,15 @@ class DecisionThresholds(keras.layers.Layer):
 
     def forget(self):
         """Removes all thresholds."""
-        self.threshold_weight.assign(float("nan"))
+        self.threshold_weight.assign(math.inf)
         self._by_category = ()
         self.pixels = PixelThresholds()
         self.known.set(None)
 
     def save_own_variables(self, store):
         """Writes all thresholds, for Keras: files of weights have them too."""
-        store["threshold"] = ops.convert_to_numpy(self.threshold_weight)
+        threshold = math.nan if self.threshold is None else self.threshold
+        store["threshold"] = np.asarray(threshold, "float32")
         text = json.dumps(self._by_category)
         store["by_category"] = np.frombuffer(text.encode(), "uint8")
         store["pixels"] = np.frombuffer(self.pixels.to_json().encode(), "uint8")
@@ -247,7 +249,8 @@ class DecisionThresholds(keras.layers.Layer):
         """Reads all thresholds, for Keras."""
         # Version 0.1 wrote the first alone here, and the others as an asset.
         threshold = store["threshold" if "threshold" in store else "0"]
-        self.threshold_weight.assign(np.asarray(threshold, "float32"))
+        threshold = np.asarray(threshold, "float32")
+        self.threshold_weight.assign(np.where(np.isnan(threshold), np.inf, threshold))
         self._by_category = ()
         if "by_category" in store:
             self._set_categories(json.loads(bytes(np.asarray(store["by_category"]))))

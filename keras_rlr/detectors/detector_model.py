@@ -4,6 +4,7 @@ from typing import Any, ClassVar
 import keras
 from keras import ops
 
+from keras_rlr import processes
 from keras_rlr.backbones import refuse_outside_config
 from keras_rlr.detectors.compiling import (
     compile_as_saved,
@@ -13,14 +14,13 @@ from keras_rlr.detectors.compiling import (
 from keras_rlr.detectors.decision_thresholds import DecisionThresholds
 from keras_rlr.detectors.distribution import (
     current_distribution,
-    device_count,
     distribution_scope,
     resolve_distribution,
-    spread_variables,
 )
 from keras_rlr.detectors.inference import infer_squares
 from keras_rlr.detectors.jax_values import restore_values, values_to_restore
 from keras_rlr.detectors.loading import load_saved, names_a_file, preset_settings
+from keras_rlr.detectors.on_devices import OnDevices
 from keras_rlr.detectors.on_tiles import (
     MOST_AT_ONCE,
     exportable_tiles,
@@ -34,6 +34,7 @@ from keras_rlr.keras_private import without_loss_tracker
 from keras_rlr.layers.initializers import resolve_seed
 from keras_rlr.losses import MeanOfErrors
 from keras_rlr.tiling import DEFAULT_OVERLAP, checked_overlap
+from keras_rlr.torch_processes import whole
 
 
 def _check_policy(dtype):
@@ -43,7 +44,7 @@ def _check_policy(dtype):
         raise ValueError(f"`dtype` is no policy of Keras': {error}") from error
 
 
-class DetectorModel(keras.Model):
+class DetectorModel(OnDevices):
     """What Keras asks of every detector: devices, compiling, weights, configuration.
 
     Args:
@@ -95,7 +96,8 @@ class DetectorModel(keras.Model):
             self.overlap = checked_overlap(overlap)
             self.tiling, self.whole_preprocessor = tiling_of(self, tiles)
             self.recipe = recipe
-            self.seed = resolve_seed(seed)
+            # One that is drawn is the first process's.
+            self.seed = processes.told(lambda: resolve_seed(seed))
             self.trained_categories = tuple(trained_categories)
             self.thresholds = DecisionThresholds(name="thresholds")
             self.mean_of_errors = MeanOfErrors()
@@ -127,10 +129,6 @@ class DetectorModel(keras.Model):
         """(rows, columns) of the tiles of an image, or None."""
         return self.tiling and (self.tiling.rows, self.tiling.columns)
 
-    def scope(self):
-        """The context in which a detector's variables are made and its steps run."""
-        return distribution_scope(self.distribution)
-
     def build(self, input_shape=None):
         """Everything is built on construction."""
         self.built = True
@@ -155,11 +153,6 @@ class DetectorModel(keras.Model):
         self.preprocessor.bit_depth = check_bits(bits)
         if self.whole_preprocessor:
             self.whole_preprocessor.bit_depth = check_bits(bits)
-
-    @property
-    def device_count(self):
-        """Number of devices that share a batch."""
-        return device_count(self.distribution)
 
     @property
     def threshold(self):
@@ -222,7 +215,7 @@ class DetectorModel(keras.Model):
         errors = y_pred["loss"]
         weight = x.get("weight") if isinstance(x, dict) else None
         is_real = None if weight is None else ops.cast(weight > 0, "float32")
-        self.loss_metric.update_state(errors, sample_weight=is_real)
+        self.loss_metric.update_state(whole(errors), sample_weight=whole(is_real))
         return self.mean_of_errors(errors, errors, sample_weight=weight)
 
     @property
@@ -351,13 +344,6 @@ class DetectorModel(keras.Model):
         copy.set_weights(self.get_weights())
         copy.thresholds.copy_from(self.thresholds)
         return copy
-
-    def follow_distribution(self):
-        """Moves to the devices of a `keras.distribution` set after construction."""
-        surrounding = current_distribution()
-        if self.distribution is None and hasattr(surrounding, "get_variable_layout"):
-            self.distribution = surrounding
-            spread_variables(self, surrounding)
 
     def look_back(self, batches, steps):
         """Takes from the images what only a trained model can say; here nothing.

@@ -4,11 +4,14 @@ import contextlib
 
 import keras
 
+from keras_rlr import processes
 from keras_rlr.keras_private import keep_on_devices
 
 
 def resolve_distribution(distribution):
     """Turns what the user asked for into an object of the backend.
+
+    Processes that train together use all of their devices, and no other number.
 
     Args:
         distribution: None, a number of devices, a `keras.distribution` object
@@ -29,8 +32,10 @@ def resolve_distribution(distribution):
                 "give a tf.distribute.Strategy or a number of devices."
             )
         return distribution
-    if distribution is None or hasattr(distribution, "num_replicas_in_sync"):
+    if hasattr(distribution, "num_replicas_in_sync"):
         return distribution
+    if distribution is None:
+        return _of_processes() if processes.count() > 1 else None
     if isinstance(distribution, bool) or not isinstance(distribution, int):
         raise ValueError(
             "`distribution` must be None, a number of devices, a "
@@ -41,6 +46,8 @@ def resolve_distribution(distribution):
         raise ValueError(
             f"A number of devices must be at least 1. Received: {distribution}."
         )
+    if processes.count() > 1:
+        return _of_processes(distribution)
     if distribution == 1:
         return None
     return _of_devices(distribution)
@@ -65,8 +72,30 @@ def _of_devices(count):
         return tf.distribute.MirroredStrategy(devices[:count])
     raise ValueError(
         f"distribution={count} is not available on the {backend} backend: Keras has "
-        "no data parallelism for it. Use TensorFlow or JAX, or distribution=None."
+        "no data parallelism for it. Use TensorFlow or JAX, or distribution=None, or "
+        "start a process for each device with torchrun."
     )
+
+
+def _of_processes(wanted=None):
+    """All devices of all processes, unless the user's code has set others."""
+    on_jax = keras.backend.backend() == "jax"
+    devices = keras.distribution.list_devices() if on_jax else []
+    available = len(devices) if on_jax else processes.count()
+    if wanted not in (None, available):
+        raise ValueError(
+            f"{processes.count()} processes train together on all of their "
+            f"{available} devices. Received distribution={wanted}: leave it out, or "
+            "start other processes."
+        )
+    if not on_jax or keras.distribution.distribution() is not None:
+        return None
+    if available % processes.count():
+        raise ValueError(
+            f"{processes.count()} processes have {available} devices together, so not "
+            "each the same number. Give each as many."
+        )
+    return keras.distribution.DataParallel(devices=devices, auto_shard_dataset=False)
 
 
 def _require(available, wanted, remedy):
@@ -118,7 +147,23 @@ def current_distribution():
 def device_count(distribution):
     """Number of devices that share a batch."""
     if distribution is None:
-        return 1
+        return processes.count()
     if hasattr(distribution, "num_replicas_in_sync"):
         return distribution.num_replicas_in_sync
     return distribution.num_model_replicas
+
+
+def keep_everywhere(outputs, distribution):
+    """Has every process of JAX hold all rows of what the devices of all compute.
+
+    Args:
+        outputs: Dict of tensors, in a traced step.
+        distribution: A `keras.distribution` object.
+    """
+    mesh = distribution.device_mesh
+    return {
+        name: keras.distribution.distribute_tensor(
+            rows, keras.distribution.TensorLayout([None] * len(rows.shape), mesh)
+        )
+        for name, rows in outputs.items()
+    }

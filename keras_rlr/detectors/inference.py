@@ -36,7 +36,7 @@ def infer_parts(model, infer, source, purpose, verbose=0, **options):
         batches = PredictionBatches(
             part,
             model.map_size,
-            devices=model.device_count,
+            **model.places,
             first_index=seen,
             padded_to=size,
             bit_depth=model.bit_depth,

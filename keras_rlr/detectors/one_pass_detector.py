@@ -83,7 +83,9 @@ class OnePassDetector(FeatureDetector):
         self.begin_pass()
         extract = extract_by_image(self)
         done = 0
-        for (batch,) in itertools.islice(batches.generate(), steps_per_epoch):
+        # One look is quick: every process has one at all images.
+        whole = batches.generate(whole=True)
+        for (batch,) in itertools.islice(whole, steps_per_epoch):
             callbacks.on_train_batch_begin(done)
             for features in self.features_in(batch, extract):
                 self.take_in(features)

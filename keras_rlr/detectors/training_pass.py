@@ -15,6 +15,7 @@ from keras_rlr.detectors.training_callbacks import (
 )
 from keras_rlr.inputs.endless import refuse_endless
 from keras_rlr.inputs.image_source import BatchList, ImageSource
+from keras_rlr.torch_processes import copy_first
 
 
 def train(
@@ -70,12 +71,13 @@ def train(
         first_epoch=initial_epoch,
         first_step=steps_taken(model),
         shuffle=shuffle,
-        devices=model.device_count,
+        **model.places,
     )
     model.thresholds.forget()
     with model.scope():
         # Else TensorFlow traces the first step twice.
         model.optimizer.build(model.trainable_variables)
+    copy_first([*model.variables, *model.optimizer.variables])
     steps = steps_per_epoch or batches.num_batches
     recipe = model.recipe
     epochs = recipe.epochs_for(steps) if epochs is None else epochs
@@ -104,6 +106,8 @@ def train(
         )
     finally:
         rate_of_epoch.on_epoch_end()
+    # Moving averages may be each process's own.
+    copy_first(model.non_trainable_variables)
     model.look_back(batches, steps_per_epoch)
     seen = {*model.trained_categories, *batches.categories}
     model.trained_categories = tuple(sorted(seen))
@@ -133,7 +137,7 @@ def one_training_batch(model, x, y, sample_weight, class_weight):
         seed=model.seed,
         first_step=steps_taken(model),
         shuffle=False,
-        devices=model.device_count,
+        **model.places,
     )
     ((batch,),) = batches.generate()
     return batch

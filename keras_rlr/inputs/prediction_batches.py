@@ -6,6 +6,7 @@ from keras_rlr.inputs.images import to_array
 from keras_rlr.inputs.labels import label_of
 from keras_rlr.inputs.masks import to_small_mask
 from keras_rlr.inputs.normal_images import refuse_anomalous
+from keras_rlr.torch_processes import join_rows
 
 
 class PredictionBatches(HostBatches):
@@ -21,7 +22,9 @@ class PredictionBatches(HostBatches):
     Args:
         source: An `ImageSource`.
         image_size: Side of the images, or (height, width).
-        devices: The size of every batch is a multiple of this.
+        devices: Of each process; the size of every batch is a multiple of all.
+        shard: (index, count) of this process among those that infer together; it is
+            given its part of each batch.
         max_images: Stop after so many images, or None.
         order_seed: Seed of a shuffled order for indexed data, or None.
         with_weight: Whether batches are dicts with "weight" (1, or 0 for padding),
@@ -40,6 +43,7 @@ class PredictionBatches(HostBatches):
         source,
         image_size,
         devices=1,
+        shard=(0, 1),
         max_images=None,
         order_seed=None,
         with_weight=False,
@@ -52,6 +56,7 @@ class PredictionBatches(HostBatches):
     ):
         super().__init__(source, image_size, **kwargs)
         self.devices = devices
+        self.shard = shard
         self.max_images = max_images
         self.order_seed = order_seed
         self.with_weight = with_weight
@@ -105,7 +110,8 @@ class PredictionBatches(HostBatches):
             if pending is not None:
                 yield (pending,)
             count = len(images)
-            padded = max(first_size, -(-count // self.devices) * self.devices)
+            devices = self.devices * self.shard[1]
+            padded = max(first_size, -(-count // devices) * devices)
             first_size = first_size or padded
             is_real.extend([True] * count + [False] * (padded - count))
             counts.append(count)
@@ -132,14 +138,17 @@ class PredictionBatches(HostBatches):
         yield (pending,)
 
     def _batch(self, images, count):
+        index, shards = self.shard
+        rows = len(images) // shards
+        mine = slice(index * rows, (index + 1) * rows)
         if not (self.with_weight or self.with_description):
-            return images
+            return images[mine]
         batch = {"image": images}
         if self.with_weight:
             batch["weight"] = (np.arange(len(images)) < count).astype("float32")
         if self.with_description:
             batch["describe"] = np.zeros(len(images), "float32")
-        return batch
+        return {name: rows[mine] for name, rows in batch.items()}
 
     def _labels(self, elements, first):
         for offset, element in enumerate(elements, self.first_index + first):
@@ -152,8 +161,8 @@ class PredictionBatches(HostBatches):
             yield None if mask is None else to_small_mask(mask, self.image_size)
 
     def strip(self, values):
-        """Drops the rows of `values` that were padding, after a pass."""
-        return values[self.is_real]
+        """Returns the rows of all processes but those of padding, after a pass."""
+        return join_rows(values, len(self.counts))[self.is_real]
 
     def signature(self):
         """Shape and dtype of a batch."""

@@ -26,8 +26,9 @@ class TrainingBatches(HostBatches):
         first_epoch: The epoch that comes first.
         first_step: Steps the model was trained before.
         shuffle: Whether indexed data is shuffled, by (seed, epoch).
-        devices: The size of every batch is a multiple of this.
-        shard: (index, count) of this process among those that train together.
+        devices: Of each process; the size of every batch is a multiple of all.
+        shard: (index, count) of this process among those that train together; it is
+            given its part of each batch.
         augmentation: What `resolve_augmentation` returned: each image of each step is
             one of the variants it makes, drawn by seed, step and position.
         **kwargs: See `HostBatches`.
@@ -62,12 +63,13 @@ class TrainingBatches(HostBatches):
         if step is not None:
             self._first_step[epoch] = step
 
-    def generate(self, variant=None):
+    def generate(self, variant=None, whole=False):
         """Yields the batches of the current epoch.
 
         Args:
             variant: Of augmentation the one that all images are, in place of one that
                 is drawn for each.
+            whole: Whether batches are those of all processes, not this one's part.
         """
         epoch = self.epoch
         # With `steps_per_epoch` a pass may span epochs, and the next begin in any.
@@ -87,7 +89,7 @@ class TrainingBatches(HostBatches):
             # Before the batch is handed out: a backend that knows how many there are
             # never asks for the end of the pass.
             self._first_step[epoch + 1] = step + 1
-            yield (self._batch(inputs, count, step),)
+            yield (self._batch(inputs, count, step, whole),)
             step += 1
         if not seen:
             raise no_images("train on")
@@ -109,9 +111,11 @@ class TrainingBatches(HostBatches):
             images = np.stack(list(map(vary, images, variants)))
         return {"image": images}
 
-    def _batch(self, inputs, count, step):
+    def _batch(self, inputs, count, step, whole):
         index, shards = self.shard
         padded = -(-count // (self.devices * shards)) * self.devices * shards
+        if whole:
+            index, shards = 0, 1
         weight = np.zeros(padded, "float32")
         weight[:count] = padded / count
         positions = np.arange(padded)

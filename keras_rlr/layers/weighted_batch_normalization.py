@@ -3,6 +3,9 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_rlr.processes import average_gradients
+from keras_rlr.torch_processes import mean_of_all
+
 
 @keras.saving.register_keras_serializable(package="keras_rlr")
 class WeightedBatchNormalization(keras.layers.Layer):
@@ -107,8 +110,9 @@ class WeightedBatchNormalization(keras.layers.Layer):
 
 
 def _mean(tokens):
-    """Mean of each channel, over all devices."""
+    """Mean of each channel, over all devices and processes."""
     if keras.backend.backend() == "tensorflow":
         return ops.moments(tokens, axes=(0, 1, 2), synchronized=True)[0]
     # JAX sees the batch of all devices.
-    return ops.mean(tokens, axis=(0, 1, 2))
+    mean = ops.mean(tokens, axis=(0, 1, 2))
+    return mean_of_all(mean) if average_gradients() else mean

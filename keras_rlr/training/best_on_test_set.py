@@ -7,6 +7,7 @@ from typing import Any
 
 import keras
 
+from keras_rlr import processes
 from keras_rlr.atomic_file import write_text
 from keras_rlr.datasets import FolderDataset
 from keras_rlr.detectors.loading import load_model
@@ -71,9 +72,13 @@ class BestOnTestSet(keras.callbacks.Callback):
                     "can be selected by it: are all masks black, or all white? Train "
                     "without --test-every-epoch, or mend the test set."
                 )
+        if not processes.is_writer():
+            return
         for figure in CHOSEN_BY:
             if all(mean[figure] > row[figure] for row in rows):
-                save_without_optimizer(self.model, self.folder / f"{figure}.keras")
+                with processes.alone():
+                    path = self.folder / f"{figure}.keras"
+                    save_without_optimizer(self.model, path)
         _write_history(self.folder, [*rows, {"epoch": epoch + 1, **mean}])
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from keras_rlr.detectors.feature_cache import FeatureCache
 from keras_rlr.inputs.augmentation import variants_of
+from keras_rlr.processes import is_writer, told, wait
 
 _MOST_BYTES_IN_MEMORY = 2 * 2**30
 # Checkpoints and all else that is written need room as well.
@@ -47,8 +48,10 @@ def default_feature_cache(
         if folder is None:
             folder = stack.enter_context(tempfile.TemporaryDirectory())
         folder = Path(folder)
-        free = _free_bytes(folder)
-        if not any(folder.glob("*/*.npy")) and free < needed + _BYTES_TO_LEAVE_FREE:
+        # With or without a cache, but all processes alike.
+        free = told(lambda: _free_bytes(folder))
+        begun = told(lambda: any(folder.glob("*/*.npy")))
+        if not begun and free < needed + _BYTES_TO_LEAVE_FREE:
             warnings.warn(
                 f"{words}, more than is kept in memory (2 GiB), and '{folder}' has no "
                 f"room for them ({_gib(free)} free): every epoch reads all images and "
@@ -71,10 +74,13 @@ def default_feature_cache(
         except BaseException:
             _remove(folder)
             raise
+        wait()
         _remove(folder)
 
 
 def _remove(folder):
+    if not is_writer():
+        return
     shutil.rmtree(folder, ignore_errors=True)
     # The run's folder, if nothing came of the run.
     with contextlib.suppress(OSError):

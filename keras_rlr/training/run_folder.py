@@ -16,6 +16,7 @@ from keras_rlr.datasets import FolderDataset, find_images, read_image
 from keras_rlr.detectors.anomaly_detector import AnomalyDetector
 from keras_rlr.inputs.read_ahead import read_ahead
 from keras_rlr.methods.by_name import check_arguments, method_for
+from keras_rlr.processes import is_writer, told
 
 _COLUMNS = ("epoch", "loss", "seconds")
 
@@ -101,8 +102,9 @@ class RunFolder:
         return config
 
     def write_json(self, path: str | Path, content: dict[str, Any]) -> None:
-        """Writes one of the folder's JSON files."""
-        write_text(path, json.dumps(content, indent=2) + "\n")
+        """Writes one of the folder's JSON files, in the process that writes."""
+        if is_writer():
+            write_text(path, json.dumps(content, indent=2) + "\n")
 
     def read_history(self) -> list[dict[str, Any]]:
         """The rows of the history: dicts of epoch, loss, seconds."""
@@ -123,7 +125,9 @@ class RunFolder:
             ) from error
 
     def write_history(self, rows: Any) -> None:
-        """Writes the history, one row an epoch."""
+        """Writes the history, one row an epoch, in the process that writes."""
+        if not is_writer():
+            return
         text = io.StringIO()
         writer = csv.DictWriter(text, _COLUMNS, lineterminator="\n")
         writer.writeheader()
@@ -132,6 +136,8 @@ class RunFolder:
 
     def discard(self) -> None:
         """Removes the run's files, and the folder if nothing else is in it."""
+        if not is_writer():
+            return
         for file in self._files():
             file.unlink(missing_ok=True)
         if self.path.is_dir() and not any(self.path.iterdir()):
@@ -342,7 +348,7 @@ class _Pictures:
 
 def resumed_model(run: RunFolder, settings: dict[str, Any]) -> AnomalyDetector:
     """Returns the model of a run's checkpoint, or a new one if it has none yet."""
-    if not run.checkpoint.is_file():
+    if not told(run.checkpoint.is_file):
         return new_model(settings)
     return AnomalyDetector.from_preset(
         run.checkpoint, distribution=settings.get("distribution")

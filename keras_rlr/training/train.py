@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_rlr import processes
 from keras_rlr.datasets import FolderDataset
 from keras_rlr.detectors.describe_model import describe_model
 from keras_rlr.detectors.feature_cache import FeatureCache
@@ -55,7 +56,9 @@ def train(
     `environment.json`, `images.csv` (which image was for what, by content) and, while
     it trains, `checkpoint.keras` after every epoch.
     SIGINT and SIGTERM stop it after the current step; resumed, it repeats the epoch
-    it was in and then has the losses of a run that was never stopped.
+    it was in and then has the losses of a run that was never stopped. Of several
+    processes, see `keras_rlr.processes`, each has to call it alike; the first one
+    writes the run.
 
     Args:
         data: A folder in MVTec AD's layout.
@@ -65,7 +68,8 @@ def train(
             preset's, or "rlr".
         preset: Name of a preset; by default the one that suits `backbone`.
         epochs: Passes over the images; None for as many as the recipe asks for.
-        batch_size: Images a step; None for the recipe's.
+        batch_size: Images a step, of all devices; None for the recipe's, or the next
+            larger number that they divide.
         learning_rate: Of Adam; None for the recipe's.
         seed: Seed of everything random; None for 0.
         calibration_fraction: Share of each category that is held out; None for 0.1.
@@ -87,6 +91,7 @@ def train(
         FileNotFoundError: If there is no such data, or no run to resume.
         FileExistsError: If `output` holds a run and `resume` is off.
         ValueError: If a setting is not possible or the data is no data set.
+        ConnectionError: If another process of the training is lost.
         FloatingPointError: If the training diverges.
         TrainingInterrupted: If a signal stopped it.
 
@@ -112,22 +117,41 @@ def train(
         "anomaly_source": anomaly_source,
         **model_arguments,
     }
-    settings = run_settings(given, run, resume)
-    dataset = FolderDataset(data, "train", categories=settings.get("categories"))
-    fraction = settings["calibration_fraction"]
-    fitted, held = hold_out(dataset, fraction, settings["seed"])
-    config = {"settings": settings, "data": _describe_data(data, fitted, held)}
+    processes.check_same("settings", {**given, "resume": resume})
+    settings = processes.told(lambda: run_settings(given, run, resume))
+
+    def read():
+        dataset = FolderDataset(data, "train", categories=settings.get("categories"))
+        fraction = settings["calibration_fraction"]
+        fitted, held = hold_out(dataset, fraction, settings["seed"])
+        # A damaged image among these would otherwise surface after all the epochs.
+        for i in range(len(held)):
+            held[i]
+        return fitted, held
+
+    fitted, held = processes.agreed(read)
+    processes.check_same("images", [_sizes(fitted), _sizes(held)])
+    config = processes.told(
+        lambda: {"settings": settings, "data": _describe_data(data, fitted, held)}
+    )
+    before = processes.told(
+        lambda: run.read_config(("settings", "data")) if resume else {}
+    )
     if resume:
-        _check_same_data(run, config)
-    # A damaged image among these would otherwise surface after all the epochs.
-    for i in range(len(held)):
-        held[i]
+        _check_same_data(run, before["data"], config["data"])
 
     with SignalGuard() as guard, contextlib.ExitStack() as stack:
-        model = resumed_model(run, settings) if resume else new_model(settings)
+        stack.enter_context(processes.noticing_losses())
+        model = processes.agreed(
+            lambda: resumed_model(run, settings) if resume else new_model(settings)
+        )
         if "anomaly_source" in settings:
             model.take_anomalies_from(*source_images(settings["anomaly_source"]))
-        batch_size = settings.get("batch_size", model.recipe.batch_size)
+        # A run that is resumed on other devices keeps its batches.
+        batch_size = settings.get(
+            "batch_size",
+            before.get("training", {}).get("batch_size", model.default_batch_size),
+        )
         count = len(fitted) * model.parts_each
         steps = math.ceil(count / batch_size)  # of an epoch
         epochs = settings.get("epochs") or model.recipe.epochs_for(steps)
@@ -140,7 +164,7 @@ def train(
             cache = default_feature_cache(model, count, folder, augmentation)
             cache = stack.enter_context(cache)
         done = int(model.optimizer.iterations) // steps
-        history = run.read_history()[:done]
+        history = processes.told(run.read_history)[:done]
         config["model"] = describe_model(model)
         config["training"] = {
             "recipe": model.recipe.name,
@@ -155,10 +179,9 @@ def train(
             config["training"]["learning_rate"] = rate
             config["training"]["beta_2"] = model.recipe.beta_2
         # Of the model that is saved, until another one is.
-        before = run.read_config() if resume else {}
         config["trained_epochs"] = before.get("trained_epochs", 0)
         config["calibration"] = before.get("calibration")
-        if not run.images.is_file():
+        if processes.is_writer() and not run.images.is_file():
             write_run_images(run.images, fitted, held)
         run.write_json(run.config, config)
         run.write_json(run.environment, describe_environment())
@@ -181,8 +204,10 @@ def train(
             config["calibration"] = None
         config["trained_epochs"] = len(history)
         config["model"] = describe_model(model)  # A bank has its size now.
-        save_without_optimizer(model, run.model)
+        if processes.is_writer():
+            save_without_optimizer(model, run.model)
         run.write_json(run.config, config)
+        processes.wait()
     return {"model": model, "history": history, "config": config}
 
 
@@ -197,8 +222,12 @@ def _describe_data(data, fitted, held):
     }
 
 
-def _check_same_data(run, config):
-    before, now = run.read_config(("settings", "data"))["data"], config["data"]
+def _sizes(dataset):
+    """What is alike in copies of a data set: paths and sizes of its files."""
+    return [(sample.path, sample.image.stat().st_size) for sample in dataset.samples]
+
+
+def _check_same_data(run, before, now):
     for name in ("training_fingerprint", "calibration_fingerprint"):
         if before.get(name) != now[name]:
             raise ValueError(

@@ -133,8 +133,8 @@ class AlteredBatches(TrainingBatches):
         super().__init__(*args, **kwargs)
         self.painter = painter
 
-    def _batch(self, inputs, count, step):
-        batch = super()._batch(inputs, count, step)
+    def _batch(self, inputs, count, step, whole):
+        batch = super()._batch(inputs, count, step, whole)
         altered, masks = self.painter(batch["image"], batch["noise_key"])
         return {**batch, "altered": altered, "mask": masks}
 

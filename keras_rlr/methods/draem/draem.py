@@ -1,3 +1,4 @@
+import warnings
 from typing import ClassVar
 
 import keras
@@ -23,6 +24,7 @@ from keras_rlr.methods.draem.networks import (
     marking_network,
     rebuilding_network,
 )
+from keras_rlr.processes import average_gradients
 
 PAINTED = "painted"
 _POOL = 21
@@ -205,6 +207,7 @@ class DRAEM(AnomalyDetector):
                 "saved model does not hold those images. Call "
                 f"take_anomalies_from(images, {self.anomaly_source!r}) before."
             )
+        _announce_own_statistics()
         painter = AnomalyPainter(
             derive_seed(self.seed, "anomalies"), self.opacity, self._textures
         )
@@ -298,4 +301,14 @@ def _check(image_size, reconstruction_width, segmentation_width, opacity):
         raise ValueError(
             "`opacity` must be (lowest, highest), both from 0 to 1. Received: "
             f"{opacity!r}."
+        )
+
+
+def _announce_own_statistics():
+    if average_gradients():
+        warnings.warn(
+            "DRAEM's batch normalisation takes each process's part of a batch by "
+            "itself on PyTorch, so the losses differ from those of one process. JAX "
+            "takes whole batches.",
+            stacklevel=4,
         )

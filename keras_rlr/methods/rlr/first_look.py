@@ -25,7 +25,8 @@ def look_at_batches(model, batches, steps, keeps_bank):
 
     def features_as(*variants):
         for variant in variants:
-            for (batch,) in itertools.islice(batches.generate(variant), steps):
+            whole = batches.generate(variant, whole=True)
+            for (batch,) in itertools.islice(whole, steps):
                 yield from model.features_in(batch, extract)
 
     if starts:

@@ -18,7 +18,7 @@ def look_back(model, batches, steps):
     maps, descriptions, left = [], [], model.usual_map.capacity
     # The same images, whether or not a training was interrupted.
     batches.begin_epoch(0, step=0)
-    for (batch,) in itertools.islice(batches.generate(), steps):
+    for (batch,) in itertools.islice(batches.generate(whole=True), steps):
         outputs, real = _outputs(model, batch)
         maps.append(model.usual_map.reduced(outputs["anomaly_map"][:real][:left]))
         descriptions.append(outputs["image_features"][:real][:left])
