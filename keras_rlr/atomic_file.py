@@ -6,6 +6,9 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+# A name may be as long as the file system takes; the temporary one must fit too.
+_MOST_OF_A_NAME = 40
+
 
 @contextlib.contextmanager
 def atomic_path(path: str | Path) -> Iterator[Path]:
@@ -23,7 +26,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(
-        prefix=f".{path.stem}.", suffix=path.suffix, dir=path.parent
+        prefix=f".{path.stem[:_MOST_OF_A_NAME]}.", suffix=path.suffix, dir=path.parent
     )
     os.close(handle)
     try:

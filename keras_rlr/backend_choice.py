@@ -66,6 +66,7 @@ def _of_settings_file() -> str | None:
     try:
         text = (keras_home() / "keras.json").read_text(encoding="utf-8")
         settings = json.loads(text)
-        return settings["backend"]
-    except (OSError, ValueError, KeyError, TypeError):
+        backend = settings["backend"]
+        return backend if isinstance(backend, str) else None
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None

@@ -18,6 +18,10 @@ def height_and_width(image_size: ImageSize) -> tuple[int, int]:
     return height, width
 
 
+# A side from which on no machine has the memory for all levels.
+_LARGEST_SIDE = 2**14
+
+
 def checked_image_size(image_size: Any) -> ImageSize:
     """Returns an image size in one form: of a square its side, else a tuple.
 
@@ -39,6 +43,25 @@ def checked_image_size(image_size: Any) -> ImageSize:
         )
     height, width = int(sides[0]), int(sides[-1])
     return height if height == width else (height, width)
+
+
+def possible_image_size(image_size: Any) -> ImageSize:
+    """Returns an image size as `checked_image_size` does, if a model can be of it.
+
+    Args:
+        image_size: what a user gave.
+
+    Raises:
+        ValueError: if it is no size, or a side is not from 1 to 16384 pixels.
+    """
+    checked = checked_image_size(image_size)
+    sides = height_and_width(checked)
+    if min(sides) < 1 or max(sides) > _LARGEST_SIDE:
+        raise ValueError(
+            f"image_size must be from 1 to {_LARGEST_SIDE} pixels, but it is "
+            f"{image_size!r}."
+        )
+    return checked
 
 
 def image_size_in_words(image_size: ImageSize) -> str:

@@ -8,7 +8,8 @@ ends below the first version that was not tried.
 """
 
 import contextlib
-from collections.abc import Iterator, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import keras
@@ -24,6 +25,7 @@ TESTED_VERSIONS = ("3.15.0", "3.15.1")
 __all__ = [
     "TESTED_VERSIONS",
     "DataAdapter",
+    "checked_variables",
     "drop_jax_state",
     "flat_layers",
     "has_lost_value",
@@ -47,6 +49,37 @@ def is_loading_safely() -> bool:
 def is_loading_unsafely() -> bool:
     """Whether the user has switched safe mode off, for one file or for all."""
     return in_safe_mode() is False
+
+
+@contextlib.contextmanager
+def checked_variables(check: Callable[[Any], None]) -> Iterator[None]:
+    """Calls a function with the shape of each variable before it has memory.
+
+    Only of variables that this thread makes of an initializer; that which is made of
+    an array has its memory already.
+
+    Args:
+        check: Takes a shape as the layer gave it; raises to refuse the variable.
+    """
+    thread = threading.get_ident()
+    with _checking_one_at_a_time:
+        original = keras.Variable.__init__
+
+        def checked(self: Any, *args: Any, **kwargs: Any) -> None:
+            shape = kwargs.get("shape", args[1] if len(args) > 1 else None)
+            if threading.get_ident() == thread and shape is not None:
+                check(shape)
+            original(self, *args, **kwargs)
+
+        keras.Variable.__init__ = checked
+        try:
+            yield
+        finally:
+            keras.Variable.__init__ = original
+
+
+# What is put back must be what was there.
+_checking_one_at_a_time = threading.RLock()
 
 
 def without_loss_tracker(

@@ -111,6 +111,10 @@ def _slopes(count, length, overlap):
     return weights
 
 
+# More would be of images that no memory holds.
+_MOST_IN_A_ROW = 1000
+
+
 def checked_tiles(tiles: Any) -> tuple[int, int]:
     """Returns `tiles` as two integers.
 
@@ -126,6 +130,11 @@ def checked_tiles(tiles: Any) -> tuple[int, int]:
         raise ValueError(
             "`tiles` must be (rows, columns), two whole numbers of at least 1, or None "
             f"for the whole image at once. Received: {tiles!r}."
+        )
+    if max(numbers) > _MOST_IN_A_ROW:
+        raise ValueError(
+            f"`tiles` may be {_MOST_IN_A_ROW} rows and columns at most. Received: "
+            f"{tiles!r}."
         )
     return int(numbers[0]), int(numbers[1])
 

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -62,6 +63,10 @@ def test_importing_needs_keras_and_numpy_alone():
         [sys.executable, "-c", ALONE, *OTHERS], capture_output=True, text=True
     )
     assert result.returncode == 0, result.stderr
+
+
+def test_its_types_are_for_those_who_use_it_too():
+    assert (Path(keras_rlr.__file__).parent / "py.typed").is_file()
 
 
 def test_another_attribute_is_an_error_as_of_any_module():

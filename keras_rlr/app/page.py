@@ -5,6 +5,7 @@ import numpy as np
 
 from keras_rlr.app.scored_image import score_files
 from keras_rlr.detectors.weights_version import weights_version
+from keras_rlr.printable import printable
 
 _MOST_IMAGES = 64
 _ALL = "all categories"
@@ -167,10 +168,15 @@ def _table(rows):
     if not rows:
         return ""
     lines = [
-        "<tr>" + "".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in row)
+        "<tr>"
+        + "".join(f"<{tag}>{html.escape(printable(cell))}</{tag}>" for cell in row)
         for tag, row in (("th", _COLUMNS), *(("td", row) for row in rows))
     ]
     return f"<table>{''.join(lines)}</table>"
+
+
+def _escaped(text):
+    return html.escape(printable(text))
 
 
 def _gradio():

@@ -138,7 +138,15 @@ def score_files(model, paths):
 def _upright(image):
     from PIL import ImageOps
 
-    return image_to_array(ImageOps.exif_transpose(image))
+    # What is wrong with the pixels is told before the EXIF data are looked at, for an
+    # image that failed once may be given again without its end.
+    image.load()
+    try:
+        turned = ImageOps.exif_transpose(image)
+    # EXIF data that make no sense meet Pillow's parser with nearly anything.
+    except Exception:
+        turned = image
+    return image_to_array(turned)
 
 
 def _shown(image, bit_depth):

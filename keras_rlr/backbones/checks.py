@@ -47,6 +47,34 @@ def check_levels(
     return numbers
 
 
+def check_rebuilt(
+    input_shape: Any,
+    outputs: Sequence[Any],
+    levels: Sequence[Level],
+    image_size: ImageSize,
+) -> None:
+    """Refuses a backbone of a file that doesn't fit the levels and size beside it.
+
+    Args:
+        input_shape: of its images.
+        outputs: its outputs.
+        levels: the levels it was created with.
+        image_size: the image size it was created with.
+
+    Raises:
+        ValueError: if they contradict each other.
+    """
+    sides = tuple(input_shape[1:3])
+    pairs = zip(sides, height_and_width(image_size), strict=True)
+    fits = all(side in (None, wanted) for side, wanted in pairs)
+    if len(outputs) != len(levels) or not fits:
+        raise ValueError(
+            f"The backbone has {len(outputs)} maps of images of {sides} pixels, and "
+            f"the model the levels {tuple(levels)} and images of {image_size}. They "
+            "belong to different models."
+        )
+
+
 def check_image_size(image_size: ImageSize, strides: Sequence[int], name: str) -> None:
     """Refuses an image size that the strides don't divide.
 

@@ -27,8 +27,18 @@ def resolve_levels(levels: Any) -> tuple[Level, ...]:
 
 
 def _resolve_level(level: Any) -> Level:
-    blocks = tuple(int(block) for block in _listed(level))
+    blocks = tuple(_whole(block) for block in _listed(level))
     return blocks[0] if len(blocks) == 1 else blocks
+
+
+def _whole(block: Any) -> int:
+    try:
+        number = int(block)
+    except (TypeError, ValueError, OverflowError):
+        number = None
+    if number is None or (number != block and not isinstance(block, str)):
+        raise ValueError(f"A level is a whole number. Received: {block!r}.")
+    return number
 
 
 def _listed(value: Any) -> list[Any]:

@@ -6,6 +6,7 @@ from typing import Any
 import keras
 
 from keras_rlr.backbones.backbone import Backbone
+from keras_rlr.backbones.checks import check_rebuilt
 from keras_rlr.backbones.create_backbone import create_backbone, default_policy
 from keras_rlr.backbones.keras_hub import import_keras_hub
 from keras_rlr.backbones.levels import Level
@@ -107,6 +108,7 @@ def deserialize_backbone(
         import_keras_hub(f"Loading the backbone '{config['name']}'")
     model = keras.saving.deserialize_keras_object(config["model"], safe_mode=True)
     model.trainable = False
+    check_rebuilt(model.input_shape, model.outputs, levels, image_size)
     return Backbone(
         config["name"],
         model,

@@ -5,6 +5,7 @@ import click
 from keras_rlr.cli.backend import start_backend
 from keras_rlr.cli.model_location import load_run
 from keras_rlr.cli.options import large_images_option, model_option
+from keras_rlr.cli.printing import say
 
 
 @click.command()
@@ -31,7 +32,7 @@ def command(model, host, port):
     from keras_rlr.app import build_page, serve_page
 
     page = build_page(load_run(model))
-    click.echo(f"The page is at {serve_page(page, host, port)} (Ctrl+C ends it).")
+    say(f"The page is at {serve_page(page, host, port)} (Ctrl+C ends it).")
     try:
         threading.Event().wait()
     except KeyboardInterrupt:

@@ -2,6 +2,8 @@ import importlib.util
 
 import click
 
+from keras_rlr.cli.printing import say
+
 
 def start_backend(with_others: bool = False) -> None:
     """Finishes importing Keras and says on standard error which backend it uses.
@@ -39,6 +41,6 @@ def start_backend(with_others: bool = False) -> None:
         missing = missing_gpu()
     number, count = processes.shard() if with_others else (0, 1)
     who = f", process {number} of {count}" if count > 1 else ""
-    click.echo(f"Backend: {keras.backend.backend()}{who}", err=True)
+    say(f"Backend: {keras.backend.backend()}{who}", err=True)
     if missing:
-        click.echo(f"Warning: {missing}", err=True)
+        say(f"Warning: {missing}", err=True)

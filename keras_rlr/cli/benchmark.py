@@ -15,12 +15,14 @@ from keras_rlr.cli.options import (
     AT_LEAST_ONE,
     LEVELS,
     NAMES,
+    PLACE,
     WHOLE_NUMBERS,
     bit_depth_option,
     categories_option,
     data_options,
     large_images_option,
 )
+from keras_rlr.cli.printing import say
 
 _FIGURES = ("image_auroc", "pixel_auroc", "pixel_aupro")
 
@@ -36,7 +38,7 @@ def command() -> None:
 )
 @data_options
 @click.option(
-    "--output", type=click.Path(), help="Folder of the runs [default: runs/table_N]."
+    "--output", type=PLACE, help="Folder of the runs [default: runs/table_N]."
 )
 @categories_option
 @click.option(
@@ -114,7 +116,7 @@ def tables(
     else:
         _print_rows(results, printed)
     write_text(place / "table.csv", _as_csv(results))
-    click.echo(f"The figures are in {place / 'table.csv'}, the runs beside it.")
+    say(f"The figures are in {place / 'table.csv'}, the runs beside it.")
 
 
 def _row(location, folder, seed, settings):
@@ -131,7 +133,7 @@ def _row(location, folder, seed, settings):
     file = folder / "metrics.json"
     if file.is_file():
         return json.loads(file.read_text(encoding="utf-8"))
-    click.echo(f"Training {folder}", err=True)
+    say(f"Training {folder}", err=True)
     resumed = (folder / "config.json").is_file()
     progress = training_progress()
     began = time.monotonic()
@@ -220,7 +222,7 @@ def _methods(names, settings):
         given = [o for o in unused if settings.get(o) is not None]
         if given:
             words = ", ".join("--" + option.replace("_", "-") for option in given)
-            click.echo(f"{method.__name__} has no use for {words}.", err=True)
+            say(f"{method.__name__} has no use for {words}.", err=True)
         row = dict.fromkeys(unused)
         if not method.profits_from_cache:
             row["feature_cache"] = None
@@ -255,7 +257,7 @@ def _print_methods(results, printed, table):
     titles = ["method", "paper, image / pixel", "others, image / pixel"]
     costs = ["training, s", "model, MiB", "ms an image"]
     _print([*titles, *(f"ours: {h}" for h in _headings()), *costs], rows)
-    click.echo(
+    say(
         "Paper: as printed, on the paper's data set. Others: published by others, on "
         "the same. Ours: measured here, on your data; a row without was not trained. "
         "OmniAL and JNLD have no published code."

@@ -6,11 +6,14 @@ import click
 from keras_rlr.cli.backend import start_backend
 from keras_rlr.cli.model_location import load_run
 from keras_rlr.cli.options import (
+    PLACE,
+    Number,
     bit_depth_option,
     json_option,
     large_images_option,
     model_option,
 )
+from keras_rlr.cli.printing import say
 
 
 def products_in_words(known: list[str]) -> str:
@@ -40,13 +43,13 @@ def products_in_words(known: list[str]) -> str:
 @click.option(
     "--data",
     required=True,
-    type=click.Path(),
+    type=PLACE,
     help="Normal images: any folder of images, or a data set, whose normal training "
     "images are used. Of the data set the run was trained on, those held out.",
 )
 @click.option(
     "--false-positive-rate",
-    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    type=Number(0, 1, min_open=True, max_open=True),
     default=0.01,
     show_default=True,
     help="Share of new normal images that may be called anomalous.",
@@ -78,23 +81,23 @@ def command(
         detector, saved_model_path(Path(model)), data, false_positive_rate
     )
     if as_json:
-        click.echo(json.dumps(calibration, indent=2))
+        say(json.dumps(calibration, indent=2))
         return
-    click.echo(
+    say(
         f"Threshold {calibration['threshold']:.4g}, for a false-positive rate of "
         f"{false_positive_rate:g}, from {calibration['images']} normal images."
     )
     if calibration["trained_on"]:
-        click.echo(
+        say(
             f"{calibration['trained_on']} others were left out: the model was trained "
             "on them."
         )
     for name, threshold in calibration["category_thresholds"].items():
-        click.echo(f"  {name}: {threshold:.4g}")
-    click.echo(
+        say(f"  {name}: {threshold:.4g}")
+    say(
         f"Pixel threshold {calibration['pixel_threshold']:.4g}: a map has regions "
         "where it reaches it, that of a normal image at the same rate."
     )
     for name, threshold in calibration["category_pixel_thresholds"].items():
-        click.echo(f"  {name}: {threshold:.4g}")
-    click.echo(products_in_words(list(detector.known_categories)))
+        say(f"  {name}: {threshold:.4g}")
+    say(products_in_words(list(detector.known_categories)))

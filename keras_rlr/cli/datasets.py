@@ -2,7 +2,8 @@ import json
 
 import click
 
-from keras_rlr.cli.options import json_option
+from keras_rlr.cli.options import PLACE, json_option
+from keras_rlr.cli.printing import say
 
 
 @click.group()
@@ -33,11 +34,11 @@ def list_command(as_json: bool) -> None:
             }
         )
     if as_json:
-        click.echo(json.dumps(rows, indent=2))
+        say(json.dumps(rows, indent=2))
         return
     for row in rows:
         where = row["folder"] or f"not there: keras-rlr datasets prepare {row['name']}"
-        click.echo(
+        say(
             f"{row['name']}: {len(row['categories'])} categories, "
             f"{row['training_images']} images to train on, {row['test_images']} to "
             f"test on\n  {where}\n  licence: {row['licence']}\n  {row['homepage']}"
@@ -46,10 +47,8 @@ def list_command(as_json: bool) -> None:
 
 @command.command()
 @click.argument("name")
-@click.option("--data-dir", type=click.Path(), help="Folder to prepare it in.")
-@click.option(
-    "--archive", type=click.Path(), help="Its archive, downloaded by other means."
-)
+@click.option("--data-dir", type=PLACE, help="Folder to prepare it in.")
+@click.option("--archive", type=PLACE, help="Its archive, downloaded by other means.")
 def prepare(name: str, data_dir: str | None, archive: str | None) -> None:
     """Download and extract the data set NAME.
 
@@ -69,15 +68,15 @@ def prepare(name: str, data_dir: str | None, archive: str | None) -> None:
         except ConnectionError as error:
             # The work failed; nothing was wrong with the command.
             raise click.ClickException(str(error)) from error
-    click.echo(f"{dataset.title} is in {folder}. Licence: {dataset.licence}.")
+    say(f"{dataset.title} is in {folder}. Licence: {dataset.licence}.")
     given = f" --data-dir {data_dir}" if data_dir else ""
-    click.echo(f"Check it by `keras-rlr datasets verify {name}{given}`.")
+    say(f"Check it by `keras-rlr datasets verify {name}{given}`.")
 
 
 @command.command()
 @click.argument("name", required=False)
-@click.option("--data-dir", type=click.Path(), help="Folder it is extracted in.")
-@click.option("--data", type=click.Path(), help="Any other data set's folder.")
+@click.option("--data-dir", type=PLACE, help="Folder it is extracted in.")
+@click.option("--data", type=PLACE, help="Any other data set's folder.")
 @json_option
 def verify(
     name: str | None, data_dir: str | None, data: str | None, as_json: bool
@@ -109,15 +108,15 @@ def verify(
             "warnings": result.warnings,
             "problems": result.problems,
         }
-        click.echo(json.dumps(facts, indent=2))
+        say(json.dumps(facts, indent=2))
     else:
         _print_account(result)
         if not result.problems:
-            click.echo("No problems.")
+            say("No problems.")
     for warning in result.warnings:
-        click.echo(f"Warning: {warning}", err=True)
+        say(f"Warning: {warning}", err=True)
     for problem in result.problems:
-        click.echo(f"Problem: {problem}", err=True)
+        say(f"Problem: {problem}", err=True)
     if result.problems:
         raise click.exceptions.Exit(1)
 
@@ -125,14 +124,14 @@ def verify(
 def _print_account(result):
     """Prints what every file is used as, and what is left out."""
     account = result.account
-    click.echo(f"{account.folder} has {account.layout}.")
+    say(f"{account.folder} has {account.layout}.")
     for category, (train, normal, anomalous) in result.counts.items():
         masks = account.categories.get(category, {}).get("mask", 0)
-        click.echo(
+        say(
             f"{category}: {train} to train on, {normal} normal and {anomalous} "
             f"anomalous to test on, {masks} masks"
         )
     roles = ", ".join(f"{count} {role}" for role, count in account.counts.items())
-    click.echo(f"{account.files} files: {roles}")
+    say(f"{account.files} files: {roles}")
     for line in account.left_out.lines():
-        click.echo(f"Left out, {line}")
+        say(f"Left out, {line}")

@@ -9,12 +9,15 @@ from keras_rlr.cli.data_location import data_location
 from keras_rlr.cli.model_location import load_run, run_config
 from keras_rlr.cli.options import (
     AT_LEAST_ONE,
+    PLACE,
+    SEED,
     bit_depth_option,
     data_options,
     feature_cache_option,
     json_option,
     large_images_option,
 )
+from keras_rlr.cli.printing import say
 
 _FRACTION = 0.1
 
@@ -26,11 +29,9 @@ def command() -> None:
 
 @command.command()
 @data_options
+@click.option("--model", type=PLACE, help="Run or .keras file [default: runs/NAME].")
 @click.option(
-    "--model", type=click.Path(), help="Run or .keras file [default: runs/NAME]."
-)
-@click.option(
-    "--output", type=click.Path(), help="File [default: decoder.keras by the model]."
+    "--output", type=PLACE, help="File [default: decoder.keras by the model]."
 )
 @click.option("--epochs", type=AT_LEAST_ONE, default=45, show_default=True)
 @click.option(
@@ -43,7 +44,7 @@ def command() -> None:
 @bit_depth_option
 @large_images_option
 @feature_cache_option
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("--seed", type=SEED, default=0, show_default=True)
 @json_option
 def train(
     data: str | None,
@@ -97,14 +98,14 @@ def train(
         decoder.save(temporary)
     text = json.dumps({"epochs": epochs, "seed": seed, "psnr": results}, indent=2)
     if as_json:
-        click.echo(text)
+        say(text)
     else:
         for name, figures in results.items():
-            click.echo(
+            say(
                 f"{name}: {figures['psnr']:.1f} dB on {figures['images']} images held "
                 f"out, {figures['gain']:.1f} dB above the mean image"
             )
-        click.echo(f"The decoder is {file}.")
+        say(f"The decoder is {file}.")
     write_text(file.with_suffix(".json"), text + "\n")
 
 

@@ -5,7 +5,8 @@ import click
 
 from keras_rlr.atomic_file import check_writable
 from keras_rlr.cli.backend import start_backend
-from keras_rlr.cli.options import AT_LEAST_ONE, json_option
+from keras_rlr.cli.options import AT_LEAST_ONE, PLACE, SEED, json_option
+from keras_rlr.cli.printing import say
 
 _PRESET = "rlr_efficientnet_lite2_one_level"
 # Few images and few steps: a faster rate than the recipe's gets there in minutes.
@@ -16,12 +17,12 @@ _NORMAL_PICTURES, _ANOMALOUS_PICTURES = 2, 4
 @click.command()
 @click.option(
     "--output",
-    type=click.Path(),
+    type=PLACE,
     default="keras-rlr-demo",
     show_default=True,
     help="Folder for data, run and report.",
 )
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("--seed", type=SEED, default=0, show_default=True)
 @click.option(
     "--epochs", type=AT_LEAST_ONE, help=f"Passes over the images [default: {_EPOCHS}]."
 )
@@ -47,7 +48,7 @@ def command(output: str, seed: int, epochs: int | None, as_json: bool) -> None:
 
     data, run_folder = folder / "data", folder / "run"
     if not data.is_dir():
-        click.echo(f"Painting the data set into {data}.", err=True)
+        say(f"Painting the data set into {data}.", err=True)
         write_procedural_dataset(data, seed=seed)
     progress = training_progress()
     try:
@@ -63,7 +64,7 @@ def command(output: str, seed: int, epochs: int | None, as_json: bool) -> None:
             callbacks=[progress],
         )
     except TrainingInterrupted:
-        click.echo("Run the same command again to go on.", err=True)
+        say("Run the same command again to go on.", err=True)
         raise
     finally:
         progress.close()
@@ -79,13 +80,13 @@ def command(output: str, seed: int, epochs: int | None, as_json: bool) -> None:
     report = folder / "report.html"
     if as_json:
         summary = {"report": str(report), "model": str(run_folder / "model.keras")}
-        click.echo(json.dumps({**summary, **json.loads(result_as_json(evaluation))}))
+        say(json.dumps({**summary, **json.loads(result_as_json(evaluation))}))
     else:
         print_result(evaluation)
     write_evaluation(folder, title, model, test, predictions, evaluation)
     _draw(model, test, predictions, folder)
     if not as_json:
-        click.echo(f"The pictures are in {folder / 'overlays'} and {report}.")
+        say(f"The pictures are in {folder / 'overlays'} and {report}.")
 
 
 def _draw(model, test, predictions, output):

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from keras_rlr.cli.options import AT_LEAST_ONE
+from keras_rlr.cli.printing import say
 
 
 def engine_options(command: Any) -> Any:
@@ -97,7 +98,7 @@ def predict_with_ray(
         with SignalGuard(), image_progress("predicting") as progress:
             found = score_images(model, images, output, on_progress=progress, **options)
     except KeyboardInterrupt:
-        click.echo(
+        say(
             f"What was done is in {output}; the same command goes on from there.",
             err=True,
         )
@@ -109,17 +110,17 @@ def predict_with_ray(
             "failed": found.failed,
             "scored_before": found.scored_before,
         }
-        click.echo(json.dumps(summary, indent=2))
+        say(json.dumps(summary, indent=2))
     else:
         print_summary(found.categories, model.thresholds)
         before = found.scored_before
         already = f"; {before} of them were there already" if before else ""
-        click.echo(f"Scores of {found.images} images are in {output}{already}.")
+        say(f"Scores of {found.images} images are in {output}{already}.")
     if UNKNOWN_PRODUCT in found.categories:
         strange = found.categories[UNKNOWN_PRODUCT][0]
         warn_of_unknown(model, strange, found.images, output)
     if found.failed:
-        click.echo(
+        say(
             f"{found.failed} of {found.images} images could not be read or scored; "
             f"the column error says why. One of them: {found.first_error}",
             err=True,

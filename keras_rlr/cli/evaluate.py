@@ -12,22 +12,22 @@ from keras_rlr.cli.decoder import load_decoder
 from keras_rlr.cli.model_location import load_run, run_config
 from keras_rlr.cli.options import (
     AT_LEAST_ONE,
+    PLACE,
     bit_depth_option,
     categories_option,
     data_options,
     json_option,
     large_images_option,
 )
+from keras_rlr.cli.printing import say
 
 
 @click.command()
 @data_options
-@click.option(
-    "--model", type=click.Path(), help="Run or .keras file [default: runs/NAME]."
-)
+@click.option("--model", type=PLACE, help="Run or .keras file [default: runs/NAME].")
 @click.option(
     "--output",
-    type=click.Path(),
+    type=PLACE,
     help="Folder for metrics.json, metrics.csv and report.html [default: the folder "
     "evaluation beside the model].",
 )
@@ -53,7 +53,7 @@ from keras_rlr.cli.options import (
 @large_images_option
 @click.option(
     "--decoder",
-    type=click.Path(),
+    type=PLACE,
     help="The decoder's file, for the report [default: the one beside the model].",
 )
 @json_option
@@ -116,7 +116,7 @@ def command(
     if as_json:
         if epochs:
             measured["protocol"] = evaluation["protocol"]
-        click.echo(result_as_json(measured))
+        say(result_as_json(measured))
     else:
         print_result(evaluation)
     if folder is None:
@@ -124,7 +124,7 @@ def command(
     title = f"{place} on {location.name}"
     write_evaluation(folder, title, detector, test, predictions, evaluation, decoder)
     if not as_json:
-        click.echo(f"The report is {folder / 'report.html'}.")
+        say(f"The report is {folder / 'report.html'}.")
 
 
 def _output_folder(output: str | None, place: Path) -> Path | None:
@@ -176,7 +176,7 @@ def _train(location, output, categories, preset, bit_depth, protocol):
     from keras_rlr.training import train
     from keras_rlr.training.best_on_test_set import BestOnTestSet
 
-    click.echo(f"Training first: {line}", err=True)
+    say(f"Training first: {line}", err=True)
     progress = training_progress()
     callbacks = [progress]
     if protocol == "best-on-test-set":
@@ -264,6 +264,6 @@ def print_result(result: dict[str, Any]) -> None:
         table.add_row(Text(summary_title(result, name)), *cells(result[name]))
     Console().print(table)
     if "recognition" in result:
-        click.echo(recognition_in_words(result))
+        say(recognition_in_words(result))
     if result["protocol"]["selected_on_test_set"]:
-        click.echo(result["protocol"]["words"])
+        say(result["protocol"]["words"])

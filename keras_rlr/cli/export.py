@@ -11,7 +11,8 @@ import click
 from keras_rlr.cli.backend import start_backend
 from keras_rlr.cli.failures import is_users_own
 from keras_rlr.cli.model_location import load_run, run_config
-from keras_rlr.cli.options import json_option, large_images_option, model_option
+from keras_rlr.cli.options import PLACE, json_option, large_images_option, model_option
+from keras_rlr.cli.printing import say
 from keras_rlr.cli.standard_streams import hidden_standard_error
 
 
@@ -58,7 +59,7 @@ def hidden_converter_notes(debug: bool) -> Iterator[None]:
 @click.option(
     "--output",
     required=True,
-    type=click.Path(),
+    type=PLACE,
     help="Folder that is not there yet, numbered for TensorFlow Serving "
     "(serving/rlr/1); or a file that ends in .tflite, .onnx or .xml.",
 )
@@ -70,7 +71,7 @@ def hidden_converter_notes(debug: bool) -> Iterator[None]:
 )
 @click.option(
     "--data",
-    type=click.Path(),
+    type=PLACE,
     help="Folder of normal images to compare on, and for int8 to measure activations "
     "on [default: those the run was trained on, if they are there].",
 )
@@ -110,7 +111,7 @@ def command(
             evaluation=_evaluation(place, detector),
         )
     if as_json:
-        click.echo(json.dumps({"output": output, **manifest}, indent=2))
+        say(json.dumps({"output": output, **manifest}, indent=2))
         return
     _print(manifest, output)
 
@@ -140,16 +141,23 @@ def _evaluation(place, detector):
     file = folder / "evaluation" / "metrics.json"
     if not file.is_file():
         return None
-    found = json.loads(file.read_text(encoding="utf-8"))
-    if found.get("model_version") != weights_version(detector):
-        return None
     kept = ("categories", "mean", "pooled", "protocol", "data")
-    return {name: found[name] for name in kept}
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+        if found["model_version"] != weights_version(detector):
+            return None
+        return {name: found[name] for name in kept}
+    except (KeyError, TypeError, ValueError, RecursionError):
+        warnings.warn(
+            f"'{file}' is damaged, so the manifest has no figures of an evaluation.",
+            stacklevel=2,
+        )
+        return None
 
 
 def _print(manifest, output):
     for name, result in manifest["comparison"].items():
-        click.echo(
+        say(
             f"{name} against the model, on {result['images']} images: maps differ by "
             f"{result['map_difference']:.2g} of the largest value, scores by "
             f"{result['score_difference']:.2g}; {result['decisions_changed']} "
@@ -157,15 +165,13 @@ def _print(manifest, output):
         )
     size = sum(file["bytes"] for file in manifest["files"].values())
     count = sum(manifest["operators"].values())
-    click.echo(f"{size / 2**20:.1f} MiB, {count} operators.")
+    say(f"{size / 2**20:.1f} MiB, {count} operators.")
     if manifest["format"] == "saved_model":
         if not manifest["warm_up_requests"]:
-            click.echo(
-                "Without warm-up requests: they need tensorflow-serving-api.", err=True
-            )
+            say("Without warm-up requests: they need tensorflow-serving-api.", err=True)
         if not Path(output).name.isdigit():
-            click.echo(
+            say(
                 f"TensorFlow Serving loads folders that are numbered, like {output}/1.",
                 err=True,
             )
-    click.echo(f"The export is {output}.")
+    say(f"The export is {output}.")

@@ -20,6 +20,8 @@ from typing import TextIO
 import click
 
 from keras_rlr import __version__
+from keras_rlr.cli.printing import say
+from keras_rlr.printable import printable
 from keras_rlr.processes import leave
 
 # What our own code says by these is a user's to put right: wrong use, bad input,
@@ -34,6 +36,13 @@ _OF_THE_SYSTEM = (
     NotADirectoryError,
     PermissionError,
 )
+# And by number: a read-only or full file system, a name that is too long, links in a
+# circle, a device that is not there.
+_OF_A_PATH = {
+    *(errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENAMETOOLONG, errno.ELOOP),
+    *(errno.ENXIO, errno.ENODEV),
+}
+_LONGEST_SENTENCE = 2000
 _PACKAGE = Path(__file__).parents[1]
 
 
@@ -53,25 +62,30 @@ def reporting_failures(ctx: click.Context, debug: bool) -> Iterator[None]:
         with warnings.catch_warnings():
             warnings.showwarning = _show_warning
             yield
+    except click.ClickException as error:
+        # An attribute that click declares final.
+        message = _shortened(printable(error.message, kept="\n\t"))
+        setattr(error, "message", message)  # noqa: B010
+        raise
     # Click itself goes quietly when the reader of its output has gone.
-    except (click.exceptions.Exit, click.ClickException, click.Abort, BrokenPipeError):
+    except (click.exceptions.Exit, click.Abort, BrokenPipeError):
         raise
     except KeyboardInterrupt as error:
         number = getattr(error, "signal_number", signal.SIGINT)
-        click.echo(f"Stopped by {signal.Signals(number).name}.", err=True)
+        say(f"Stopped by {signal.Signals(number).name}.", err=True)
         ctx.exit(128 + number)
     except Exception as error:
         if debug:
             traceback.print_exc()
         if is_users_own(error):
-            click.echo(f"Error: {_sentence(error)}", err=True)
+            say(f"Error: {_sentence(error)}", err=True)
             _end(ctx, 2)
         # A training that diverged says so in a sentence, and is no fault in the code.
         if isinstance(error, FloatingPointError) and _is_our_sentence(error):
-            click.echo(f"Error: {error}", err=True)
+            say(f"Error: {error}", err=True)
             _end(ctx, 1)
         message = f"Error: {type(error).__name__}: {error}".rstrip(": ")
-        click.echo(message, err=True)
+        say(message, err=True)
         if not debug:
             _keep(error)
         _end(ctx, 1)
@@ -99,7 +113,7 @@ def is_users_own(error: Exception) -> bool:
     if isinstance(error, ModuleNotFoundError):
         return (error.name or "").split(".")[0] != _PACKAGE.name
     if isinstance(error, _OF_THE_SYSTEM) or (
-        isinstance(error, OSError) and error.errno == errno.EROFS
+        isinstance(error, OSError) and error.errno in _OF_A_PATH
     ):
         return not _is_installed(error.filename)
     return False
@@ -139,7 +153,15 @@ def _is_installed(filename: object) -> bool:
 def _sentence(error: Exception) -> str:
     if isinstance(error, OSError) and error.errno == errno.EROFS:
         return f"'{error.filename}' can't be written: its file system is read-only."
-    return str(error) or type(error).__name__
+    return _shortened(str(error) or type(error).__name__)
+
+
+def _shortened(text: str) -> str:
+    """A message that repeats what the user gave, if that was very long."""
+    if len(text) <= _LONGEST_SENTENCE:
+        return text
+    half = _LONGEST_SENTENCE // 2
+    return f"{text[:half]} … {text[-half:]}"
 
 
 def _keep(error: Exception) -> None:
@@ -155,11 +177,11 @@ def _keep(error: Exception) -> None:
         with open(handle, "w", encoding="utf-8", errors="backslashreplace") as file:
             file.write(text + trace)
     except OSError:
-        click.echo(trace, err=True)
+        say(trace, err=True)
         where = "above"
     else:
         where = f"in {path}"
-    click.echo(
+    say(
         "This was not expected: it is a fault of this program or of a library it uses, "
         f"or the machine's, rather than of your command. Where it happened is {where}. "
         "Please report it with that text.",
@@ -177,4 +199,4 @@ def _show_warning(
 ) -> None:
     # Deprecations speak to programmers, not to users of a command.
     if not issubclass(category, DeprecationWarning | FutureWarning):
-        click.echo(f"Warning: {message}", err=True)
+        say(f"Warning: {message}", err=True)

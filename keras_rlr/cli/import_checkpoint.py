@@ -3,14 +3,13 @@ from pathlib import Path
 import click
 
 from keras_rlr.cli.backend import start_backend
-from keras_rlr.cli.options import optional_weights
+from keras_rlr.cli.options import PLACE, optional_weights
+from keras_rlr.cli.printing import say
 
 
 @click.command()
-@click.argument("checkpoint", metavar="FILE", type=click.Path())
-@click.option(
-    "--output", required=True, type=click.Path(), help="The .keras file to write."
-)
+@click.argument("checkpoint", metavar="FILE", type=PLACE)
+@click.option("--output", required=True, type=PLACE, help="The .keras file to write.")
 @click.option(
     "--backbone",
     default="efficientnet_b6",
@@ -39,4 +38,4 @@ def command(checkpoint: str, output: str, backbone: str, backbone_weights: str) 
     model = keras_rlr.import_torch_checkpoint(checkpoint, backbone, weights)
     save_without_optimizer(model, place)
     levels = ", ".join(map(str, model.levels))
-    click.echo(f"The model, of levels {levels}, is in {place}.")
+    say(f"The model, of levels {levels}, is in {place}.")

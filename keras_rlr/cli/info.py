@@ -6,18 +6,19 @@ import click
 from keras_rlr.backend_choice import installed_backends
 from keras_rlr.cli.backend import start_backend
 from keras_rlr.cli.model_location import load_run
-from keras_rlr.cli.options import json_option
+from keras_rlr.cli.options import PLACE, json_option
+from keras_rlr.cli.printing import say
 
 
 @click.command()
-@click.option("--model", type=click.Path(), help="Folder of a run, or .keras file.")
+@click.option("--model", type=PLACE, help="Folder of a run, or .keras file.")
 @json_option
 def command(model: str | None, as_json: bool) -> None:
     """Show versions, backends and presets, or what a model is made of."""
     start_backend()
     facts = _environment() if model is None else _model(load_run(model))
     if as_json:
-        click.echo(json.dumps(facts, indent=2))
+        say(json.dumps(facts, indent=2))
     else:
         _print(facts)
 
@@ -63,9 +64,9 @@ def _model(model):
 def _print(facts, indent=""):
     for name, value in facts.items():
         if isinstance(value, dict):
-            click.echo(f"{indent}{name}:")
+            say(f"{indent}{name}:")
             _print(value, indent + "  ")
         elif isinstance(value, list):
-            click.echo(f"{indent}{name}: {', '.join(map(str, value))}")
+            say(f"{indent}{name}: {', '.join(map(str, value))}")
         else:
-            click.echo(f"{indent}{name}: {'none' if value is None else value}")
+            say(f"{indent}{name}: {'none' if value is None else value}")

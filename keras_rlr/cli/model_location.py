@@ -39,4 +39,6 @@ def run_config(location: Any) -> dict[str, Any] | None:
     run = RunFolder(path.parent if path.suffix == ".keras" else path)
     # A file by another name may be of any run.
     ours = path.suffix != ".keras" or path.name == run.model.name
-    return run.read_config() if ours and run.config.is_file() else None
+    if not (ours and run.config.is_file()):
+        return None
+    return run.read_config(("settings", "data", "training"))

@@ -1,12 +1,21 @@
 """Kinds of values that several commands take."""
 
+import errno
 import json
+import math
+import os
 from typing import Any
 
 import click
 
 from keras_rlr.image_size import image_size_from_words
 from keras_rlr.tiling import tiles_from_words
+
+# What file systems take.
+_LONGEST_NAME, _LONGEST_PATH = 255, 4095
+_TOO_LARGE = 2**31
+# No transformer has so many blocks.
+_MOST_BLOCKS = 1000
 
 
 class ListOf(click.ParamType):
@@ -15,10 +24,12 @@ class ListOf(click.ParamType):
     Args:
         convert: Makes a value of a word; raises ValueError if it can't.
         name: What help calls the list.
+        once: Whether a value may be named only once.
     """
 
-    def __init__(self, convert: Any, name: str) -> None:
+    def __init__(self, convert: Any, name: str, once: bool = False) -> None:
         self._convert = convert
+        self._once = once
         self.name = name
 
     def convert(
@@ -31,11 +42,73 @@ class ListOf(click.ParamType):
         try:
             if "" in words:
                 raise ValueError
-            return tuple(self._convert(word) for word in words)
+            values = tuple(self._convert(word) for word in words)
         except ValueError:
             self.fail(
                 f"{value!r} is no list of {self.name} separated by commas.", param, ctx
             )
+        again = sorted({str(each) for each in values if values.count(each) > 1})
+        if self._once and again:
+            self.fail(f"{', '.join(again)} is named more than once.", param, ctx)
+        return values
+
+
+class Number(click.FloatRange):
+    """A number of a range; NaN, which lies in every one, and infinity are none."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Any:
+        """Returns a finite float."""
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value!r} is no finite number.", param, ctx)
+        return number
+
+
+class WholeNumber(click.IntRange):
+    """A whole number from a least one on that 31 bits hold."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Any:
+        """Returns an int; larger ones would overflow, and not in a sentence."""
+        number = super().convert(value, param, ctx)
+        if number >= _TOO_LARGE:
+            self.fail(f"{str(value)[:40]} is not below 2^31.", param, ctx)
+        return number
+
+
+class Place(click.ParamType):
+    """A path, or where a command takes one an address such as `s3://bucket/folder`.
+
+    Whether something is there is told by what reads it.
+    """
+
+    name = "path"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Any:
+        """Returns the path as it was given."""
+        text = str(value)
+        if not text.strip():
+            self.fail("The path is empty.", param, ctx)
+        if "\0" in text:
+            self.fail(f"{text!r} is no path: it has a zero byte.", param, ctx)
+        try:
+            os.stat(text)
+        except OSError as error:
+            if error.errno == errno.ELOOP:
+                self.fail(f"The links of '{text}' lead in a circle.", param, ctx)
+        longest = max(len(part.encode("utf-8", "replace")) for part in text.split("/"))
+        if "://" not in text and (longest > _LONGEST_NAME or len(text) > _LONGEST_PATH):
+            self.fail(
+                f"The path of {len(text)} characters, '{text[:40]}…', is too long.",
+                param,
+                ctx,
+            )
+        return value
 
 
 class _Words(click.ParamType):
@@ -58,6 +131,8 @@ def _level(word):
     """A level of a word: 3, or of a transformer's blocks 3-6 or 5+7+9."""
     if "-" in word:
         first, last = map(int, word.split("-"))
+        if last - first > _MOST_BLOCKS:
+            raise ValueError
         blocks = tuple(range(first, last + 1))
     else:
         blocks = tuple(int(block) for block in word.split("+"))
@@ -67,11 +142,14 @@ def _level(word):
 
 
 NAMES = ListOf(str, "names")
+NAMES_ONCE = ListOf(str, "names", once=True)
 WHOLE_NUMBERS = ListOf(int, "whole numbers")
 LEVELS = ListOf(_level, "levels such as 2,3 or groups of blocks such as 3-6,7-10")
 IMAGE_SIZE = _Words(image_size_from_words, "size")
 TILES = _Words(tiles_from_words, "rows x columns")
-AT_LEAST_ONE = click.IntRange(min=1)
+AT_LEAST_ONE = WholeNumber(min=1)
+SEED = WholeNumber(min=0)
+PLACE = Place()
 
 
 def data_options(command: Any) -> Any:
@@ -79,7 +157,7 @@ def data_options(command: Any) -> Any:
     for option in (
         click.option(
             "--data-dir",
-            type=click.Path(),
+            type=PLACE,
             help="Where the data set of --dataset is extracted [default: where "
             "`keras-rlr datasets prepare` puts it].",
         ),
@@ -88,7 +166,7 @@ def data_options(command: Any) -> Any:
         ),
         click.option(
             "--data",
-            type=click.Path(),
+            type=PLACE,
             help="Folder of a data set: in MVTec AD's layout (CATEGORY/train/good/, "
             "CATEGORY/test/DEFECT/, CATEGORY/ground_truth/DEFECT/*_mask.png), in "
             "VisA's, or plain folders (normal/, anomalous/, masks/).",
@@ -99,7 +177,7 @@ def data_options(command: Any) -> Any:
 
 
 categories_option = click.option(
-    "--categories", type=NAMES, help="Use these categories alone: bottle,cable."
+    "--categories", type=NAMES_ONCE, help="Use these categories alone: bottle,cable."
 )
 method_option = click.option(
     "--method",
@@ -120,6 +198,10 @@ def _argument(ctx, param, values):
             arguments[name] = json.loads(value)
         except ValueError:
             arguments[name] = value.strip()  # A word need not be quoted.
+        except RecursionError:
+            raise click.BadParameter(
+                f"The value of {name!r} is nested too deeply.", ctx, param
+            ) from None
     return arguments
 
 
@@ -133,7 +215,7 @@ arguments_option = click.option(
     "--set coreset_ratio=0.01 --set 'augmentation=[\"flip\"]'. May be repeated.",
 )
 model_option = click.option(
-    "--model", required=True, type=click.Path(), help="Folder of a run, or .keras file."
+    "--model", required=True, type=PLACE, help="Folder of a run, or .keras file."
 )
 json_option = click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON object, nothing else."
@@ -167,7 +249,7 @@ large_images_option = click.option(
 
 feature_cache_option = click.option(
     "--feature-cache",
-    type=click.Path(),
+    type=PLACE,
     help="Folder that keeps the features of the images for other runs [default: in "
     "memory, and above 2 GiB in a folder of the run until it is done].",
 )

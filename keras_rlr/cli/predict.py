@@ -11,20 +11,22 @@ from keras_rlr.cli.engine import check_engine, engine_options, predict_with_ray
 from keras_rlr.cli.model_location import load_run, run_config
 from keras_rlr.cli.options import (
     AT_LEAST_ONE,
+    PLACE,
     bit_depth_option,
     json_option,
     large_images_option,
     model_option,
 )
+from keras_rlr.cli.printing import say
 from keras_rlr.cli.summary import print_summary, warn_of_unknown
 
 
 @click.command()
-@click.argument("images", type=click.Path())
+@click.argument("images", type=PLACE)
 @model_option
 @click.option(
     "--output",
-    type=click.Path(),
+    type=PLACE,
     default="predictions",
     show_default=True,
     help="Folder for scores.csv and overlays; with --engine ray, for Parquet files.",
@@ -36,7 +38,7 @@ from keras_rlr.cli.summary import print_summary, warn_of_unknown
     help="Show beside each image how the model rebuilt it; needs a decoder, see "
     "`keras-rlr decoder train`.",
 )
-@click.option("--decoder", type=click.Path(), help="The decoder's file.")
+@click.option("--decoder", type=PLACE, help="The decoder's file.")
 @click.option(
     "--category",
     help="The product that the images show, by whose threshold they are decided "
@@ -135,27 +137,27 @@ def command(
                 maps=maps,
             )
     except KeyboardInterrupt:
-        click.echo(f"What was done is in {Path(output, 'scores.csv')}.", err=True)
+        say(f"What was done is in {Path(output, 'scores.csv')}.", err=True)
         raise
     failed = [row for row in rows if row.error]
     if as_json:
         summary = {"output": output, "images": len(rows), "failed": len(failed)}
         scores = [dataclasses.asdict(row) for row in rows]
-        click.echo(json.dumps({**summary, "scores": scores}, indent=2))
+        say(json.dumps({**summary, "scores": scores}, indent=2))
     else:
         print_summary(_counts(rows), model.thresholds)
         if regions:
             _print_regions(rows, Path(output, "regions.json"))
         if maps == "tiff":
-            click.echo(
+            say(
                 "Values of a map are offset + scale * pixel, by "
                 f"{Path(output, 'anomaly_maps', 'scales.csv')}."
             )
-        click.echo(f"Scores and pictures are in {output}.")
+        say(f"Scores and pictures are in {output}.")
     if strange := [row for row in rows if row.is_known_category is False]:
         warn_of_unknown(model, len(strange), len(rows), "scores.csv", strange[0].path)
     if failed:
-        click.echo(
+        say(
             f"{len(failed)} of {len(rows)} images could not be read or scored; "
             f"scores.csv says why. The first: {failed[0].error}",
             err=True,
@@ -182,10 +184,10 @@ def _check_category(category, model, place):
 def _print_regions(rows, path):
     found = [row for row in rows if row.regions]
     total = sum(row.regions for row in found)
-    click.echo(f"Regions: {total} in {len(found)} images, in {path}.")
+    say(f"Regions: {total} in {len(found)} images, in {path}.")
     quiet = sum(bool(row.is_anomalous) and row.regions == 0 for row in rows)
     if quiet:
-        click.echo(
+        say(
             f"{quiet} anomalous images have none: their maps stay below the pixel "
             "threshold."
         )

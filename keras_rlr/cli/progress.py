@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import click
 import keras
 from rich.console import Console
 from rich.progress import (
@@ -17,6 +16,8 @@ from rich.progress import (
     TimeRemainingColumn,
     TransferSpeedColumn,
 )
+
+from keras_rlr.cli.printing import say
 
 
 def training_progress() -> Any:
@@ -44,7 +45,7 @@ class LineProgress(keras.callbacks.Callback):
         epochs = self.params["epochs"]
         done = epoch + 1 - self._first
         left = (now - self._began) / done * (epochs - epoch - 1)
-        click.echo(
+        say(
             f"epoch {epoch + 1}/{epochs}  loss {logs['loss']:.4f}  "
             f"{now - self._epoch_began:.1f} s  {format_seconds(left)} left",
             err=True,

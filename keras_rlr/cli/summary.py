@@ -5,8 +5,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import click
-
+from keras_rlr.cli.printing import say
 from keras_rlr.evaluation.prediction import UNKNOWN_PRODUCT
 
 
@@ -19,7 +18,7 @@ def print_summary(counts: Mapping[str | None, Sequence[int]], thresholds: Any) -
     """
     if thresholds.threshold is None:
         scored = sum(many for many, _ in counts.values())
-        click.echo(f"Images scored: {scored}; the model has no threshold yet.")
+        say(f"Images scored: {scored}; the model has no threshold yet.")
         return
     own = thresholds.by_category
     groups: dict[str | None, list[int]] = collections.defaultdict(lambda: [0, 0])
@@ -31,7 +30,7 @@ def print_summary(counts: Mapping[str | None, Sequence[int]], thresholds: Any) -
     for name in sorted(groups, key=str):
         many, anomalous = groups[name]
         shown = "" if name is None else f" of {name}"
-        click.echo(
+        say(
             f"Images{shown} scored: {many}; anomalous (score at least "
             f"{thresholds.of(name):.4g}): {anomalous}."
         )

@@ -9,8 +9,11 @@ from keras_rlr.cli.options import (
     AT_LEAST_ONE,
     IMAGE_SIZE,
     LEVELS,
+    PLACE,
+    SEED,
     TILES,
     WHOLE_NUMBERS,
+    Number,
     arguments_option,
     bit_depth_option,
     categories_option,
@@ -21,13 +24,12 @@ from keras_rlr.cli.options import (
     method_option,
     optional_weights,
 )
+from keras_rlr.cli.printing import say
 
 
 @click.command()
 @data_options
-@click.option(
-    "--output", type=click.Path(), help="Folder of the run [default: runs/NAME]."
-)
+@click.option("--output", type=PLACE, help="Folder of the run [default: runs/NAME].")
 @categories_option
 @method_option
 @click.option("--preset", help="Settings by name; `keras-rlr info` lists them.")
@@ -78,12 +80,10 @@ from keras_rlr.cli.options import (
 )
 @click.option(
     "--coreset-ratio",
-    type=click.FloatRange(min=0, max=1),
+    type=Number(min=0, max=1),
     help="Share of the patches that a memory bank keeps.",
 )
-@click.option(
-    "--noise-scale", type=click.FloatRange(min=0), help="Noise on the features."
-)
+@click.option("--noise-scale", type=Number(min=0), help="Noise on the features.")
 @click.option(
     "--recipe",
     type=click.Choice(["default", "paper"]),
@@ -97,15 +97,13 @@ from keras_rlr.cli.options import (
 @click.option("--batch-size", type=AT_LEAST_ONE, help="Images a step.")
 @click.option(
     "--learning-rate",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Number(min=0, min_open=True),
     help="Of Adam, constant.",
 )
-@click.option(
-    "--seed", type=click.IntRange(min=0), help="Of everything random [default: 0]."
-)
+@click.option("--seed", type=SEED, help="Of everything random [default: 0].")
 @click.option(
     "--calibration-fraction",
-    type=click.FloatRange(min=0, max=1, max_open=True),
+    type=Number(min=0, max=1, max_open=True),
     help="Share of the images held out to set the threshold [default: 0.1; 0: none].",
 )
 @bit_depth_option
@@ -113,7 +111,7 @@ from keras_rlr.cli.options import (
 @feature_cache_option
 @click.option(
     "--anomaly-source",
-    type=click.Path(),
+    type=PLACE,
     help="Of --method draem: folder of images that anomalies in training are taken "
     "from, such as DTD [default: the package paints textures].",
 )
@@ -176,7 +174,7 @@ def command(
         )
     except TrainingInterrupted:
         if processes.is_writer() and Path(output, "config.json").is_file():
-            click.echo(f"The run is in {output}: --resume continues it.", err=True)
+            say(f"The run is in {output}: --resume continues it.", err=True)
         raise
     finally:
         if progress is not None:
@@ -195,24 +193,24 @@ def command(
         "anomaly_source": config["model"].get("anomaly_source"),
     }
     if as_json:
-        click.echo(json.dumps(summary, indent=2))
+        say(json.dumps(summary, indent=2))
         return
     epochs = "1 epoch" if summary["epochs"] == 1 else f"{summary['epochs']} epochs"
-    click.echo(
+    say(
         f"Trained on {summary['training_images']} images for {epochs}; the loss is "
         f"{summary['loss']:.4f}."
     )
     if summary["anomaly_source"]:
-        click.echo(f"The anomalies it learned from: {summary['anomaly_source']}.")
+        say(f"The anomalies it learned from: {summary['anomaly_source']}.")
     if summary["stored"]:
-        click.echo(f"The model holds {summary['stored']}.")
+        say(f"The model holds {summary['stored']}.")
     if config["calibration"]:
         threshold, rate = (
             config["calibration"][key] for key in ("threshold", "false_positive_rate")
         )
-        click.echo(
+        say(
             f"Threshold {threshold:.4g}, for a false-positive rate of {rate:.3g}, from "
             f"{config['calibration']['images']} images held out."
         )
-        click.echo(products_in_words(list(run["model"].known_categories)))
-    click.echo(f"The model is in {output}.")
+        say(products_in_words(list(run["model"].known_categories)))
+    say(f"The model is in {output}.")

@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import stat
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -155,10 +156,26 @@ def decode(path: Path, to_array: Callable[[Any], np.ndarray]) -> np.ndarray:
         FileNotFoundError: if there is no such file.
         ValueError: if the file can't be read, see `read_image`.
     """
-    if not path.exists():
-        raise FileNotFoundError(f"There is no image file '{path}'. Check the path.")
+    _check_regular(path)
     with path.open("rb") as file:
         return _decode_open(file, str(path), to_array)
+
+
+def _check_regular(path: Path) -> None:
+    """Refuses what is no file: reading a pipe would wait for ever, a device not end."""
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        raise FileNotFoundError(
+            f"There is no image file '{path}'. Check the path."
+        ) from None
+    # Links in a circle, names that are too long or have a zero byte.
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise ValueError(_unreadable(str(path), reason)) from error
+    if not stat.S_ISREG(mode):
+        what = "it is a folder, pipe or device, and no file"
+        raise ValueError(_unreadable(str(path), what))
 
 
 def _decode_open(
@@ -209,6 +226,7 @@ def _check_pixel_count(image) -> None:
 def image_to_array(image) -> np.ndarray:
     """The pixels of an open PIL image, as `read_image` returns them."""
     if image.mode == "P":
+        _check_palette(image)
         mode = "RGBA" if "transparency" in image.info else "RGB"
         image = image.convert(mode)
     elif image.mode == "I":
@@ -221,6 +239,18 @@ def image_to_array(image) -> np.ndarray:
     if array.dtype.itemsize == 2:
         array = array.astype(np.uint16)
     return array if array.ndim == 3 else array[..., None]
+
+
+def _check_palette(image: Any) -> None:
+    # Pillow would paint them black.
+    brightest = image.getextrema()[1]
+    colours = 0
+    if image.palette is not None:
+        colours = len(image.palette.palette) // len(image.palette.mode)
+    if brightest >= colours:
+        raise ValueError(
+            f"its pixels name the colour {brightest}, and its palette has {colours}"
+        )
 
 
 def _pixels(image: Any) -> np.ndarray:

@@ -5,6 +5,8 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
+from keras_rlr.printable import printable
+
 
 class Reason(enum.Enum):
     """Why a file or a folder is left out: of one, of several, and if it is no news."""
@@ -150,10 +152,5 @@ def _suffixes(reason: Reason, paths: list[str]) -> str:
 def name_some(names: Iterable[str], most: int) -> str:
     """The first names, and how many more there are; printable whatever they hold."""
     names = list(names)
-    shown = ", ".join(_printable(name) for name in names[:most])
+    shown = ", ".join(printable(name) for name in names[:most])
     return f"{shown} and {len(names) - most} more" if len(names) > most else shown
-
-
-def _printable(name: str) -> str:
-    text = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)

@@ -28,13 +28,20 @@ from keras_rlr.detectors.on_tiles import (
     outputs_on_tiles,
     tiling_of,
 )
-from keras_rlr.image_size import checked_image_size, height_and_width
+from keras_rlr.image_size import height_and_width, possible_image_size
 from keras_rlr.inputs.images import check_bits
 from keras_rlr.keras_private import without_loss_tracker
 from keras_rlr.layers.initializers import resolve_seed
 from keras_rlr.losses import MeanOfErrors
 from keras_rlr.tiling import DEFAULT_OVERLAP, checked_overlap
 from keras_rlr.torch_processes import whole
+
+
+def _check_policy(dtype):
+    try:
+        keras.dtype_policies.get(dtype)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"`dtype` is no policy of Keras': {error}") from error
 
 
 class DetectorModel(OnDevices):
@@ -80,11 +87,12 @@ class DetectorModel(OnDevices):
         **kwargs,
     ):
         distribution = resolve_distribution(distribution)
+        _check_policy(kwargs.get("dtype"))
         with distribution_scope(distribution):
             # Images keep their dtype: the preprocessor casts them itself.
             super().__init__(autocast=False, **kwargs)
             self.distribution = distribution or current_distribution()
-            self.image_size = checked_image_size(image_size)
+            self.image_size = possible_image_size(image_size)
             self.overlap = checked_overlap(overlap)
             self.tiling, self.whole_preprocessor = tiling_of(self, tiles)
             self.recipe = recipe

@@ -2,13 +2,26 @@
 
 import difflib
 import json
+import math
 import zipfile
 from pathlib import Path
 
 import keras
+import numpy as np
 
 from keras_rlr.backbones.safe_loading import PACKAGES, RefusedModelError
 from keras_rlr.detectors.distribution import distribution_scope, resolve_distribution
+from keras_rlr.keras_private import checked_variables
+
+_CONFIG, _WEIGHTS = "config.json", "model.weights.h5"
+# Large networks have one of a megabyte.
+_LARGEST_CONFIG = 2**26
+# A gigabyte of numbers, and the variables of the deepest networks.
+_SPARE_NUMBERS, _SPARE_VARIABLES = 2**28, 5_000
+# Bytes that the smallest variable takes in a file.
+_LEAST_STORED = 500
+# Characters of what a library says.
+_LONGEST_REASON = 500
 
 
 def load_saved(cls, location, distribution=None, **overrides):
@@ -123,13 +136,17 @@ def load_file(path, kind, expected, is_kind):
     try:
         found, is_ours = _class_in_file(path)
         # What Keras' own classes would do while they are built is never tried.
-        model = keras.saving.load_model(path) if is_ours else None
+        model = None
+        if is_ours:
+            with checked_variables(_Growth(path).add):
+                model = keras.saving.load_model(path)
     except RefusedModelError as error:
         raise RefusedModelError(f"'{path}' is refused. {error}") from None
     # zipfile, h5py and Keras raise half a dozen types for the ways to be damaged.
     except Exception as error:
+        reason = shortened(str(error) or type(error).__name__)
         raise ValueError(
-            f"'{path}' can't be loaded as a model ({error}). Expected {expected}; it "
+            f"'{path}' can't be loaded as a model ({reason}). Expected {expected}; it "
             "may be damaged or cut short."
         ) from error
     if model is None or not is_kind(model):
@@ -137,10 +154,43 @@ def load_file(path, kind, expected, is_kind):
     return model
 
 
+class _Growth:
+    """Refuses to build far more than the file has weights for.
+
+    The configuration of a few bytes may ask for layers that fill the memory.
+    """
+
+    def __init__(self, path):
+        with zipfile.ZipFile(path) as archive:
+            stored = archive.getinfo(_WEIGHTS).file_size
+        # A network is built whole, and kept up to the levels that are looked at.
+        self._numbers_left = stored + _SPARE_NUMBERS
+        self._variables_left = stored // _LEAST_STORED + _SPARE_VARIABLES
+
+    def add(self, shape):
+        """Counts a variable that is about to be made."""
+        self._numbers_left -= math.prod(int(side or 0) for side in np.atleast_1d(shape))
+        self._variables_left -= 1
+        if self._numbers_left < 0 or self._variables_left < 0:
+            raise RefusedModelError(
+                "It asks for a network that is many times larger than the weights in "
+                "it, as no file does that `model.save` or `keras-rlr train` wrote."
+            )
+
+
+def shortened(message):
+    """A library's message, as long as a sentence may be."""
+    text = " ".join(message.split())
+    return text if len(text) <= _LONGEST_REASON else f"{text[:_LONGEST_REASON]}…"
+
+
 def _class_in_file(path):
     """Name of the class that a file is of, and whether it is no class of Keras'."""
     with zipfile.ZipFile(path) as archive:
-        config = json.loads(archive.read("config.json"))
+        size = archive.getinfo(_CONFIG).file_size
+        if size > _LARGEST_CONFIG:
+            raise ValueError(f"its config.json would take {size} bytes")
+        config = json.loads(archive.read(_CONFIG))
     known = keras.saving.get_registered_object(config.get("registered_name"))
     is_ours = known is not None and known.__module__.split(".")[0] not in PACKAGES
     return config["class_name"], is_ours

@@ -5,6 +5,9 @@ import keras
 import numpy as np
 from keras import ops
 
+# In pixels; from here on a smoothed map is nearly its mean, and the kernel large.
+_WIDEST = 1000
+
 
 @functools.lru_cache(maxsize=16)
 def gaussian_matrix(length: int, sigma: float) -> np.ndarray:
@@ -46,7 +49,7 @@ class AnomalyScore(keras.layers.Layer):
         float32 tensor (batch,); NaN where the map has a NaN.
 
     Raises:
-        ValueError: If `sigma` is negative.
+        ValueError: If `sigma` is negative, or above 1000.
 
     Example:
 
@@ -60,8 +63,11 @@ class AnomalyScore(keras.layers.Layer):
     ) -> None:
         kwargs["dtype"] = "float32"
         super().__init__(**kwargs)
-        if not sigma >= 0:
-            raise ValueError(f"`sigma` must be at least 0. Received: {sigma!r}.")
+        if not 0 <= sigma <= _WIDEST:
+            raise ValueError(
+                f"`sigma` must be at least 0 and at most {_WIDEST}. Received: "
+                f"{sigma!r}."
+            )
         if not 0 <= top_share <= 1:
             raise ValueError(
                 "`top_share` is a share of the pixels, from 0 to 1. Received: "

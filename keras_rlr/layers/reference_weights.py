@@ -7,6 +7,8 @@ from keras import ops
 
 from keras_rlr.layers.initializers import SeededNormal, derive_seed, resolve_seed
 
+_MOST_TOKENS = 1000
+
 
 @keras.saving.register_keras_serializable(package="keras_rlr")
 class ReferenceWeights(keras.layers.Layer):
@@ -109,12 +111,12 @@ def validate_tokens(tokens: Any) -> int:
     """Returns a number of reference tokens as an int.
 
     Raises:
-        ValueError: If it is no whole number of at least 1.
+        ValueError: If it is no whole number from 1 to 1000.
     """
     is_integer = isinstance(tokens, numbers.Integral) and not isinstance(tokens, bool)
-    if not is_integer or tokens < 1:
+    if not is_integer or not 1 <= tokens <= _MOST_TOKENS:
         raise ValueError(
             "The reference must have a whole number of tokens at each place, at least "
-            f"1. Received: {tokens!r}."
+            f"1 and at most {_MOST_TOKENS}. Received: {tokens!r}."
         )
     return int(tokens)

@@ -2,6 +2,8 @@
 
 import difflib
 import inspect
+import math
+from numbers import Real
 from typing import Any
 
 from keras_rlr.detectors.anomaly_detector import AnomalyDetector
@@ -35,6 +37,9 @@ def method_for(
     Raises:
         ValueError: If there is no such method, or no preset of that name.
     """
+    for name, value in (("method", method), ("preset", preset)):
+        if value is not None and not isinstance(value, str):
+            raise ValueError(f"A {name} is a name. Received: {value!r}.")
     if method is not None:
         if method in METHODS:
             return METHODS[method]
@@ -102,9 +107,23 @@ def check_arguments(method: type[AnomalyDetector], arguments: dict[str, Any]) ->
         )
     for name, value in arguments.items():
         default = taken.get(name)
-        if isinstance(default, int | float) and isinstance(value, str):
-            kind = "true or false" if isinstance(default, bool) else "a number"
+        kind = _missed_kind(default, value)
+        if name == "backbone" and not isinstance(value, str):
+            kind = "a name"
+        if kind is not None:
             raise ValueError(
                 f"`{name}` of {method.__name__} takes {kind}, by default "
                 f"{str(default).lower()}. Received: {value!r}."
             )
+
+
+def _missed_kind(default: Any, value: Any) -> str | None:
+    """What a value should be by the default in its place, if it is not that."""
+    if isinstance(default, bool):
+        return None if isinstance(value, bool) else "true or false"
+    if isinstance(default, int | float):
+        is_number = isinstance(value, Real) and not isinstance(value, bool)
+        return None if is_number and math.isfinite(value) else "a number"
+    if isinstance(default, tuple):
+        return None if isinstance(value, str | list | tuple) else "a list"
+    return None

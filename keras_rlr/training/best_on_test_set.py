@@ -1,7 +1,6 @@
 import collections
 import csv
 import io
-import json
 import math
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from keras_rlr.detectors.loading import load_model
 from keras_rlr.detectors.save_model import save_without_optimizer
 from keras_rlr.evaluation.evaluate_model import measure
 from keras_rlr.evaluation.test_predictions import predict_test_set
+from keras_rlr.training.run_folder import RunFolder
 
 FOLDER = "best_on_test_set"
 CHOSEN_BY = ("image_auroc", "pixel_auroc")
@@ -53,10 +53,9 @@ class BestOnTestSet(keras.callbacks.Callback):
         Raises:
             ValueError: If the test set has no figures to select by.
         """
-        config = Path(run, "config.json")
-        if categories is None and config.is_file():
-            settings = json.loads(config.read_text(encoding="utf-8"))["settings"]
-            categories = settings.get("categories")
+        folder = RunFolder(run)
+        if categories is None and folder.config.is_file():
+            categories = folder.read_config()["settings"].get("categories")
         dataset = FolderDataset(data, "test", categories)
         check_selectable(dataset)
         return cls(dataset, Path(run, FOLDER))
@@ -171,10 +170,16 @@ def read_history(folder: Path) -> list[dict[str, Any]]:
     if not file.is_file():
         return []
     with file.open(encoding="utf-8", newline="") as stream:
-        return [
-            {key: int(v) if key == "epoch" else float(v) for key, v in row.items()}
-            for row in csv.DictReader(stream)
-        ]
+        try:
+            return [
+                {key: int(v) if key == "epoch" else float(v) for key, v in row.items()}
+                for row in csv.DictReader(stream)
+            ]
+        except (TypeError, ValueError, csv.Error) as error:
+            raise ValueError(
+                f"'{file}' is damaged: expected rows of numbers ({error}). Restore it, "
+                "or train again."
+            ) from error
 
 
 def _write_history(folder, rows):

@@ -51,7 +51,7 @@ def calibrate_run(
     path = Path(path)
     check_writable(path.parent)
     run = RunFolder(path.parent)
-    config = run.read_config() if run.config.is_file() else None
+    config = run.read_config(("settings", "data")) if run.config.is_file() else None
     images = normal_images(data)
     trained_on = _trained_on(path, config)
     left_out = None if trained_on is None else images.leave_out(trained_on)
@@ -142,7 +142,9 @@ def _same_images(config):
         dataset = FolderDataset(data["path"], "train", settings.get("categories"))
     except (OSError, ValueError):
         return None
-    fitted, _ = hold_out(dataset, settings["calibration_fraction"], settings["seed"])
+    fitted, _ = hold_out(
+        dataset, settings.get("calibration_fraction", 0.1), settings.get("seed", 0)
+    )
     same = fitted.fingerprint() == data.get("training_fingerprint")
     return fitted if same else None
 

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from keras_rlr.atomic_file import check_writable, write_text
 from keras_rlr.datasets import FolderDataset, find_images, read_image
 from keras_rlr.detectors.anomaly_detector import AnomalyDetector
@@ -59,8 +61,11 @@ class RunFolder:
                 "with --resume, or choose another folder with --output."
             )
 
-    def read_config(self) -> dict[str, Any]:
+    def read_config(self, parts: Sequence[str] = ("settings",)) -> dict[str, Any]:
         """The settings of the run in the folder.
+
+        Args:
+            parts: Its dicts that are needed.
 
         Raises:
             FileNotFoundError: If there is none.
@@ -73,13 +78,27 @@ class RunFolder:
             )
         try:
             config = json.loads(self.config.read_text(encoding="utf-8"))
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ValueError(f"'{self.config}' is no valid JSON: {error}.") from error
-        if not isinstance(config, dict) or "settings" not in config:
+        for part in parts:
+            if not isinstance(config, dict) or not isinstance(config.get(part), dict):
+                raise ValueError(
+                    f"'{self.config}' is not the file of a training run: it has no "
+                    f"'{part}'. Restore it, or remove it to do without."
+                )
+        data = config["data"] if "data" in parts else {"path": "", "categories": []}
+        names = data.get("categories")
+        if not isinstance(data.get("path"), str) or not (
+            isinstance(names, list) and all(isinstance(name, str) for name in names)
+        ):
             raise ValueError(
-                f"'{self.config}' is not the file of a training run: it has no "
-                "'settings'."
+                f"'{self.config}' is damaged: its 'data' must have a 'path' and a list "
+                "of 'categories'. Restore it, or remove it to do without."
             )
+        try:
+            _check_numbers(config["settings"])
+        except ValueError as error:
+            raise ValueError(f"'{self.config}' is damaged: {error}") from error
         return config
 
     def write_json(self, path: str | Path, content: dict[str, Any]) -> None:
@@ -91,15 +110,19 @@ class RunFolder:
         """The rows of the history: dicts of epoch, loss, seconds."""
         if not self.history.is_file():
             return []
-        with self.history.open(encoding="utf-8", newline="") as file:
+        kinds = dict(zip(_COLUMNS, (int, float, float), strict=True))
+        text = self.history.read_text(encoding="utf-8", errors="replace")
+        try:
             return [
-                {
-                    "epoch": int(row["epoch"]),
-                    "loss": float(row["loss"]),
-                    "seconds": float(row["seconds"]),
-                }
-                for row in csv.DictReader(file)
+                {name: kind(row[name]) for name, kind in kinds.items()}
+                for row in csv.DictReader(io.StringIO(text))
             ]
+        except (KeyError, TypeError, ValueError, csv.Error) as error:
+            raise ValueError(
+                f"'{self.history}' is damaged: expected the columns "
+                f"{', '.join(_COLUMNS)} of numbers ({error!r}). Restore it, or begin "
+                "another run with another --output."
+            ) from error
 
     def write_history(self, rows: Any) -> None:
         """Writes the history, one row an epoch, in the process that writes."""
@@ -169,18 +192,29 @@ def _plain(value):
     """The value as JSON gives it back."""
     if isinstance(value, tuple | list):
         return [_plain(entry) for entry in value]
+    # NumPy's numbers too.
+    value = value.item() if isinstance(value, np.generic) else value
     return str(value) if isinstance(value, Path) else value
 
 
 def _check_numbers(given):
-    for name in ("epochs", "batch_size"):
-        if given.get(name, 1) < 1:
-            raise ValueError(f"`{name}` must be at least 1. Received: {given[name]!r}.")
+    for name, least in (("epochs", 1), ("batch_size", 1), ("seed", 0)):
+        value = given.get(name, least)
+        if not isinstance(value, int) or value >= 2**31:
+            raise ValueError(
+                f"`{name}` must be a whole number below 2^31. Received: {value!r}."
+            )
+        if value < least:
+            raise ValueError(f"`{name}` must be at least {least}. Received: {value!r}.")
     rate = given.get("learning_rate", 1.0)
-    if not 0 < rate < math.inf:
+    if not isinstance(rate, int | float) or not 0 < rate < math.inf:
         raise ValueError(f"`learning_rate` must be above 0. Received: {rate!r}.")
-    if given.get("seed", 0) < 0:
-        raise ValueError(f"`seed` must be at least 0. Received: {given['seed']!r}.")
+    fraction = given.get("calibration_fraction", 0)
+    if not isinstance(fraction, int | float) or not 0 <= fraction < 1:
+        raise ValueError(
+            "`calibration_fraction` must be at least 0 and below 1. Received: "
+            f"{fraction!r}."
+        )
 
 
 TRAINING, CALIBRATION = "training", "calibration"
@@ -223,14 +257,19 @@ def read_run_images(path: str | Path) -> dict[str, set[str]]:
     """
     hashes: dict[str, set[str]] = {TRAINING: set(), CALIBRATION: set()}
     with Path(path).open(encoding="utf-8", errors="replace", newline="") as file:
-        for row in csv.DictReader(file):
-            if row.get("use") not in hashes or not row.get("sha256"):
-                raise ValueError(
-                    f"'{path}' is not the record of a run's images: it must have the "
-                    f"columns {', '.join(_IMAGE_COLUMNS)}. Restore it, or remove it to "
-                    "do without."
-                )
-            hashes[row["use"]].add(row["sha256"])
+        try:
+            rows = [(row["use"], row["sha256"]) for row in csv.DictReader(file)]
+        # A column may be missing, and a cell too long for Python's reader.
+        except (KeyError, csv.Error):
+            rows = [("", "")]
+    for use, digest in rows:
+        if use not in hashes or not digest:
+            raise ValueError(
+                f"'{path}' is not the record of a run's images: it must have the "
+                f"columns {', '.join(_IMAGE_COLUMNS)}. Restore it, or remove it to "
+                "do without."
+            )
+        hashes[use].add(digest)
     return hashes
 
 

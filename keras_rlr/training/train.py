@@ -134,7 +134,9 @@ def train(
     config = processes.told(
         lambda: {"settings": settings, "data": _describe_data(data, fitted, held)}
     )
-    before = processes.told(lambda: run.read_config() if resume else {})
+    before = processes.told(
+        lambda: run.read_config(("settings", "data")) if resume else {}
+    )
     if resume:
         _check_same_data(run, before["data"], config["data"])
 
@@ -227,7 +229,7 @@ def _sizes(dataset):
 
 def _check_same_data(run, before, now):
     for name in ("training_fingerprint", "calibration_fingerprint"):
-        if before[name] != now[name]:
+        if before.get(name) != now[name]:
             raise ValueError(
                 f"The images in '{now['path']}' are not those that the run in "
                 f"'{run.path}' was begun with (names, sizes or times of change "

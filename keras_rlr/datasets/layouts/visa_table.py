@@ -2,8 +2,10 @@
 
 import csv
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 _COLUMNS = ("object", "split", "label", "image", "mask")
 _DELIMITERS = ",;\t|"
@@ -57,7 +59,7 @@ def read_table(path: Path) -> list[Row]:
         lines, first = lines[1:], 2
     delimiter = _delimiter(lines[0] if lines else "")
     reader = csv.reader(lines, delimiter=delimiter)
-    header = [name.strip().casefold() for name in next(reader, [])]
+    header = [name.strip().casefold() for name in next(_lines_of(reader, path), [])]
     if set(_COLUMNS) - set(header):
         raise ValueError(
             f"'{path}' must have the columns {', '.join(_COLUMNS)}. It has "
@@ -65,12 +67,21 @@ def read_table(path: Path) -> list[Row]:
         )
     places = {name: header.index(name) for name in _COLUMNS}
     rows = []
-    for cells in reader:
+    for cells in _lines_of(reader, path):
         cells = [cell.strip() for cell in cells]
         if any(cells):
             row = {n: cells[i] if i < len(cells) else "" for n, i in places.items()}
             rows.append(_row(row, f"Line {reader.line_num + first - 1} of '{path}'"))
     return rows
+
+
+def _lines_of(reader: Any, path: Path) -> Iterator[list[str]]:
+    try:
+        yield from reader
+    except csv.Error as error:
+        raise ValueError(
+            f"Line {reader.line_num} of '{path}' can't be read: {error}. Restore it."
+        ) from error
 
 
 def _decode(content: bytes) -> str:

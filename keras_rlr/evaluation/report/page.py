@@ -10,6 +10,7 @@ from typing import Any
 
 from keras_rlr.evaluation.confusion import COUNTS
 from keras_rlr.evaluation.published_results import PUBLISHED, PublishedResults
+from keras_rlr.printable import printable
 
 _STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 76rem; margin: 2rem auto;
@@ -39,6 +40,11 @@ class Picture:
     caption: str
 
 
+def escaped(text: str) -> str:
+    """Text as HTML has it: no markup, and nothing that can't be shown."""
+    return html.escape(printable(text, kept="\n"))
+
+
 def page(title: str, parts: Iterable[str]) -> str:
     """The text of a page.
 
@@ -49,7 +55,7 @@ def page(title: str, parts: Iterable[str]) -> str:
     Returns:
         The page, which loads nothing from anywhere.
     """
-    heading = html.escape(title)
+    heading = escaped(title)
     return (
         f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta name="viewport" content="width=device-width">\n'
@@ -60,18 +66,18 @@ def page(title: str, parts: Iterable[str]) -> str:
 
 def section(title: str) -> str:
     """A heading."""
-    return f"<h2>{html.escape(title)}</h2>\n"
+    return f"<h2>{escaped(title)}</h2>\n"
 
 
 def paragraph(text: str, label: bool = False) -> str:
     """A paragraph; `label` makes it stand out."""
     mark = ' class="label"' if label else ""
-    return f"<p{mark}>{html.escape(text)}</p>\n"
+    return f"<p{mark}>{escaped(text)}</p>\n"
 
 
 def figure(picture: Picture) -> str:
     """A `Picture`, embedded."""
-    caption = html.escape(picture.caption)
+    caption = escaped(picture.caption)
     return (
         f'<figure><img src="{_embedded(picture.image)}" alt="{caption}">'
         f"<figcaption>{caption}</figcaption></figure>\n"
@@ -124,6 +130,7 @@ def category_title(result: dict[str, Any], name: str) -> str:
         name: The category's.
     """
     unseen = name in result.get("unseen_categories", ())
+    name = printable(name)
     return f"{name} (not trained on)" if unseen else name
 
 
@@ -198,7 +205,7 @@ def facts_table(facts: dict[str, Any]) -> str:
 def _table(titles, body, summary):
     head = ""
     if titles:
-        cells = "".join(f'<th scope="col">{html.escape(t)}</th>' for t in titles)
+        cells = "".join(f'<th scope="col">{escaped(t)}</th>' for t in titles)
         head = f"<thead><tr>{cells}</tr></thead>\n"
     parts = [f"<tbody>\n{''.join(map(_row, body))}</tbody>\n"]
     if summary:
@@ -209,7 +216,7 @@ def _table(titles, body, summary):
 
 
 def _row(cells):
-    first, *others = map(html.escape, cells)
+    first, *others = map(escaped, cells)
     values = "".join(f"<td>{cell}</td>" for cell in others)
     return f'<tr><th scope="row">{first}</th>{values}</tr>\n'
 

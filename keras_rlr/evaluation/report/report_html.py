@@ -1,4 +1,3 @@
-import html
 from typing import Any
 
 from keras_rlr.evaluation.predict_batch import predict_batch
@@ -7,6 +6,7 @@ from keras_rlr.evaluation.report import cases, curves
 from keras_rlr.evaluation.report.page import (
     Picture,
     confusion_table,
+    escaped,
     facts_table,
     figure,
     page,
@@ -153,7 +153,7 @@ def _cases(model, dataset, predictions, evaluation, decoder):
         ),
     ]
     for name in predictions.names:
-        parts.append(f"<h3>{html.escape(name)}</h3>\n")
+        parts.append(f"<h3>{escaped(name)}</h3>\n")
         threshold = evaluation["thresholds"].get(name)
         scale = cases.category_scale(predictions, name, threshold)
         chosen = cases.choose_cases(predictions, name)

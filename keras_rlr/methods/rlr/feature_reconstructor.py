@@ -1,4 +1,5 @@
 import math
+from numbers import Integral
 
 import keras
 import numpy as np
@@ -21,6 +22,9 @@ from keras_rlr.layers.sine_position_encoding_2d import (
     SinePositionEncoding2D,
     position_code,
 )
+
+# Beyond these no machine has the memory for a step.
+_WIDEST, _MOST_BLOCKS = 2**14, 100
 
 
 @keras.saving.register_keras_serializable(package="keras_rlr")
@@ -80,15 +84,27 @@ class FeatureReconstructor(keras.Model):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        if hidden_dim < 4 or hidden_dim % 4 or hidden_dim % num_heads:
+        counts = {"hidden_dim": hidden_dim, "num_heads": num_heads}
+        for name, count in {**counts, "num_blocks": num_blocks}.items():
+            if not isinstance(count, Integral) or count < 0:
+                raise ValueError(f"`{name}` takes whole numbers. Received: {count!r}.")
+        if not math.isfinite(alpha):
+            raise ValueError(f"`alpha` must be a finite number. Received: {alpha!r}.")
+        if (
+            num_heads < 1
+            or not 4 <= hidden_dim <= _WIDEST
+            or hidden_dim % 4
+            or (hidden_dim % num_heads)
+        ):
             raise ValueError(
                 "`hidden_dim` must be divisible by 4 (position code) and by the "
-                f"number of heads. Received: hidden_dim={hidden_dim}, "
-                f"num_heads={num_heads}."
+                f"number of heads, and at most {_WIDEST}. Received: "
+                f"hidden_dim={hidden_dim}, num_heads={num_heads}."
             )
-        if num_blocks < 1:
+        if not 1 <= num_blocks <= _MOST_BLOCKS:
             raise ValueError(
-                f"`num_blocks` must be at least 1. Received: {num_blocks}."
+                f"`num_blocks` must be from 1 to {_MOST_BLOCKS}. Received: "
+                f"{num_blocks}."
             )
         self.hidden_dim = int(hidden_dim)
         self.window = validate_window(window)

@@ -200,8 +200,8 @@ class RLR(ReconstructionDetector):
         of_grids = self.levels[-1:] if self.fuse_levels else self.levels
         self.hidden_dims = resolve_hidden_dims(hidden_dims, of_grids, self.has_blocks)
         self.windows = resolve_windows(windows, of_grids, self.has_blocks)
-        self.num_heads = int(num_heads)
-        self.num_blocks = int(num_blocks)
+        self.num_heads = num_heads
+        self.num_blocks = num_blocks
         self.alpha = float(alpha)
         self.attentions = validate_attentions(attentions)
         self.residual = bool(residual)
