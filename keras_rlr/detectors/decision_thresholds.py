@@ -9,6 +9,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_rlr.detectors.calibration_scores import CalibrationScores
 from keras_rlr.detectors.category_statistics import learn_categories
 from keras_rlr.detectors.known_categories import UNKNOWN, KnownCategories
 from keras_rlr.detectors.pixel_thresholds import PixelThresholds
@@ -43,6 +44,7 @@ class DecisionThresholds(keras.layers.Layer):
         self._by_category: tuple[tuple[str, float], ...] = ()
         self.pixels = PixelThresholds()
         self.known = KnownCategories(name="known")
+        self.calibration_scores = CalibrationScores(name="calibration_scores")
         # Infinite until calibrated; a weight, so that exports hold it. Files say NaN,
         # which JAX finds to be unlike itself where several processes compare weights.
         self.threshold_weight = self.add_weight(
@@ -217,6 +219,7 @@ class DecisionThresholds(keras.layers.Layer):
         self._set_categories(sorted(own.items()))
         self.pixels = PixelThresholds()
         self.known.set(known)
+        self.calibration_scores.set(scores, categories)
         return self.threshold
 
     def copy_from(self, other):
@@ -229,6 +232,7 @@ class DecisionThresholds(keras.layers.Layer):
         self._by_category = other._by_category
         self.pixels = other.pixels
         self.known.set(other.known.statistics)
+        self.calibration_scores.copy_from(other.calibration_scores)
 
     def forget(self):
         """Removes all thresholds."""
@@ -236,6 +240,7 @@ class DecisionThresholds(keras.layers.Layer):
         self._by_category = ()
         self.pixels = PixelThresholds()
         self.known.set(None)
+        self.calibration_scores.forget()
 
     def save_own_variables(self, store):
         """Writes all thresholds, for Keras: files of weights have them too."""

@@ -1,0 +1,1 @@
+"""Whether scores of production images are still those of calibration."""
