@@ -26,7 +26,7 @@ COMMANDS = [
         "import-checkpoint",
         "info",
     ),
-    *("predict", "train"),
+    *("monitor", "predict", "train"),
 ]
 
 

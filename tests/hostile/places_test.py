@@ -209,6 +209,7 @@ INPUTS = {
     "import-checkpoint": ("{}", "--output", "out.keras"),
     "info --model": ("--model", "{}"),
     "app --model": ("--model", "{}"),
+    "monitor": ("{}", "--model", "run"),
     "datasets verify --data": ("--data", "{}"),
     "decoder train --data": ("--model", "run", "--output", "d.keras", "--data", "{}"),
 }

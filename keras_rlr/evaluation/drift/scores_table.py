@@ -5,6 +5,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from keras_rlr.evaluation.drift.scored_row import ScoredRow
+
 _PATH, _SCORE = "path", "anomaly_score"
 _FILE = "scores.csv"
 # A cell that is longer is no path.
@@ -12,37 +14,15 @@ _LONGEST_CELL = 1 << 20
 
 
 @dataclass(frozen=True)
-class ScoredImage:
-    """A row of `scores.csv`.
-
-    Args:
-        path: The image's path.
-        score: Its anomaly score; NaN or infinite where it has none that can be used.
-        error: Why it could not be read or scored, or "".
-        category: The product as the table has it, "" where it does not say.
-    """
-
-    path: str
-    score: float
-    error: str = ""
-    category: str = ""
-
-    @property
-    def is_scored(self) -> bool:
-        """Whether it has a score, and no error."""
-        return not self.error and math.isfinite(self.score)
-
-
-@dataclass(frozen=True)
 class ScoresTable:
     """What `keras-rlr predict` said of images, in order.
 
     Args:
-        rows: List of `ScoredImage`s.
+        rows: List of `ScoredRow`s.
         names_products: Whether any of the tables has a column of products.
     """
 
-    rows: list[ScoredImage]
+    rows: list[ScoredRow]
     names_products: bool
 
     @classmethod
@@ -56,7 +36,7 @@ class ScoresTable:
             FileNotFoundError: If there is no such table.
             ValueError: If a file is no such table, or has no rows.
         """
-        rows: list[ScoredImage] = []
+        rows: list[ScoredRow] = []
         names_products = False
         for place in places:
             found, has_products = _read(_file(Path(place)))
@@ -78,6 +58,8 @@ def _file(place):
             f"There is no table '{place}'. Name the {_FILE} that `keras-rlr predict` "
             "wrote, or its output folder."
         )
+    if not place.is_file():  # A pipe may never end.
+        raise ValueError(f"'{place}' is no file. Name a table, or its folder.")
     return place
 
 
@@ -132,6 +114,6 @@ def _row(file, number, columns, cells):
         raise ValueError(
             f"Line {number} of '{file}': the {_SCORE} {text[:40]!r} is no number."
         ) from None
-    return ScoredImage(
+    return ScoredRow(
         values[_PATH], score, values.get("error", ""), values.get("category", "")
     )

@@ -1,17 +1,21 @@
 """ROC and precision-recall curves, and histograms of scores, as SVG pictures."""
 
-import io
 import warnings
 from typing import Any
 
 import numpy as np
 
+from keras_rlr.evaluation.report.svg import (
+    COLOURS,
+    STYLES,
+    add_legend,
+    drawable,
+    new_figure,
+    svg_text,
+)
 from keras_rlr.evaluation.test_predictions import TestPredictions
 from keras_rlr.metrics.functional.ranking import labels_and_scores, rank, true_positives
 
-# Okabe and Ito's colours, which the colour-blind can tell apart.
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
-_STYLES = ("-", "--", ":")
 _NORMAL, _ANOMALOUS = "#0072B2", "#D55E00"
 _MOST_POINTS = 400
 _BINS = 24
@@ -81,12 +85,12 @@ def curves_figure(points: Any) -> str:
     Returns:
         The text of an SVG picture.
     """
-    figure = _figure(10, 4.6)
+    figure = new_figure(10, 4.6)
     roc, precision_recall = figure.subplots(1, 2)
     for number, curve in enumerate(points.values()):
         look = {
-            "color": _COLOURS[number % len(_COLOURS)],
-            "linestyle": _STYLES[number // len(_COLOURS) % len(_STYLES)],
+            "color": COLOURS[number % len(COLOURS)],
+            "linestyle": STYLES[number // len(COLOURS) % len(STYLES)],
         }
         roc.plot(curve["false_positive_rate"], curve["true_positive_rate"], **look)
         precision_recall.plot(curve["recall"], curve["precision"], **look)
@@ -95,8 +99,8 @@ def curves_figure(points: Any) -> str:
     for axes in (roc, precision_recall):
         axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
         axes.grid(alpha=0.3)
-    _legend(figure, roc.lines, list(points), "outside right center")
-    return _svg(figure)
+    add_legend(figure, roc.lines, list(points), "outside right center")
+    return svg_text(figure)
 
 
 def histograms_figure(
@@ -114,7 +118,7 @@ def histograms_figure(
     names = predictions.names
     columns = min(3, len(names))
     rows = -(-len(names) // columns)
-    figure = _figure(3.6 * columns, 2.6 * rows)
+    figure = new_figure(3.6 * columns, 2.6 * rows)
     grid = figure.subplots(rows, columns, squeeze=False)
     for axes in grid.ravel()[len(names) :]:
         axes.set_axis_off()
@@ -134,41 +138,7 @@ def histograms_figure(
         if thresholds.get(name) is not None:
             axes.axvline(thresholds[name], color="black", label="threshold")
         axes.set(xlabel="anomaly score")
-        axes.set_title(_drawable(name), parse_math=False)
+        axes.set_title(drawable(name), parse_math=False)
     handles, labels = grid[0, 0].get_legend_handles_labels()
-    _legend(figure, handles, labels, "outside right upper")
-    return _svg(figure)
-
-
-def _figure(width, height):
-    from matplotlib.figure import Figure
-
-    return Figure(figsize=(width, height), layout="constrained")
-
-
-def _legend(figure, handles, names, place):
-    """Adds a legend that shows any name as it is.
-
-    Matplotlib leaves out labels that begin with an underscore, and reads what is
-    between two dollar signs as a formula; a name that is none would be an error.
-    """
-    numbers = [str(number) for number in range(len(names))]
-    legend = figure.legend(handles, numbers, loc=place, fontsize=9)
-    for text, name in zip(legend.get_texts(), names, strict=True):
-        text.set_parse_math(False)
-        text.set_text(_drawable(name))
-
-
-def _drawable(name):
-    """A name without what no SVG file may hold: control characters, parts of bytes."""
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in name)
-
-
-def _svg(figure):
-    import matplotlib
-
-    file = io.StringIO()
-    # Text as text, and the same bytes for the same picture.
-    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "keras_rlr"}):
-        figure.savefig(file, format="svg", metadata={"Date": None})
-    return file.getvalue()
+    add_legend(figure, handles, labels, "outside right upper")
+    return svg_text(figure)

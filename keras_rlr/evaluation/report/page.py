@@ -181,7 +181,7 @@ def results_table(
         ),
         row(summary_title(result, "pooled"), result["pooled"], {}),
     ]
-    return _table(titles, body, summary)
+    return table(titles, body, summary)
 
 
 def confusion_table(
@@ -194,15 +194,18 @@ def confusion_table(
         for name, row in counts.items()
     ]
     totals = [str(sum(row[key] for row in counts.values())) for key in COUNTS]
-    return _table(titles, body, [["all", "", *totals]])
+    return table(titles, body, [["all", "", *totals]])
 
 
 def facts_table(facts: dict[str, Any]) -> str:
     """Names and values, one a row."""
-    return _table(None, [[name, str(value)] for name, value in facts.items()], [])
+    return table(None, [[name, str(value)] for name, value in facts.items()], [])
 
 
-def _table(titles, body, summary):
+def table(
+    titles: list[str] | None, body: list[list[str]], summary: list[list[str]]
+) -> str:
+    """Rows of cells, under titles or none, and rows that sum them up."""
     head = ""
     if titles:
         cells = "".join(f'<th scope="col">{escaped(t)}</th>' for t in titles)

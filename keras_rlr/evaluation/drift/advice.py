@@ -1,0 +1,47 @@
+"""What to do about drift, in sentences."""
+
+from keras_rlr.evaluation.drift.drift import Drift
+from keras_rlr.evaluation.drift.drift_window import UNKNOWN_PRODUCTS
+
+_WHAT_TO_DO = (
+    "Look at these images. If lamp, camera, fixture or parts have changed and are to "
+    "stay so, calibrate again on normal images of now (`keras-rlr calibrate --model "
+    "RUN --data NORMAL_IMAGES`), and check with labelled images that defects are still "
+    "found; train again if not. If they have not changed for good, put that right "
+    "and leave the model as it is."
+)
+
+
+def advice(drift: Drift) -> list[str]:
+    """Sentences that say whether and from when on scores have drifted, and what to do.
+
+    Args:
+        drift: What `monitor_scores` returned.
+    """
+    if not drift.drift:
+        return ["No drift: there is no need to calibrate again."]
+    sentences, lasts = [], False
+    kinds = dict.fromkeys((w.test, w.category) for w in drift.windows if w.drift)
+    for test, category in kinds:
+        windows = [w for w in drift.windows if (w.test, w.category) == (test, category)]
+        drifted = [window for window in windows if window.drift]
+        first, is_last = drifted[0], windows[-1].drift
+        lasts |= is_last
+        where = (
+            f"{len(drifted)} of {len(windows)} windows of {first.title}, first in that "
+            f"from image {first.first} on ('{first.first_path}')"
+        )
+        if test == UNKNOWN_PRODUCTS:
+            what = "Too many images show no product that the model knows: "
+        else:
+            what = "Scores have drifted: "
+        ends = "" if is_last else "; it has passed by the last window"
+        sentences.append(f"{what}{where}{ends}.")
+    if lasts:
+        sentences.append(_WHAT_TO_DO)
+    else:
+        sentences.append(
+            "The last windows are as usual again: find out what was different then, "
+            "before you calibrate again."
+        )
+    return sentences

@@ -1,0 +1,160 @@
+"""The page of `keras-rlr monitor`: curves of scores, and a table of windows."""
+
+from typing import Any
+
+import numpy as np
+
+from keras_rlr.evaluation.drift.advice import advice
+from keras_rlr.evaluation.drift.compare_scores import cut_rank
+from keras_rlr.evaluation.drift.drift import Drift
+from keras_rlr.evaluation.drift.drift_window import SCORES
+from keras_rlr.evaluation.report.page import (
+    Picture,
+    facts_table,
+    figure,
+    page,
+    paragraph,
+    section,
+    table,
+)
+from keras_rlr.evaluation.report.svg import (
+    COLOURS,
+    STYLES,
+    add_legend,
+    drawable,
+    new_figure,
+    svg_text,
+)
+
+_MOST_POINTS = 1000
+_METHOD = (
+    "Each window is compared with the calibration's scores of its product, by a "
+    "two-sample Kolmogorov-Smirnov test of the scores up to the cut, and by the number "
+    "of those above it. So many of these as the tolerated share of true anomalies are "
+    "no drift. A window drifts where unchanged images would differ so much in less "
+    "than 1 of 100 tables. The population stability index (PSI) stands beside it and "
+    "decides nothing."
+)
+_TITLES = [
+    "window",
+    "images",
+    "first image",
+    "median score",
+    "usual",
+    "above the cut",
+    "PSI",
+    "PSI by chance",
+    "p-value",
+    "drift",
+]
+
+
+def drift_page(
+    title: str, drift: Drift, calibration: Any, facts: dict[str, Any]
+) -> str:
+    """The text of the page, which loads nothing from anywhere.
+
+    Args:
+        title: Its heading.
+        drift: What `monitor_scores` returned.
+        calibration: The `CalibrationScores` that it compared with.
+        facts: What was used, by name.
+    """
+    sentences = [*advice(drift), *drift.notes]
+    parts = [
+        paragraph(text, label=drift.drift and not i) for i, text in enumerate(sentences)
+    ]
+    judged = list(dict.fromkeys(w.category for w in drift.windows if w.test == SCORES))
+    if judged:
+        caption = (
+            "Scores in the order of the table, the median of each window, and of "
+            "calibration the median and the cut. Windows that drift are shaded."
+        )
+        scores = Picture(_scores_figure(drift, calibration, judged), caption)
+        indices = Picture(_psi_figure(drift, judged), "PSI of each window.")
+        parts += [section("Scores"), figure(scores), figure(indices)]
+    rows = [_row(window) for window in drift.windows]
+    parts += [section("Windows"), paragraph(_METHOD), table(_TITLES, rows, [])]
+    return page(title, [*parts, section("What was used"), facts_table(facts)])
+
+
+def _row(window):
+    def shown(value):
+        return "" if value is None else f"{value:.3g}"
+
+    return [
+        window.title,
+        str(window.images),
+        f"{window.first}: {window.first_path}",
+        shown(window.median_score),
+        shown(window.usual_median_score),
+        str(window.above),
+        shown(window.psi),
+        shown(window.psi_by_chance),
+        shown(window.p_value),
+        "yes" if window.drift else "no",
+    ]
+
+
+def _windows(drift, category):
+    return [w for w in drift.windows if w.test == SCORES and w.category == category]
+
+
+def _title(category):
+    return drawable("all images" if category is None else category)
+
+
+def _scores_figure(drift, calibration, categories):
+    columns = min(2, len(categories))
+    rows = -(-len(categories) // columns)
+    drawing = new_figure(10, 2.8 * rows)
+    grid = drawing.subplots(rows, columns, squeeze=False)
+    for axes in grid.ravel()[len(categories) :]:
+        axes.set_axis_off()
+    for category, axes in zip(categories, grid.ravel(), strict=False):
+        numbers, scores = drift.series[category]
+        kept = np.unique(np.linspace(0, len(scores) - 1, _MOST_POINTS).astype(int))
+        axes.plot(
+            numbers[kept], scores[kept], ".", color=COLOURS[4], ms=3, label="images"
+        )
+        for window in _windows(drift, category):
+            span = (window.first, window.last)
+            axes.plot(
+                span,
+                [window.median_score] * 2,
+                color=COLOURS[0],
+                lw=2.5,
+                label="median of a window",
+            )
+            if window.drift:
+                axes.axvspan(*span, color=COLOURS[1], alpha=0.2, label="drift")
+        usual = calibration.of(category)
+        median, cut = np.median(usual), usual[cut_rank(len(usual)) - 1]
+        axes.axhline(median, color="black", ls="--", lw=1, label="usual median")
+        axes.axhline(cut, color="black", ls=":", lw=1, label="cut")
+        axes.set(xlabel="image", ylabel="anomaly score")
+        axes.set_title(_title(category), parse_math=False)
+    handles = {}
+    for axes in grid.ravel()[: len(categories)]:
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
+            handles.setdefault(label, handle)
+    add_legend(drawing, list(handles.values()), list(handles), "outside lower center")
+    return svg_text(drawing)
+
+
+def _psi_figure(drift, categories):
+    drawing = new_figure(10, 3.2)
+    axes = drawing.subplots()
+    for number, category in enumerate(categories):
+        windows = _windows(drift, category)
+        look = {
+            "color": COLOURS[number % len(COLOURS)],
+            "linestyle": STYLES[number // len(COLOURS) % len(STYLES)],
+        }
+        places = [(window.first + window.last) / 2 for window in windows]
+        axes.plot(places, [window.psi for window in windows], marker="o", **look)
+    axes.set(xlabel="image", ylabel="PSI", ylim=(0, None))
+    axes.grid(alpha=0.3)
+    names = [_title(category) for category in categories]
+    add_legend(drawing, axes.lines, names, "outside right center")
+    return svg_text(drawing)

@@ -1,0 +1,72 @@
+import json
+
+import keras
+import numpy as np
+import pytest
+
+from tests.run_command import run
+from tests.tiny_model import ONE_LEVEL, random_images, tiny_model
+
+pytestmark = pytest.mark.backend_independent
+
+RANDOM = np.random.default_rng(0)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    model = tiny_model(**ONE_LEVEL)
+    path = tmp_path_factory.mktemp("run") / "model.keras"
+    model.save(path)
+    result = run("monitor", scores_file(path.parent, [1.0]), "--model", path)
+    assert result.exit_code == 2
+    assert "The model keeps no scores of its calibration" in result.stderr
+    model.calibrate(random_images(40), false_positive_rate=0.1)
+    model.save(path)
+    return path
+
+
+def scores_file(folder, scores):
+    lines = [f"{i}.png,{score!r},false," for i, score in enumerate(scores)]
+    text = "\n".join(["path,anomaly_score,is_anomalous,error", *lines])
+    (folder / "scores.csv").write_text(text + "\n")
+    return folder / "scores.csv"
+
+
+@pytest.fixture(scope="module")
+def usual(model):
+    return keras.saving.load_model(model).thresholds.calibration_scores.of(None)
+
+
+def test_the_scores_of_calibration_are_saved(usual):
+    found = tiny_model(**ONE_LEVEL).predict(random_images(40), verbose=0)
+    np.testing.assert_allclose(usual, np.sort(found["anomaly_score"]), rtol=1e-3)
+
+
+@pytest.mark.parametrize("drifts", [False, True])
+def test_drift_or_none(model, usual, drifts, tmp_path):
+    scores = RANDOM.permutation(np.r_[usual, usual]).tolist()
+    if drifts:
+        scores = [1.5 * score for score in scores]
+    file = scores_file(tmp_path, scores)
+    words = ("monitor", file, "--model", model, "--output", tmp_path / "out")
+    result = run(*words, "--json", "--fail-on-drift")
+    assert result.exit_code == (3 if drifts else 0), result.stderr
+    facts = json.loads(result.stdout)
+    assert list(facts) == ["drift", "windows"]
+    assert facts["drift"] is drifts
+    assert len(facts["windows"]) == 1
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [
+        *("metrics.prom", "monitor.html"),
+    ]
+    result = run(*words)
+    assert result.exit_code == 0
+    assert ("DRIFT" in result.stdout) is drifts
+    assert ("No drift" in result.stdout) is not drifts
+
+
+def test_a_broken_table_is_refused_and_nothing_written(model, tmp_path):
+    (tmp_path / "scores.csv").write_text("path,anomaly_score\na,b\n")
+    result = run("monitor", tmp_path, "--model", model, "--output", tmp_path / "out")
+    assert result.exit_code == 2
+    assert "'b' is no number" in result.stderr
+    assert not (tmp_path / "out").exists()
