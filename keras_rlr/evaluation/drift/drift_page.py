@@ -134,7 +134,7 @@ def _scores_figure(drift, calibration, categories):
         axes.axhline(cut, color="black", ls=":", lw=1, label="cut")
         axes.set(xlabel="image", ylabel="anomaly score")
         axes.set_title(_title(category), parse_math=False)
-    handles = {}
+    handles: dict[str, Any] = {}
     for axes in grid.ravel()[: len(categories)]:
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
             handles.setdefault(label, handle)
