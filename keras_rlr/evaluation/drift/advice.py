@@ -27,14 +27,12 @@ def advice(drift: Drift) -> list[str]:
         drifted = [window for window in windows if window.drift]
         first, is_last = drifted[0], windows[-1].drift
         lasts |= is_last
-        where = (
-            f"{len(drifted)} of {len(windows)} windows of {first.title}, first in that "
-            f"from image {first.first} on ('{first.first_path}')"
-        )
+        where = f"from image {first.first} on ('{first.first_path}')"
+        where = f"{len(drifted)} of {len(windows)} windows, first in that {where}"
         if test == UNKNOWN_PRODUCTS:
             what = "Too many images show no product that the model knows: "
         else:
-            what = "Scores have drifted: "
+            what = f"Scores of {first.title} have drifted: "
         ends = "" if is_last else "; it has passed by the last window"
         sentences.append(f"{what}{where}{ends}.")
     if lasts:

@@ -138,7 +138,7 @@ def _scores_figure(drift, calibration, categories):
     for axes in grid.ravel()[: len(categories)]:
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
             handles.setdefault(label, handle)
-    add_legend(drawing, list(handles.values()), list(handles), "outside lower center")
+    add_legend(drawing, list(handles.values()), list(handles), "outside right center")
     return svg_text(drawing)
 
 

@@ -59,7 +59,10 @@ def test_products_are_judged_by_themselves(calibration):
     assert as_json["drift"] is True
     assert as_json["windows"][1]["drift"] is True
     first, what = advice(found)
-    assert "2 of 3 windows of bolt, first in that from image 202 on" in first
+    assert (
+        "Scores of bolt have drifted: 2 of 3 windows, first in that from image 202"
+        in first
+    )
     assert "calibrate again" in what
 
 
