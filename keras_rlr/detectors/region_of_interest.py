@@ -11,6 +11,9 @@ from keras_rlr.inputs.masks import to_small_mask
 
 _TEXT = re.compile(r"(\d{1,5})x(\d{1,5}):([A-Za-z0-9+/=]+)", re.ASCII)
 
+# Of a text in a model's file: no mask of a camera is larger.
+_MOST_PIXELS = 2**28
+
 
 class RegionOfInterest:
     """Where on an image anomalies count; elsewhere are fixtures, say, or labels.
@@ -103,6 +106,8 @@ def _of_text(text):
         if not found:
             raise ValueError
         height, width = int(found[1]), int(found[2])
+        if height * width > _MOST_PIXELS:
+            raise ValueError
         count = -(-height * width // 8)
         # Never more than that, whatever the text says.
         packed = zlib.decompressobj().decompress(
