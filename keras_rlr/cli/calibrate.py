@@ -14,6 +14,7 @@ from keras_rlr.cli.options import (
     model_option,
 )
 from keras_rlr.cli.printing import say
+from keras_rlr.cli.region import region_option
 
 
 def products_in_words(known: list[str]) -> str:
@@ -55,6 +56,7 @@ def products_in_words(known: list[str]) -> str:
     help="Share of new normal images that may be called anomalous.",
 )
 @bit_depth_option
+@region_option
 @large_images_option
 @json_option
 def command(
@@ -62,6 +64,7 @@ def command(
     data: str,
     false_positive_rate: float,
     bit_depth: int | None,
+    roi: str | None,
     as_json: bool,
 ) -> None:
     """Set the thresholds of a model from normal images.
@@ -70,13 +73,13 @@ def command(
     ones. The threshold is stored in the model; so is one for every category that has
     images enough, or that the model can tell from the others by its images. The pixel
     threshold, from which on `predict --regions` finds regions, is stored beside it.
-    --bit-depth is stored too, because the threshold is for it.
+    --bit-depth and --roi are stored too, because the threshold is for them.
     """
     start_backend()
     from keras_rlr.detectors.loading import saved_model_path
     from keras_rlr.training.calibrate_run import calibrate_run
 
-    detector = load_run(model, bit_depth)
+    detector = load_run(model, bit_depth, roi)
     calibration = calibrate_run(
         detector, saved_model_path(Path(model)), data, false_positive_rate
     )

@@ -20,6 +20,7 @@ from keras_rlr.cli.options import (
     large_images_option,
 )
 from keras_rlr.cli.printing import say
+from keras_rlr.cli.region import read_region, region_option
 
 
 @click.command()
@@ -50,6 +51,7 @@ from keras_rlr.cli.printing import say
 )
 @click.option("--batch-size", type=AT_LEAST_ONE, default=16, show_default=True)
 @bit_depth_option
+@region_option
 @large_images_option
 @click.option(
     "--decoder",
@@ -70,6 +72,7 @@ def command(
     map_size: str | None,
     batch_size: int,
     bit_depth: int | None,
+    roi: str | None,
     decoder: str | None,
     as_json: bool,
 ) -> None:
@@ -96,7 +99,7 @@ def command(
             location, place, categories, preset, bit_depth, protocol if train else None
         )
     run = run_config(place)
-    models = _load(place, protocol, bit_depth, run)
+    models = _load(place, protocol, bit_depth, run, read_region(roi))
     detector = models[0][0]
     map_size = resolve_map_size(detector, map_size)
     # Before the work, so that none is lost if it is of another model.
@@ -195,7 +198,7 @@ def _train(location, output, categories, preset, bit_depth, protocol):
         progress.close()
 
 
-def _load(place, protocol, bit_depth, run):
+def _load(place, protocol, bit_depth, run, region):
     """Pairs of the models that are measured and the epochs they are of."""
     if protocol == "best-on-test-set":
         from keras_rlr.training.best_on_test_set import FOLDER, load_best
@@ -206,6 +209,8 @@ def _load(place, protocol, bit_depth, run):
     for model, _ in models:
         if bit_depth is not None:
             model.bit_depth = bit_depth
+        if region is not None:
+            model.region_of_interest = region
         if run is not None and not model.trained_categories:
             # Models of earlier versions don't know it themselves.
             model.trained_categories = tuple(run["data"]["categories"])

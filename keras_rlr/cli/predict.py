@@ -18,6 +18,7 @@ from keras_rlr.cli.options import (
     model_option,
 )
 from keras_rlr.cli.printing import say
+from keras_rlr.cli.region import region_option
 from keras_rlr.cli.summary import print_summary, warn_of_unknown
 
 
@@ -59,6 +60,7 @@ from keras_rlr.cli.summary import print_summary, warn_of_unknown
 )
 @engine_options
 @bit_depth_option
+@region_option
 @large_images_option
 @json_option
 def command(
@@ -76,6 +78,7 @@ def command(
     ray_address,
     image_column,
     bit_depth,
+    roi,
     as_json,
 ):
     """Score images and draw where they are anomalous.
@@ -106,7 +109,7 @@ def command(
     from keras_rlr.evaluation.predict_images import predict_images
     from keras_rlr.training.interruption import SignalGuard
 
-    place, model = model, load_run(model, bit_depth)
+    place, model = model, load_run(model, bit_depth, roi)
     _check_category(category, model, place)
     if engine == "ray":
         predict_with_ray(

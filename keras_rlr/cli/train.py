@@ -25,6 +25,7 @@ from keras_rlr.cli.options import (
     optional_weights,
 )
 from keras_rlr.cli.printing import say
+from keras_rlr.cli.region import read_region, region_option
 
 
 @click.command()
@@ -107,6 +108,7 @@ from keras_rlr.cli.printing import say
     help="Share of the images held out to set the threshold [default: 0.1; 0: none].",
 )
 @bit_depth_option
+@region_option
 @large_images_option
 @feature_cache_option
 @click.option(
@@ -134,6 +136,7 @@ def command(
     test_every_epoch,
     as_json,
     arguments,
+    roi,
     **settings,
 ):
     """Train one model on all categories of a data set.
@@ -157,6 +160,8 @@ def command(
             option = "--" + name.replace("_", "-")
             raise click.UsageError(f"`{name}` is given by {option} and by --set.")
         settings[name] = value
+    if roi is not None:
+        settings["region_of_interest"] = read_region(roi)
     output = output or location.run
     # Of several processes one speaks to the user.
     progress = training_progress() if processes.is_writer() else None

@@ -39,6 +39,18 @@ def read_mask(path: str | Path, height: int, width: int) -> np.ndarray:
     return mask.astype(np.uint8)
 
 
+def read_mask_as_it_is(path: str | Path) -> np.ndarray:
+    """Reads a mask of any size; see `read_mask`.
+
+    Args:
+        path: the file.
+
+    Returns:
+        uint8 array (height, width), 1 where its pixels are above 0.
+    """
+    return decode(Path(path), _to_mask).astype(np.uint8)
+
+
 def read_masks(sample: Sample, height: int, width: int) -> np.ndarray:
     """Reads all masks of a sample: what one of them calls anomalous is so.
 

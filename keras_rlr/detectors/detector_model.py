@@ -1,5 +1,4 @@
 import warnings
-from typing import Any, ClassVar
 
 import keras
 from keras import ops
@@ -17,9 +16,9 @@ from keras_rlr.detectors.distribution import (
     distribution_scope,
     resolve_distribution,
 )
+from keras_rlr.detectors.from_presets import FromPresets
 from keras_rlr.detectors.inference import infer_squares
 from keras_rlr.detectors.jax_values import restore_values, values_to_restore
-from keras_rlr.detectors.loading import load_saved, names_a_file, preset_settings
 from keras_rlr.detectors.on_devices import OnDevices
 from keras_rlr.detectors.on_tiles import (
     MOST_AT_ONCE,
@@ -28,6 +27,7 @@ from keras_rlr.detectors.on_tiles import (
     outputs_on_tiles,
     tiling_of,
 )
+from keras_rlr.detectors.region_of_interest import RegionOfInterest
 from keras_rlr.image_size import height_and_width, possible_image_size
 from keras_rlr.inputs.images import check_bits
 from keras_rlr.keras_private import without_loss_tracker
@@ -44,7 +44,7 @@ def _check_policy(dtype):
         raise ValueError(f"`dtype` is no policy of Keras': {error}") from error
 
 
-class DetectorModel(OnDevices):
+class DetectorModel(FromPresets, OnDevices):
     """What Keras asks of every detector: devices, compiling, weights, configuration.
 
     Args:
@@ -59,13 +59,13 @@ class DetectorModel(OnDevices):
             of any place; None for the image as one. Its score is the highest of them.
         overlap: What neighbouring tiles have in common: a share of a tile's side, or
             whole pixels.
+        region_of_interest: Where to look: see the property of that name, and text that
+            `get_config` has.
         **kwargs: `name`, `dtype` and `trainable`, as in Keras.
     """
 
     # Whether it is the copy that `compact()` makes, which can't be trained.
     is_compact = False
-    # Settings by name, of a method's own.
-    PRESETS: ClassVar[dict[str, dict[str, Any]]] = {}
     # Whether features that are kept save a backbone's work in later epochs.
     profits_from_cache = False
     # Whether it is trained by steps of an optimizer.
@@ -84,6 +84,7 @@ class DetectorModel(OnDevices):
         trained_categories=(),
         tiles=None,
         overlap=DEFAULT_OVERLAP,
+        region_of_interest=None,
         **kwargs,
     ):
         distribution = resolve_distribution(distribution)
@@ -95,6 +96,7 @@ class DetectorModel(OnDevices):
             self.image_size = possible_image_size(image_size)
             self.overlap = checked_overlap(overlap)
             self.tiling, self.whole_preprocessor = tiling_of(self, tiles)
+            self._region = RegionOfInterest.of(region_of_interest, self.map_size)
             self.recipe = recipe
             # One that is drawn is the first process's.
             self.seed = processes.told(lambda: resolve_seed(seed))
@@ -106,9 +108,29 @@ class DetectorModel(OnDevices):
 
     def call(self, inputs, training=False):
         """Returns what `outputs_of` does, of whole images where it looks at tiles."""
-        if self.tiling and not holds_tiles(inputs):
-            return outputs_on_tiles(self, inputs, training=training)
-        return self.outputs_of(inputs, training=training)
+        if self.tiling and holds_tiles(inputs):
+            return self.outputs_of(inputs, training=training)
+        run = outputs_on_tiles if self.tiling else type(self).outputs_of
+        return self.within_region(run(self, inputs, training=training))
+
+    def within_region(self, outputs):
+        """Returns outputs of the region of interest alone, if there is one."""
+        return self._region.within(outputs) if self._region else outputs
+
+    @property
+    def region_of_interest(self):
+        """Boolean array (height, width) of `map_size`: where to look; None for all.
+
+        What is set may also be a mask of any size, above 0 where to look, or a box
+        (left, top, width, height) in shares of the image's sides. Thresholds stay: they
+        are too high for less than what they were set for, and never too low.
+        """
+        return self._region and self._region.inside
+
+    @region_of_interest.setter
+    def region_of_interest(self, given):
+        self._region = RegionOfInterest.of(given, self.map_size)
+        self.forget_compiled_functions()
 
     def outputs_of(self, inputs, training=False):
         """Returns map and score, in training the loss: see `AnomalyDetector`."""
@@ -253,6 +275,7 @@ class DetectorModel(OnDevices):
             "trained_categories": self.trained_categories,
             "tiles": self.tiles,
             "overlap": self.overlap,
+            "region_of_interest": self._region and self._region.as_text(),
         }
 
     @classmethod
@@ -260,49 +283,6 @@ class DetectorModel(OnDevices):
         """Builds the model; nothing is downloaded, and no other file is read."""
         refuse_outside_config(config)
         return cls(**config)
-
-    @classmethod
-    def from_preset(cls, preset, **overrides):
-        """Returns the model of a name, or one that was saved.
-
-        Args:
-            preset: A name in the class's `PRESETS`, the path of a `.keras` file, or of
-                a folder with a `model.keras` in it.
-            **overrides: Arguments of the class that replace the preset's. A saved
-                model takes only `distribution`.
-
-        Raises:
-            FileNotFoundError: If there is no such file.
-            ValueError: If there is no such preset, the model can't be loaded, or it is
-                of another class.
-        """
-        if preset in cls.PRESETS or not names_a_file(preset):
-            return cls(**cls.preset_arguments(preset, **overrides))
-        return load_saved(cls, preset, **overrides)
-
-    @classmethod
-    def preset_for(cls, backbone=None):
-        """Returns the name of the preset of a backbone; the first where there is none.
-
-        Args:
-            backbone: Name of a backbone, or None.
-        """
-        names = list(cls.PRESETS)
-        fits = [n for n in names if cls.PRESETS[n].get("backbone") == backbone]
-        return [*fits, *names][0]
-
-    @classmethod
-    def preset_arguments(cls, preset, **overrides):
-        """Returns the arguments that a preset stands for; some may be replaced.
-
-        Args:
-            preset: A name in `PRESETS`.
-            **overrides: Arguments that replace the preset's.
-
-        Raises:
-            ValueError: If there is no such preset; the message lists them.
-        """
-        return {**preset_settings(preset, cls.PRESETS), **overrides}
 
     def config_in(self, dtype):
         """Returns the configuration of the same model of another dtype policy.

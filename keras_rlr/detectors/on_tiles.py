@@ -18,6 +18,10 @@ _TAKES_TILES = (
     "image is the highest of its tiles; `keras_rlr.tiling.Tiling` says where they lie. "
     "Format 'saved_model' takes the whole image."
 )
+_NO_REGION = (
+    "The region of interest is of the whole image, and is not in the export: leave "
+    "tiles out that lie outside of it."
+)
 
 
 def tiling_of(model, tiles):
@@ -184,5 +188,6 @@ def exportable_tiles(model, format):
     """
     if format == "saved_model" or model.parts_each <= MOST_AT_ONCE:
         return model, []
-    of_one = model._copy({**model.get_config(), "tiles": None})
-    return of_one, [_TAKES_TILES]
+    config = {**model.get_config(), "tiles": None, "region_of_interest": None}
+    lost = [] if model.region_of_interest is None else [_NO_REGION]
+    return model._copy(config), [_TAKES_TILES, *lost]

@@ -1,6 +1,7 @@
 """What a model says of large images, in the memory of a few of their tiles."""
 
 import numpy as np
+from keras import ops
 
 from keras_rlr.detectors.on_tiles import infer_tiles
 from keras_rlr.inputs.host_batches import resized_image
@@ -29,7 +30,11 @@ def predict_tile_by_tile(model, elements, value_ranges):
         )
         value_ranges.take_in([image.value_ranges])
         rows.append(_of_image(model, image))
-    return {name: np.stack([row[name] for row in rows]) for name in rows[0]}
+    outputs = {name: np.stack([row[name] for row in rows]) for name in rows[0]}
+    return {
+        name: ops.convert_to_numpy(values)
+        for name, values in model.within_region(outputs).items()
+    }
 
 
 def _of_image(model, image):
