@@ -5,8 +5,6 @@ import json
 import os
 import signal
 import sys
-import threading
-import time
 from pathlib import Path
 
 import numpy as np
@@ -45,60 +43,44 @@ def expected(lake, tmp_path_factory):
         return {row["path"]: row for row in csv.DictReader(file)}
 
 
-def processes_reading(path):
-    """Ids of other processes that have a file open."""
+def scoring_workers():
+    """Ids of the processes that score, by the names that Ray gives them."""
     found = set()
-    for link in Path("/proc").glob("[0-9]*/fd/*"):
+    for file in Path("/proc").glob("[0-9]*/cmdline"):
         try:
-            if os.readlink(link) == str(path):
-                found.add(int(link.parts[2]))
+            name = file.read_bytes()
         except OSError:
             continue
-    return found - {os.getpid()}
-
-
-def kill_the_reader(pipe, replacement, killed):
-    """Waits until a process reads a pipe, and kills it while it waits for content."""
-    while not killed:
-        try:
-            writer = os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
-        except OSError:
-            time.sleep(0.05)
-            continue
-        while not killed:
-            killed += processes_reading(pipe)
-        # Whoever reads it next finds the image.
-        os.replace(replacement, pipe)
-        for pid in killed:
-            os.kill(pid, signal.SIGKILL)
-        os.close(writer)
+        if name.startswith(b"ray::") and b"PartScorer" in name:
+            found.add(int(file.parts[2]))
+    return found
 
 
 @pytest.fixture(scope="module")
 def killed_and_scored(lake, tmp_path_factory):
-    """A scoring whose worker was killed in the middle of a part."""
+    """A scoring one of whose workers was killed after the first part."""
     folder = tmp_path_factory.mktemp("killed")
     images = sorted(str(path) for path in lake.rglob("*") if path.is_file())
     pq.write_table(pa.table({"path": images}), folder / "lake.parquet")
-    pipe = lake / "nut" / "13.png"
-    os.rename(pipe, folder / "aside.png")
-    os.mkfifo(pipe)
-    killed = []
-    killer = threading.Thread(
-        target=kill_the_reader, args=(pipe, folder / "aside.png", killed), daemon=True
-    )
-    killer.start()
+    killed, seen = [], []
+
+    def kill_one(*counts):
+        """Once the first part is done and others are not."""
+        if not seen:
+            killed.extend(sorted(scoring_workers())[:1])
+            for pid in killed:
+                os.kill(pid, signal.SIGKILL)
+        seen.append(counts)
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(lakes, "IMAGES_A_PART", 8)
-        seen = []
         found = score_images(
             MODEL,
             folder / "lake.parquet",
             folder / "out",
             workers=2,
-            on_progress=lambda *counts: seen.append(counts),
+            on_progress=kill_one,
         )
-    killer.join()
     return folder, found, killed, seen
 
 
