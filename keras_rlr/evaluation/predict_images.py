@@ -1,7 +1,5 @@
 import collections
 import contextlib
-import csv
-import io
 import itertools
 import tempfile
 import time
@@ -24,6 +22,7 @@ from keras_rlr.evaluation.score_squares import (
 )
 from keras_rlr.inputs.read_ahead import read_ahead
 from keras_rlr.inputs.value_ranges import ValueRanges
+from keras_rlr.table_text import table_text
 
 _OVERLAYS = "overlays"
 _SECONDS_BETWEEN_WRITES = 2
@@ -274,10 +273,8 @@ def _draw(model, decoder, path, square, pixels, anomaly_map, scale, score):
 
 
 def _write_scores(path, rows, with_categories):
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
     more = ("category", "comparable_score") if with_categories else ()
-    writer.writerow(("path", "anomaly_score", "is_anomalous", "error", *more))
+    table = [("path", "anomaly_score", "is_anomalous", "error", *more)]
     for row in rows:
         score = "" if row.anomaly_score is None else repr(row.anomaly_score)
         flag = "" if row.is_anomalous is None else str(row.is_anomalous).lower()
@@ -286,7 +283,7 @@ def _write_scores(path, rows, with_categories):
             comparable = row.comparable_score
             cells.append(row.category_name or "")
             cells.append("" if comparable is None else repr(comparable))
-        writer.writerow(cells)
+        table.append(tuple(cells))
     with atomic_path(path) as temporary:
         # File names are bytes: those that are no UTF-8 are written as they are.
-        temporary.write_bytes(text.getvalue().encode("utf-8", "surrogateescape"))
+        temporary.write_bytes(table_text(table).encode("utf-8", "surrogateescape"))

@@ -17,6 +17,7 @@ from keras_rlr.detectors.anomaly_detector import AnomalyDetector
 from keras_rlr.inputs.read_ahead import read_ahead
 from keras_rlr.methods.by_name import check_arguments, method_for
 from keras_rlr.processes import is_writer, told
+from keras_rlr.table_text import table_text
 
 _COLUMNS = ("epoch", "loss", "seconds")
 
@@ -239,14 +240,12 @@ def write_run_images(
         fitted: `FolderDataset` of the images to train on.
         held: `FolderDataset` of the images to calibrate on.
     """
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(_IMAGE_COLUMNS)
+    rows = [_IMAGE_COLUMNS]
     for use, dataset in ((TRAINING, fitted), (CALIBRATION, held)):
         hashes = content_hashes([sample.image for sample in dataset.samples])
         for sample, digest in zip(dataset.samples, hashes, strict=True):
-            writer.writerow((use, digest, sample.path))
-    write_text(path, text.getvalue())
+            rows.append((use, digest, str(sample.path)))
+    write_text(path, table_text(rows))
 
 
 def read_run_images(path: str | Path) -> dict[str, set[str]]:

@@ -1,4 +1,3 @@
-import csv
 import io
 import json
 from pathlib import Path
@@ -8,6 +7,7 @@ import numpy as np
 
 from keras_rlr.atomic_file import atomic_path
 from keras_rlr.inputs.resize import resize_maps
+from keras_rlr.table_text import table_text
 
 MAPS = "anomaly_maps"
 KINDS = ("npy", "tiff")
@@ -71,12 +71,9 @@ class MapFiles:
         """Writes `scales.csv` with all maps that were kept, if they have scales."""
         if self._kind != "tiff":
             return
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(("path", "offset", "scale"))
-        writer.writerows(self._scales)
+        text = table_text([("path", "offset", "scale"), *self._scales])
         with atomic_path(self._folder / "scales.csv") as temporary:
-            temporary.write_bytes(text.getvalue().encode("utf-8", "surrogateescape"))
+            temporary.write_bytes(text.encode("utf-8", "surrogateescape"))
 
 
 def _write_tiff(path, values):
