@@ -27,7 +27,8 @@ def trained(data, tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "patchcore"
     result = run(
         "train", "--data", data, "--output", folder, "--method", "patchcore",
-        "--backbone", "efficientnet_lite2", "--image-size", 64,
+        "--backbone", "efficientnet_lite2", "--image-size", "64x96",
+        "--tiles", "1x2", "--overlap", 0.25, "--roi", "0.1,0,0.9,1",
         "--set", "coreset_ratio=0.5", "--set", 'augmentation=["flip"]',
         "--calibration-fraction", 0.3,
     )  # fmt: skip
@@ -37,15 +38,17 @@ def trained(data, tmp_path_factory):
 
 def test_train_says_the_size_of_the_bank(trained):
     folder, result = trained
-    # 8 images, mirrored two ways, of 8 x 8 patches.
+    # Half of 8 images, mirrored two ways, of two tiles of 8 x 12 patches.
     assert (
-        "The model holds a memory bank of 768 patches of 168 channels" in result.stdout
+        "The model holds a memory bank of 2304 patches of 168 channels" in result.stdout
     )
     assert "for 1 epoch;" in result.stdout
     config = json.loads((folder / "config.json").read_text())
     assert config["settings"]["method"] == "patchcore"
-    assert config["model"]["bank_size"] == 768
+    assert config["model"]["bank_size"] == 2304
     assert "learning_rate" not in config["training"]
+    assert config["settings"]["image_size"] == [64, 96]
+    assert config["settings"]["tiles"] == [1, 2]
     assert not (folder / "feature_cache").exists()
 
 
@@ -55,6 +58,8 @@ def test_the_other_commands_take_it(trained, data, tmp_path):
     assert result.exit_code == 0, result.stderr
     assert 0 <= json.loads(result.stdout)["mean"]["image_auroc"] <= 1
     written = json.loads((folder / "evaluation/metrics.json").read_text())
+    # Models that look at tiles are measured at the images' own sizes.
+    assert written["protocol"]["map_size"] == "original"
     assert written["model"]["method"] == "PatchCore"
     report = (folder / "evaluation/report.html").read_text()
     assert "image, true mask, anomaly map." in report
@@ -71,14 +76,14 @@ def test_the_other_commands_take_it(trained, data, tmp_path):
     )
     assert result.exit_code == 0, result.stderr
     facts = json.loads(run("info", "--model", folder, "--json").stdout)
-    assert facts["parameters"]["memory_bank"] == 768 * 168
+    assert facts["parameters"]["memory_bank"] == 2304 * 168
 
 
 def test_a_finished_run_is_resumed_without_a_word_of_its_bank(trained, data):
     folder, _ = trained
     result = run("train", "--data", data, "--output", folder, "--resume")
     assert result.exit_code == 0, result.stderr
-    assert "memory bank of 768 patches" in result.stdout
+    assert "memory bank of 2304 patches" in result.stdout
 
 
 @pytest.mark.parametrize(
