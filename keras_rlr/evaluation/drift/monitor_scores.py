@@ -97,13 +97,15 @@ def monitor_scores(
     if table.names_products and category is None:
         parts, _ = _parts(scored, window)
         windows += [_of_unknown(part, anomalous_share) for part in parts]
-    if not windows:
+    limit = FALSE_ALARMS / max(len(windows), 1)
+    windows = [replace(each, limit=limit) for each in windows]
+    # That all images show known products says nothing of their scores.
+    if not any(each.test == SCORES or each.drift for each in windows):
         raise ValueError(
             f"None of the {len(rows)} images can be judged. " + " ".join(notes)
         )
-    limit = FALSE_ALARMS / len(windows)
     return Drift(
-        windows=[replace(each, limit=limit) for each in windows],
+        windows=windows,
         images=len(rows),
         failed=failed,
         unknown=len(unknown),

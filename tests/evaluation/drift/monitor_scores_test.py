@@ -118,6 +118,10 @@ def test_what_can_not_be_judged_is_refused(calibration):
     few = ScoresTable(rows(drawn(19), "nut"), True)
     with pytest.raises(ValueError, match="None of the 19 images can be judged"):
         monitor_scores(few, calibration)
+    # That they all show known products is no word on their scores.
+    of_few = ScoresTable(rows(drawn(60), "few"), True)
+    with pytest.raises(ValueError, match="None of the 60 images can be judged"):
+        monitor_scores(of_few, calibration)
     with pytest.raises(ValueError, match="on no images of 'screw'"):
         monitor_scores(few, calibration, category="screw")
     with pytest.raises(ValueError, match="Calibrate it again"):
