@@ -1,5 +1,5 @@
 import itertools
-import pickle
+import json
 import tempfile
 import warnings
 from collections.abc import Iterable
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from keras_rlr.batch.parts import Part
+from keras_rlr.batch.parts import Part, part_from_json
 from keras_rlr.batch.result_folder import ResultFolder
 from keras_rlr.batch.stored_image import StoredImage
 from keras_rlr.evaluation.predict_batch import images_at_once
@@ -36,7 +36,37 @@ class Report:
     images: int = 0
     value_ranges: ValueRanges | None = None
     warnings: list[str] = field(default_factory=list)
-    refusal: Exception | None = None
+    refusal: OSError | ValueError | None = None
+
+    def to_json(self) -> str:
+        """Returns it as text, for another process."""
+        ranges, refusal = self.value_ranges, self.refusal
+        kind = "OSError" if isinstance(refusal, OSError) else "ValueError"
+        return json.dumps(
+            {
+                "images": self.images,
+                "value_ranges": None if ranges is None else ranges.to_dict(),
+                "warnings": self.warnings,
+                "refusal": None if refusal is None else [kind, str(refusal)],
+            }
+        )
+
+    @classmethod
+    def from_json(cls, text: str) -> "Report":
+        """Returns the report of what `to_json` returned.
+
+        Args:
+            text: The text.
+        """
+        values = json.loads(text)
+        ranges, refusal = values["value_ranges"], values["refusal"]
+        if ranges is not None:
+            values["value_ranges"] = ValueRanges.from_dict(ranges)
+        if refusal is not None:
+            kind, message = refusal
+            error = OSError if kind == "OSError" else ValueError
+            values["refusal"] = error(message)
+        return cls(**values)
 
 
 class PartScorer:
@@ -76,17 +106,17 @@ class PartScorer:
         self._category = category
         self._threads = threads
 
-    def __call__(self, batch: dict[str, Any]) -> dict[str, list[bytes]]:
+    def __call__(self, batch: dict[str, Any]) -> dict[str, list[str]]:
         """Scores the parts of a batch of Ray Data.
 
         Args:
-            batch: Has `part`, pickled `Part`s.
+            batch: Has `part`, `Part`s as text.
 
         Returns:
-            Dict of `report`, pickled `Report`s.
+            Dict of `report`, `Report`s as text.
         """
-        reports = (self.score(pickle.loads(part)) for part in batch["part"])
-        return {"report": [pickle.dumps(report) for report in reports]}
+        parts = map(part_from_json, batch["part"])
+        return {"report": [self.score(part).to_json() for part in parts]}
 
     def score(self, part: Part) -> Report:
         """Scores a part, unless an earlier attempt of this run has done so.

@@ -1,5 +1,6 @@
 """Parts of a lake of images: each is scored by one worker and becomes one file."""
 
+import dataclasses
 import functools
 import hashlib
 import itertools
@@ -62,6 +63,28 @@ class FilePart:
             path = local_path(place)
             source = place if path is None else str(path)
             yield StoredImage(name, source, functools.partial(_load, place), True)
+
+
+def part_to_json(part: Part) -> str:
+    """Returns a part as text, for another process.
+
+    Args:
+        part: The part.
+    """
+    assert isinstance(part, FilePart | ParquetPart)
+    return json.dumps({"kind": type(part).__name__, **dataclasses.asdict(part)})
+
+
+def part_from_json(text: str) -> Part:
+    """Returns the part of what `part_to_json` returned.
+
+    Args:
+        text: The text.
+    """
+    values = json.loads(text)
+    if values.pop("kind") == ParquetPart.__name__:
+        return ParquetPart(**values)
+    return FilePart(**{name: tuple(value) for name, value in values.items()})
 
 
 def _load(place: str) -> np.ndarray:

@@ -1,7 +1,6 @@
 """Scores images on Ray Data: on all cores of a machine, or on a cluster."""
 
 import hashlib
-import pickle
 import tempfile
 import warnings
 import zipfile
@@ -13,7 +12,7 @@ from typing import Any
 from keras_rlr.batch.addresses import is_address
 from keras_rlr.batch.find_lake import find_lake
 from keras_rlr.batch.part_scorer import PartScorer, Report
-from keras_rlr.batch.parts import IMAGES_A_PART, Part
+from keras_rlr.batch.parts import IMAGES_A_PART, Part, part_to_json
 from keras_rlr.batch.ray_session import import_ray, ray_session, worker_resources
 from keras_rlr.batch.result_folder import Counts, ResultFolder
 from keras_rlr.detectors.loading import load_model, saved_model_path
@@ -150,7 +149,7 @@ def _run(
     done = count - sum(part.count for part in parts)
     said: set[str] = set()
     seen = ValueRanges(None)
-    rows = [{"part": pickle.dumps(part)} for part in parts]
+    rows = [{"part": part_to_json(part)} for part in parts]
     size = sum(len(row["part"]) for row in rows)
     with ray_session(address, size) as ray:
         context = ray.data.DataContext.get_current()
@@ -173,7 +172,7 @@ def _run(
         )
         try:
             for row in reports.iter_rows():
-                report: Report = pickle.loads(row["report"])
+                report = Report.from_json(row["report"])
                 if report.refusal is not None:
                     raise report.refusal
                 _tell(report.warnings, said)

@@ -8,7 +8,7 @@ from keras_rlr.detectors.preprocessor import Preprocessor
 from keras_rlr.inputs.tiled_source import in_tiles
 from keras_rlr.layers.loops import map_entries
 from keras_rlr.layers.tiles import blend_tiles, cut_tile, cut_tiles
-from keras_rlr.tiling import Tiling
+from keras_rlr.tiling import DEFAULT_OVERLAP, Tiling
 
 # So many are one batch. More go through the model one after the other.
 MOST_AT_ONCE = 16
@@ -35,6 +35,11 @@ def tiling_of(model, tiles):
         ValueError: If its method can't look at tiles, or they are not possible.
     """
     if tiles is None:
+        if model.overlap != DEFAULT_OVERLAP:
+            raise ValueError(
+                "`overlap` is of tiles, and there are none. Received "
+                f"{model.overlap!r}. Give tiles=(rows, columns) too, or leave it out."
+            )
         return None, None
     if not model.takes_tiles:
         raise ValueError(
@@ -188,6 +193,6 @@ def exportable_tiles(model, format):
     """
     if format == "saved_model" or model.parts_each <= MOST_AT_ONCE:
         return model, []
-    config = {**model.get_config(), "tiles": None, "region_of_interest": None}
+    whole = {"tiles": None, "overlap": DEFAULT_OVERLAP, "region_of_interest": None}
     lost = [] if model.region_of_interest is None else [_NO_REGION]
-    return model._copy(config), [_TAKES_TILES, *lost]
+    return model._copy({**model.get_config(), **whole}), [_TAKES_TILES, *lost]

@@ -40,9 +40,24 @@ class ValueRanges:
         self._done = set()
         self._last = _nothing
 
-    def __getstate__(self):
-        """All that was seen, for another process: the last image is not there."""
-        return {**self.__dict__, "_last": _nothing}
+    def to_dict(self):
+        """Returns all that was seen, as JSON holds it, for another process."""
+        return {
+            "bit_depth": self.bit_depth,
+            "count": {kind: int(value) for kind, value in self._count.items()},
+            "highest": {kind: int(value) for kind, value in self._highest.items()},
+            "of_two_values": int(self._of_two_values),
+            "done": sorted(self._done),
+        }
+
+    @classmethod
+    def from_dict(cls, seen):
+        """Returns the ranges of what `to_dict` of others returned."""
+        ranges = cls(seen["bit_depth"])
+        ranges._count, ranges._highest = seen["count"], seen["highest"]
+        ranges._of_two_values = seen["of_two_values"]
+        ranges._done = set(seen["done"])
+        return ranges
 
     def check(self, images, names):
         """Looks at the images of a batch.

@@ -142,6 +142,17 @@ def test_one_step_takes_all_tiles_of_its_images():
 
 
 @pytest.mark.backend_independent
+def test_an_overlap_without_tiles_is_refused():
+    with pytest.raises(ValueError, match="`overlap` is of tiles, and there are none"):
+        METHODS["PatchCore"](image_size=SIZE, overlap=0.1)
+    # The model of one tile, which formats get that hold no loop, has none.
+    model = trained("PatchCore", (3, 6))
+    of_one, departures = model.exportable("onnx")
+    assert of_one.tiles is None
+    assert len(departures) == 1
+
+
+@pytest.mark.backend_independent
 def test_what_knows_places_takes_no_tiles():
     with pytest.raises(ValueError, match="PaDiM learns what is usual at each place"):
         keras_rlr.PaDiM(tiny_backbone(), levels=(1, 2), image_size=32, tiles=(2, 2))
