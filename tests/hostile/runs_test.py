@@ -2,14 +2,13 @@
 
 import json
 import os
-import shutil
 
 import pytest
 from PIL import Image
 
 from tests.hostile.outcome import bounded, refused
 from tests.run_command import run
-from tests.tiny_model import ONE_LEVEL, random_images, tiny_model
+from tests.tiny_model import random_images
 
 pytestmark = pytest.mark.backend_independent
 
@@ -49,28 +48,6 @@ CONFIGS = {
         }.items()
     },
 }
-
-
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory):
-    """A run's folder and a data set."""
-    root = tmp_path_factory.mktemp("whole")
-    for part in ("train/good", "test/good", "test/dent"):
-        (root / "data/bolt" / part).mkdir(parents=True)
-        for i, pixels in enumerate(random_images(3)):
-            Image.fromarray(pixels).save(root / "data/bolt" / part / f"{i}.png")
-    model = tiny_model(**ONE_LEVEL)
-    model.calibrate(random_images(20), false_positive_rate=0.1)
-    (root / "run").mkdir()
-    model.save(root / "run/model.keras")
-    return root
-
-
-@pytest.fixture
-def root(whole, tmp_path, monkeypatch):
-    """A copy of `whole` to work in."""
-    monkeypatch.chdir(tmp_path)
-    return shutil.copytree(whole, tmp_path, dirs_exist_ok=True)
 
 
 @pytest.mark.parametrize("kind", CONFIGS)
