@@ -105,20 +105,20 @@ def score_files(model, paths):
         try:
             image = decode(Path(path), _upright)
             check_bit_depth(image, bit_depth, f"'{path}'")
-            square = resized_image({"image": image}, 0, model.map_size, bit_depth)
-            return square, _shown(image, bit_depth), ""
+            small = resized_image({"image": image}, 0, model.map_size, bit_depth)
+            return small, _shown(image, bit_depth), ""
         except (OSError, ValueError) as error:
             # The place is the server's own; the user knows the file by its name.
             return None, None, str(error).replace(str(path), Path(path).name)
 
     done = list(read_ahead(read, paths))
-    squares = [square for square, _, error in done if not error]
+    resized = [small for small, _, error in done if not error]
     rows: Any = iter(())
-    if squares:
-        output = model.predict(squares, verbose=0, original_size=False)
+    if resized:
+        output = model.predict(resized, verbose=0, original_size=False)
         numbers = output.get("category")
-        own = np.broadcast_to(model.thresholds.of_images(numbers), len(squares))
-        known = np.ones(len(squares), bool) if numbers is None else numbers >= 0
+        own = np.broadcast_to(model.thresholds.of_images(numbers), len(resized))
+        known = np.ones(len(resized), bool) if numbers is None else numbers >= 0
         parts = (output["anomaly_map"], output["anomaly_score"], own, known)
         rows = zip(*parts, strict=True)
     scored = []

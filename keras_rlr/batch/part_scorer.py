@@ -12,7 +12,7 @@ from keras_rlr.batch.result_folder import ResultFolder
 from keras_rlr.batch.stored_image import StoredImage
 from keras_rlr.evaluation.predict_batch import images_at_once
 from keras_rlr.evaluation.prediction import Prediction
-from keras_rlr.evaluation.score_squares import read_square, score_squares
+from keras_rlr.evaluation.score_resized import read_resized, score_resized
 from keras_rlr.inputs.read_ahead import read_ahead
 from keras_rlr.inputs.resized_image import ResizedImage
 from keras_rlr.inputs.value_ranges import ValueRanges
@@ -173,21 +173,21 @@ class PartScorer:
         rows: list[Prediction] = []
         read = read_ahead(self._read, images, 2 * self._batch_size, self._threads)
         while batch := list(itertools.islice(read, self._batch_size)):
-            squares = {}
-            for row, square in batch:
-                if square is not None:
-                    squares[len(rows)] = square
+            resized = {}
+            for row, small in batch:
+                if small is not None:
+                    resized[len(rows)] = small
                 rows.append(row)
-            if squares:
-                score_squares(self._model, rows, squares, self._batch_size, ranges)
+            if resized:
+                score_resized(self._model, rows, resized, self._batch_size, ranges)
         return rows
 
     def _read(self, image: StoredImage) -> tuple[Prediction, ResizedImage | None]:
         model = self._model
         bit_depth = getattr(model, "bit_depth", None)
-        _, square, error = read_square(
+        _, small, error = read_resized(
             image.load, image.source, model.map_size, bit_depth
         )
         known = model.thresholds.by_category
         category = self._category or image.category(known)
-        return Prediction(image.name, error=error, category=category), square
+        return Prediction(image.name, error=error, category=category), small

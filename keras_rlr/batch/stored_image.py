@@ -5,7 +5,7 @@ from pathlib import PurePosixPath
 import numpy as np
 
 from keras_rlr.batch.addresses import is_address
-from keras_rlr.evaluation.score_squares import folder_category, nearest_category
+from keras_rlr.evaluation.score_resized import folder_category, nearest_category
 
 
 @dataclass(frozen=True)

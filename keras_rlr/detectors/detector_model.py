@@ -17,7 +17,7 @@ from keras_rlr.detectors.distribution import (
     resolve_distribution,
 )
 from keras_rlr.detectors.from_presets import FromPresets
-from keras_rlr.detectors.inference import infer_squares
+from keras_rlr.detectors.inference import infer_resized
 from keras_rlr.detectors.jax_values import restore_values, values_to_restore
 from keras_rlr.detectors.on_devices import OnDevices
 from keras_rlr.detectors.on_tiles import (
@@ -359,7 +359,7 @@ class DetectorModel(FromPresets, OnDevices):
                     raise batches.error from None
                 raise
 
-    def infer_squares(self, images):
+    def infer_resized(self, images):
         """What `call` says of a batch of resized images, without looking at values.
 
         And without decisions, which `thresholds.complete` adds.
@@ -371,4 +371,4 @@ class DetectorModel(FromPresets, OnDevices):
             Dict of arrays: "anomaly_map", "anomaly_score" and, of methods that have
             them, "image_features".
         """
-        return infer_squares(self, super().predict_on_batch, images)
+        return infer_resized(self, super().predict_on_batch, images)

@@ -56,13 +56,13 @@ def infer_parts(model, infer, source, purpose, verbose=0, **options):
     bar.update(done, finalize=True)
 
 
-def infer_squares(model, predict_on_batch, images):
-    """What a detector's `call` says of images; see `DetectorModel.infer_squares`.
+def infer_resized(model, predict_on_batch, images):
+    """What a detector's `call` says of images; see `DetectorModel.infer_resized`.
 
     Args:
         model: The detector.
         predict_on_batch: Keras' method of it.
-        images: See `DetectorModel.infer_squares`.
+        images: See `DetectorModel.infer_resized`.
     """
     if model.distribution is None:
         describe = np.zeros(len(images), "float32")

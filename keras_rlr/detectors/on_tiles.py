@@ -170,7 +170,7 @@ def infer_tiles(model, tiles, batch_size):
         batch_size: Tiles of a batch; there may be fewer.
 
     Returns:
-        Dict of arrays, as of `DetectorModel.infer_squares`.
+        Dict of arrays, as of `DetectorModel.infer_resized`.
     """
     count = len(tiles)
     padding = ((0, batch_size - count), (0, 0), (0, 0), (0, 0))

@@ -42,9 +42,9 @@ def predict_batch(model, images, size, categories=None, value_ranges=None):
     if getattr(model, "parts_each", 1) > MOST_AT_ONCE:
         outputs = predict_tile_by_tile(model, elements, ranges)
     else:
-        squares = stack_images(elements, model.map_size, range(count), ranges)
+        resized = stack_images(elements, model.map_size, range(count), ranges)
         padding = ((0, size - count), (0, 0), (0, 0), (0, 0))
-        outputs = model.infer_squares(np.pad(squares, padding, mode="edge"))
+        outputs = model.infer_resized(np.pad(resized, padding, mode="edge"))
         outputs = {name: np.asarray(values)[:count] for name, values in outputs.items()}
     if value_ranges is None:
         ranges.finish()

@@ -15,10 +15,10 @@ from keras_rlr.evaluation.overlay import HeatScale, draw_overlay, shown_pixels
 from keras_rlr.evaluation.predict_batch import images_at_once
 from keras_rlr.evaluation.prediction import Prediction, path_below
 from keras_rlr.evaluation.regions.image_files import ImageFiles
-from keras_rlr.evaluation.score_squares import (
+from keras_rlr.evaluation.score_resized import (
     folder_category,
-    read_square,
-    score_squares,
+    read_resized,
+    score_resized,
 )
 from keras_rlr.inputs.read_ahead import read_ahead
 from keras_rlr.inputs.value_ranges import ValueRanges
@@ -132,10 +132,10 @@ def predict_images(
                     loaded[i] = picture
             found = {}
             if loaded:
-                squares = {i: square for i, (square, _) in loaded.items()}
-                found = score_squares(model, rows, squares, batch_size, value_ranges)
+                resized = {i: small for i, (small, _) in loaded.items()}
+                found = score_resized(model, rows, resized, batch_size, value_ranges)
             scores.advance(chosen.stop)
-            sizes = {i: square.shape[:2] for i, (square, _) in loaded.items()}
+            sizes = {i: small.shape[:2] for i, (small, _) in loaded.items()}
             files.add(rows, names, sizes, found)
             if kept is not None:
                 for i, anomaly_map in found.items():
@@ -256,16 +256,16 @@ def _read(path, size, bit_depth):
         The image as a `ResizedImage`, its pixels to be shown, and ""; or None twice,
         and what is wrong with it.
     """
-    image, square, error = read_square(lambda: read_image(path), path, size, bit_depth)
+    image, small, error = read_resized(lambda: read_image(path), path, size, bit_depth)
     if error:
         return None, None, error
-    return square, shown_pixels(image, bit_depth=bit_depth), ""
+    return small, shown_pixels(image, bit_depth=bit_depth), ""
 
 
-def _draw(model, decoder, path, square, pixels, anomaly_map, scale, score):
+def _draw(model, decoder, path, small, pixels, anomaly_map, scale, score):
     more = []
     if decoder is not None:
-        rebuilt = model.reconstruct(model.extract_features([square]))
+        rebuilt = model.reconstruct(model.extract_features([small]))
         more = list(decoder.decode(rebuilt))
     with atomic_path(path) as temporary:
         picture = draw_overlay(pixels, anomaly_map, scale, more=more, score=score)

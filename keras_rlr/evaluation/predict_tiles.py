@@ -12,7 +12,7 @@ _MOST_PIXELS = 2**17
 
 
 def predict_tile_by_tile(model, elements, value_ranges):
-    """Returns what `model.infer_squares` would of the images, without making them.
+    """Returns what `model.infer_resized` would of the images, without making them.
 
     Args:
         model: The detector, with a `tiling`.

@@ -144,7 +144,7 @@ def predict_test_set(
         pairs = zip(rows, elements, output["anomaly_map"], strict=True)
         for i, element, anomaly_map in pairs:
             _keep_truth(kept, i, element)
-            mask = _square_mask(element, size)
+            mask = _small_mask(element, size)
             if kept.labels[i] and element.get("mask") is not None:
                 name = str(element.get("path", f"image {i}"))
                 check.add(name, element["mask"], mask)
@@ -179,7 +179,7 @@ def _keep_truth(kept, i, element):
         kept.unmasked.add(category)
 
 
-def _square_mask(element, size):
+def _small_mask(element, size):
     mask = element.get("mask")
     return np.zeros(size, bool) if mask is None else to_small_mask(mask, size)
 

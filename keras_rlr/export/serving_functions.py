@@ -41,7 +41,7 @@ def serving_functions(model, description):
         input_signature=[tf.TensorSpec((None, *size, 3), tf.float32)],
         autograph=False,
     )
-    def infer_squares(images):
+    def infer_resized(images):
         count = tf.shape(images)[0]
         # Convolutions of TensorFlow fail on no image at all.
         images = tf.cond(count == 0, lambda: tf.zeros((1, *size, 3)), lambda: images)
@@ -53,10 +53,10 @@ def serving_functions(model, description):
         return {name: value[:count] for name, value in outputs.items()}
 
     # Else every signature that is written builds it anew.
-    infer_squares = infer_squares.get_concrete_function()
+    infer_resized = infer_resized.get_concrete_function()
 
     def infer(image):
-        return infer_squares(_to_size(image, size))
+        return infer_resized(_to_size(image, size))
 
     def score_only(image):
         outputs = infer(image)
@@ -65,7 +65,7 @@ def serving_functions(model, description):
 
     def serve_bytes(image_bytes):
         images, status = decode_images(image_bytes, size, model.bit_depth)
-        outputs = infer_squares(images)
+        outputs = infer_resized(images)
         good = status == OK
         outputs["anomaly_map"] = tf.where(
             good[:, None, None], outputs["anomaly_map"], 0.0

@@ -92,7 +92,7 @@ class ImageSource:
         of a batch. The images of its elements are `ResizedImage`s.
 
         Args:
-            image_size: Side of the squares, or (height, width).
+            image_size: Side of a square, or (height, width).
             bit_depth: Bits that a value of uint16 images has; None is 16.
         """
         other = copy.copy(self)

@@ -171,10 +171,10 @@ def test_the_nearest_folder_called_like_a_category_gives_the_threshold(tmp_path)
 class Stopping(StandInModel):
     """Is interrupted in its third batch."""
 
-    def infer_squares(self, images):
+    def infer_resized(self, images):
         if len(self.batches) == 2:
             raise KeyboardInterrupt
-        return super().infer_squares(images)
+        return super().infer_resized(images)
 
 
 @pytest.mark.parametrize("threshold", [None, 1.0])

@@ -27,9 +27,9 @@ class StandInModel:
 
     def predict(self, images, batch_size, verbose):
         size = self.image_size
-        return self.infer_squares([to_resized_rgb(x, size, "it") for x in images])
+        return self.infer_resized([to_resized_rgb(x, size, "it") for x in images])
 
-    def infer_squares(self, images):
+    def infer_resized(self, images):
         self.batches.append(len(images))
         maps = np.stack([self._map(image) for image in images])
         return {"anomaly_map": maps, "anomaly_score": maps.max((1, 2))}

@@ -19,7 +19,7 @@ from keras_rlr.evaluation.drift.drift_window import (
 from keras_rlr.evaluation.drift.scored_row import ScoredRow
 from keras_rlr.evaluation.drift.scores_table import ScoresTable
 from keras_rlr.evaluation.prediction import UNKNOWN_PRODUCT
-from keras_rlr.evaluation.score_squares import nearest_category
+from keras_rlr.evaluation.score_resized import nearest_category
 
 # Unchanged images are called drift in so many of all tables, at most.
 FALSE_ALARMS = 0.01

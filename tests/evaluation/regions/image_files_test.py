@@ -187,8 +187,8 @@ def test_the_threshold_is_that_of_the_category(tmp_path):
 class OtherScores(StandInModel):
     """Scores in units of their own: a tenth of what maps are in."""
 
-    def infer_squares(self, images):
-        outputs = super().infer_squares(images)
+    def infer_resized(self, images):
+        outputs = super().infer_resized(images)
         return {**outputs, "anomaly_score": outputs["anomaly_score"] / 10}
 
 
@@ -226,10 +226,10 @@ def test_without_any_threshold_regions_are_refused_before_anything_is_written(
 class Stopping(StandInModel):
     """Is interrupted in its third batch."""
 
-    def infer_squares(self, images):
+    def infer_resized(self, images):
         if len(self.batches) == 2:
             raise KeyboardInterrupt
-        return super().infer_squares(images)
+        return super().infer_resized(images)
 
 
 def test_an_interruption_keeps_what_was_done(tmp_path):

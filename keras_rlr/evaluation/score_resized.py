@@ -44,7 +44,7 @@ def nearest_category(folders: Iterable[str], known: Collection[str]) -> str | No
     return None
 
 
-def read_square(
+def read_resized(
     load: Callable[[], np.ndarray],
     name: str | Path,
     size: ImageSize,
@@ -71,10 +71,10 @@ def read_square(
         return None, None, str(error)
 
 
-def score_squares(
+def score_resized(
     model: Any,
     rows: MutableSequence[Prediction],
-    squares: Mapping[int, ResizedImage],
+    resized: Mapping[int, ResizedImage],
     batch_size: int,
     value_ranges: ValueRanges,
 ) -> dict[int, np.ndarray]:
@@ -83,7 +83,7 @@ def score_squares(
     Args:
         model: The detector.
         rows: `Prediction`s, which are completed.
-        squares: The images, by the position of their rows.
+        resized: The images, by the position of their rows.
         batch_size: Images of a batch; there may be fewer.
         value_ranges: The `ValueRanges` of the pass.
 
@@ -93,15 +93,15 @@ def score_squares(
     Raises:
         ValueError: If the values of all images are not what they should be.
     """
-    categories = [rows[i].category for i in squares]
-    images = list(squares.values())
+    categories = [rows[i].category for i in resized]
+    images = list(resized.values())
     output = predict_batch(model, images, batch_size, categories, value_ranges)
-    flags = output.get("is_anomalous", [None] * len(squares))
+    flags = output.get("is_anomalous", [None] * len(resized))
     maps = {}
     if "category" in output:
-        _note_categories(model, rows, squares, output)
+        _note_categories(model, rows, resized, output)
     for i, score, flag, anomaly_map in zip(
-        squares, output["anomaly_score"], flags, output["anomaly_map"], strict=True
+        resized, output["anomaly_score"], flags, output["anomaly_map"], strict=True
     ):
         if not math.isfinite(score):
             rows[i].error = f"The model's score is {score}, so nothing is decided."
@@ -115,11 +115,11 @@ def score_squares(
 def _note_categories(
     model: Any,
     rows: MutableSequence[Prediction],
-    squares: Iterable[int],
+    resized: Iterable[int],
     output: Mapping[str, Any],
 ) -> None:
     known = model.known_categories
-    found = zip(squares, output["category"], output["comparable_score"], strict=True)
+    found = zip(resized, output["category"], output["comparable_score"], strict=True)
     for i, number, comparable in found:
         if math.isfinite(comparable):
             rows[i].comparable_score = float(comparable)
