@@ -18,7 +18,6 @@ class UsualMap(keras.layers.Layer):
 
     That is by a power of it: 1 is the whole, and 0 leaves the map as it is.
 
-
     It keeps maps of normal images and, of each, a description. The neighbours of a new
     image are those with the nearest descriptions. What is usual at a place is the mean
     of their maps there, plus twice their spread there, plus twice the mean of their
@@ -146,11 +145,23 @@ class UsualMap(keras.layers.Layer):
 
     def call(self, anomaly_map: Any, description: Any) -> Any:
         """Returns the map in units of what is usual."""
-        usual = self._usual(description)
-        usual = upsample_map(usual, anomaly_map.shape[1:], align_corners=False)
+        usual = self.usual(description, anomaly_map.shape[1:])
         return anomaly_map / ops.power(usual, self.power)
 
-    def _usual(self, description):
+    def usual(self, description: Any, size: Any) -> Any:
+        """Returns what is usual at each place, 1 before there is anything.
+
+        Args:
+            description: float32 tensor (batch, C), of new images.
+            size: (height, width).
+
+        Returns:
+            float32 tensor (batch, height, width), above 0.
+        """
+        usual = self._of_neighbors(description)
+        return upsample_map(usual, size, align_corners=False)
+
+    def _of_neighbors(self, description):
         description = (description - self.center) / self.spread
         # The square of the new one's length is the same for all of them.
         distances = ops.sum(ops.square(self.descriptions), axis=-1) - 2.0 * ops.matmul(
