@@ -3,7 +3,7 @@ _FONTS = ["ui-sans-serif", "system-ui", "sans-serif"]
 _STYLE = """
 #decisions table { width: 100%; }
 #decisions td, #decisions th { padding: 4px 12px; text-align: left; }
-#decisions td + td + td { width: 60%; }
+#decisions td:last-child { width: 50%; }
 #threshold input[type=number] { width: 8em; }
 #pictures .thumbnail-lg { aspect-ratio: auto; flex-direction: column; }
 #pictures .thumbnail-lg img { height: auto; }
