@@ -7,8 +7,11 @@ Keras has them. Markdown would take `>>>` for quotations.
 import griffe
 
 
+_TITLES = {"Example:": "**Example**", "Call arguments:": "Other Args: Call arguments:"}
+
+
 class DoctestFences(griffe.Extension):
-    """Puts doctests into fences."""
+    """Puts doctests into fences, and gives Keras' headings those that griffe knows."""
 
     def on_instance(self, *, obj, **kwargs):
         """Changes the docstring of an object that was read.
@@ -22,7 +25,7 @@ class DoctestFences(griffe.Extension):
 
 
 def fenced(text):
-    """A docstring with its doctests in fences, and its examples under a heading.
+    """A docstring with its doctests in fences, and headings that griffe knows.
 
     Args:
         text: The docstring.
@@ -35,5 +38,5 @@ def fenced(text):
         elif inside and not line.strip():
             lines.append("```")
             inside = False
-        lines.append("**Example**" if line == "Example:" else line)
+        lines.append(_TITLES.get(line, line))
     return "\n".join([*lines, "```"] if inside else lines)

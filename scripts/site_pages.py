@@ -1,13 +1,16 @@
 """Pages of the documentation site that are made as it is built; a hook of mkdocs.
 
 Some are files that lie elsewhere in the repository, some are scripts in jupytext's
-percent format. Links to files of the repository that are no pages become their paths.
+percent format, and one is of the commands. Links to files of the repository that are no pages become their paths.
 """
 
 import re
+import sys
 from pathlib import Path, PurePosixPath
 
 ROOT = Path(__file__).resolve().parents[1]
+# Hooks are loaded by their path.
+sys.path.insert(0, str(ROOT))
 # Files elsewhere and the pages that they are.
 PAGES = {
     "benchmarks/README.md": "benchmarks.md",
@@ -15,6 +18,7 @@ PAGES = {
     "CHANGELOG.md": "changelog.md",
     "SECURITY.md": "security.md",
 }
+COMMANDS = "reference/commands.md"
 _ELSEWHERE = {page: source for source, page in PAGES.items()}
 _LINK = re.compile(r"(!?)\[([^\]]*)\]\(([^)\s#]+)(#[^)\s]*)?\)")
 _CELL = re.compile(r"^# %%(.*)$", re.MULTILINE)
@@ -25,9 +29,13 @@ def on_files(files, config):
     # Late, so that tests can import this file without mkdocs.
     from mkdocs.structure.files import File
 
+    from scripts.command_reference import command_reference
+
     for source, page in PAGES.items():
         text = (ROOT / source).read_text("utf-8")
         files.append(File.generated(config, page, content=text))
+    commands = File.generated(config, COMMANDS, content=command_reference())
+    files.append(commands)
     for script in sorted(Path(config.docs_dir).rglob("*.py")):
         place = script.relative_to(config.docs_dir).as_posix()
         files.remove(files.get_file_from_path(place))

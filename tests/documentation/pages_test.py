@@ -63,23 +63,22 @@ def test_every_preset_has_a_card():
 
 def test_every_public_name_is_in_the_reference():
     texts = "".join(p.read_text("utf-8") for p in (ROOT / "docs/reference").iterdir())
-    shown = set(re.findall(r"^::: (\S+)", texts, re.MULTILINE))
-    # Of these all members are shown.
-    whole = {
-        "keras_rlr.layers",
-        "keras_rlr.losses",
-        "keras_rlr.metrics.functional",
-    }
-    assert whole < shown
-    rooms = ("app", "batch", "datasets", "evaluation", "export", "metrics", "training")
+    # Where a module is called like what is in it, the heading has the name.
+    shown = set(re.findall(r"^(?:::: | +heading: )(\S+)", texts, re.MULTILINE))
+    rooms = (
+        *("app", "batch", "datasets", "evaluation", "export", "layers", "metrics"),
+        *("metrics.functional", "training"),
+    )
     names = {f"keras_rlr.{name}" for name in keras_rlr.__all__}
     for room in rooms:
         module = importlib.import_module(f"keras_rlr.{room}")
         names |= {f"keras_rlr.{room}.{name}" for name in module.__all__}
     elsewhere = {
         "keras_rlr.__version__",
+        "keras_rlr.layers",
+        "keras_rlr.losses",
         "keras_rlr.metrics",
-        "keras_rlr.regions",  # as keras_rlr.evaluation.regions.regions
+        "keras_rlr.metrics.functional",
         "keras_rlr.export.FORMATS",
         "keras_rlr.export.QUANTIZATIONS",
     }
