@@ -6,7 +6,6 @@ Keras has them. Markdown would take `>>>` for quotations.
 
 import griffe
 
-
 _TITLES = {"Example:": "**Example**", "Call arguments:": "Other Args: Call arguments:"}
 
 

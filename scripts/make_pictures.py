@@ -7,6 +7,8 @@ minutes. Screenshots are of Chromium (Debian's chromium and chromium-driver).
 """
 
 import argparse
+import io
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -48,11 +50,12 @@ def main(arguments):
         overlays(model, test, scores, chosen.output / "overlay.jpg")
         regions(model, test, scores, chosen.output / "regions.jpg")
         report(demo / "report.html", chosen.output, Path(work, "report"))
-        files = [
-            demo / "data" / test.samples[median(test, scores, *kind)].path
-            for kind in ON_THE_APP
-        ]
-        app(model, files, chosen.output / "app.png", Path(work, "app"))
+        files = []
+        for category, label in ON_THE_APP:
+            sample = test.samples[median(test, scores, category, label)]
+            files.append(Path(work, f"{category}.png"))
+            shutil.copy(demo / "data" / sample.path, files[-1])
+        app(model, files, chosen.output / "app.jpg", Path(work, "app"))
 
 
 def median(test, scores, category, label):
@@ -108,12 +111,13 @@ def report(page, output, profile):
     with open_browser(profile, "1280,900") as browser:
         browser.get(page.resolve().as_uri())
         screenshot(browser, output / "report.png")
-        Select(browser.find_element(By.ID, "category")).select_by_value("circuit")
+        Select(browser.find_element(By.ID, "category")).select_by_value(SHOWN[0])
+        Select(browser.find_element(By.ID, "decision")).select_by_value("found")
         figures = browser.find_elements(By.CSS_SELECTOR, "figure[data-category]")
         shown = [figure for figure in figures if figure.is_displayed()]
         shown[0].find_element(By.TAG_NAME, "button").click()
-        browser.set_window_size(1280, 520)
-        screenshot(browser, output / "case.png")
+        browser.set_window_size(1280, 480)
+        screenshot(browser, output / "case.jpg")
 
 
 def app(model, files, path, profile):
@@ -122,7 +126,7 @@ def app(model, files, path, profile):
 
     page = build_page(model)
     address = serve_page(page)
-    with open_browser(profile, "1280,1000") as browser:
+    with open_browser(profile, "1280,1340") as browser:
         browser.get(address)
         find = (By.CSS_SELECTOR, "#images input[type=file]")
         wait(browser, lambda: browser.find_elements(*find))
@@ -138,11 +142,12 @@ def app(model, files, path, profile):
 
 
 def screenshot(browser, path):
-    """What the window shows, in few colours."""
-    browser.save_screenshot(str(path))
-    with Image.open(path) as picture:
-        few = picture.convert("RGB").quantize(128, dither=Image.Dither.NONE)
-    few.save(path, optimize=True)
+    """What the window shows; PNG in few colours, for what is text alone."""
+    seen = Image.open(io.BytesIO(browser.get_screenshot_as_png())).convert("RGB")
+    if path.suffix == ".png":
+        seen.quantize(32, dither=Image.Dither.NONE).save(path, optimize=True)
+    else:
+        save(seen, path)
 
 
 def below_each_other(pictures):

@@ -1,7 +1,8 @@
 """Pages of the documentation site that are made as it is built; a hook of mkdocs.
 
 Some are files that lie elsewhere in the repository, some are scripts in jupytext's
-percent format, and one is of the commands. Links to files of the repository that are no pages become their paths.
+percent format, and one is of the commands. Links to files of the repository that are no
+pages become their paths.
 """
 
 import re

@@ -52,19 +52,18 @@ const luminance = ([r, g, b]) => {
   const part = v => (v /= 255) <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4;
   return 0.2126 * part(r) + 0.7152 * part(g) + 0.0722 * part(b);
 };
-const behind = element => {
-  for (let e = element; e; e = e.parentElement) {
-    const [r, g, b, a = 1] = parse(getComputedStyle(e).backgroundColor);
-    if (a > 0.9) return [r, g, b];
-  }
-  return [255, 255, 255];
-};
+const over = ([r, g, b, a = 1], below) =>
+  [r, g, b].map((value, i) => a * value + (1 - a) * below[i]);
+const behind = element => element === null ? [255, 255, 255]
+  : over(parse(getComputedStyle(element).backgroundColor), behind(element.parentElement));
 const faint = new Set();
 for (const element of document.querySelectorAll("body *")) {
   const own = [...element.childNodes].some(n => n.nodeType === 3 && n.data.trim());
-  if (!own || !element.checkVisibility({visibilityProperty: true})) continue;
+  const seen = element.checkVisibility({visibilityProperty: true, opacityProperty: true});
+  if (!own || !seen) continue;
   if (element.closest("svg, [disabled], script, style")) continue;
-  const lights = [parse(getComputedStyle(element).color), behind(element)]
+  const below = behind(element);
+  const lights = [over(parse(getComputedStyle(element).color), below), below]
     .map(luminance).sort((a, b) => b - a);
   const contrast = (lights[0] + 0.05) / (lights[1] + 0.05);
   if (contrast < 4.5) faint.add(element.innerText.slice(0, 40) + " " +
