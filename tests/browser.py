@@ -55,11 +55,13 @@ const luminance = ([r, g, b]) => {
 const over = ([r, g, b, a = 1], below) =>
   [r, g, b].map((value, i) => a * value + (1 - a) * below[i]);
 const behind = element => element === null ? [255, 255, 255]
-  : over(parse(getComputedStyle(element).backgroundColor), behind(element.parentElement));
+  : over(parse(getComputedStyle(element).backgroundColor),
+    behind(element.parentElement));
 const faint = new Set();
 for (const element of document.querySelectorAll("body *")) {
   const own = [...element.childNodes].some(n => n.nodeType === 3 && n.data.trim());
-  const seen = element.checkVisibility({visibilityProperty: true, opacityProperty: true});
+  const seen = element.checkVisibility(
+    {visibilityProperty: true, opacityProperty: true});
   if (!own || !seen) continue;
   if (element.closest("svg, [disabled], script, style")) continue;
   const below = behind(element);

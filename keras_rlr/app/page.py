@@ -138,6 +138,8 @@ def build_page(model):
             object_fit="contain",
             height="auto",
             format="png",
+            # Without the one that would upload a picture.
+            buttons=["download", "fullscreen"],
             elem_id="pictures",
         )
         shown = {

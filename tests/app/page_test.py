@@ -12,6 +12,7 @@ from selenium.webdriver.common.keys import Keys
 
 import keras_rlr
 from keras_rlr.app import build_page, page, serve_page
+from keras_rlr.detectors.pixel_thresholds import PixelThresholds
 from tests.browser import faint_text, needs_browser, open_browser, unnamed, wait
 from tests.tiny_model import random_images, tiny_model
 
@@ -61,6 +62,9 @@ def files(model, tmp_path_factory):
         Image.fromarray(images[i]).save(path)
     (folder / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n and then nothing")
     ends = (order[0], order[-1])
+    # Of images that were calibrated on none would have any.
+    peaks = [out["anomaly_map"][i].max() for i in ends]
+    model.thresholds.pixels = PixelThresholds(float(sum(peaks) / 2))
     counts = [
         str(len(keras_rlr.regions(out["anomaly_map"][i], model.pixel_threshold)))
         for i in ends
@@ -113,6 +117,12 @@ def test_images_get_a_picture_a_score_and_a_decision(browser, files, model):
         wait(browser, lambda name=name: set(decisions(browser)) == {name})
     browser.find_element(By.CSS_SELECTOR, "#kind input[value='all images']").click()
     wait(browser, lambda: decisions(browser) == found)
+    # One is shown large, and the keyboard goes to the next.
+    browser.find_element(By.CSS_SELECTOR, "#pictures .thumbnail-lg").click()
+    caption = "return document.querySelector('#pictures .caption')?.innerText || ''"
+    wait(browser, lambda: "low.png" in browser.execute_script(caption))
+    browser.switch_to.active_element.send_keys(Keys.ARROW_RIGHT)
+    wait(browser, lambda: "high.png" in browser.execute_script(caption))
     # Beyond the highest score both are normal, below the lowest neither.
     set_threshold(browser, high * 1.05)
     wait(browser, lambda: decisions(browser)["high.png"][-1] == "normal")

@@ -70,12 +70,12 @@ def choose_cases(
     rows = rows[np.argsort(predictions.scores[rows], kind="stable")]
     anomalous = rows[predictions.labels[rows]]
     normal = rows[~predictions.labels[rows]]
-    kinds = (
+    kinds = [
         ("worst: the lowest score of the anomalous images", anomalous[:each]),
         ("worst: the highest score of the normal images", normal[::-1][:each]),
         ("best: the highest score of the anomalous images", anomalous[::-1][:each]),
         ("best: the lowest score of the normal images", normal[:each]),
-    )
+    ]
     decisions = {}
     if threshold is not None:
         called = decide(predictions.scores[rows], threshold)
@@ -85,10 +85,10 @@ def choose_cases(
         }
         missed = [index for index in anomalous if decisions[index] == MISSED]
         alarms = [index for index in normal[::-1] if decisions[index] == ALARM]
-        kinds += (
+        kinds += [
             ("an anomalous image below the threshold", missed[:errors]),
             ("a normal image that reaches the threshold", alarms[:errors]),
-        )
+        ]
     chosen, seen = [], set()
     for title, indices in kinds:
         for index in indices:
