@@ -23,7 +23,8 @@ tbody.summary { font-weight: 600; }
 .label { border-left: .4rem solid #d55e00; padding-left: .8rem; font-weight: 600; }
 figure { margin: 0 0 1rem; }
 figure img { max-width: 100%; height: auto; }
-figcaption { font-size: .85rem; overflow-wrap: anywhere; }
+h1, h3, figcaption { overflow-wrap: anywhere; }
+figcaption { font-size: .85rem; }
 """
 
 
