@@ -10,8 +10,6 @@ import sys
 from pathlib import Path, PurePosixPath
 
 ROOT = Path(__file__).resolve().parents[1]
-# Hooks are loaded by their path.
-sys.path.insert(0, str(ROOT))
 # Files elsewhere and the pages that they are.
 PAGES = {
     "benchmarks/README.md": "benchmarks.md",
@@ -30,6 +28,8 @@ def on_files(files, config):
     # Late, so that tests can import this file without mkdocs.
     from mkdocs.structure.files import File
 
+    # mkdocs loads hooks by their path.
+    sys.path.insert(0, str(ROOT))
     from scripts.command_reference import command_reference
 
     for source, page in PAGES.items():
