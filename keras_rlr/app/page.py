@@ -10,7 +10,9 @@ from keras_rlr.printable import printable
 _MOST_IMAGES = 64
 _ALL = "all categories"
 _OWN = "the product that is recognised"
-_COLUMNS = ("image", "anomaly score", "decision")
+_COLUMNS = ("image", "anomaly score", "regions", "decision")
+# What of the images is shown. Those that could not be read always are.
+_EVERY, _ANOMALOUS, _NORMAL = "all images", "anomalous", "normal"
 _FARTHEST = 3  # the slider's end, in thresholds
 _FORGOTTEN_AFTER = 3600  # seconds
 
@@ -18,8 +20,9 @@ _FORGOTTEN_AFTER = 3600  # seconds
 def build_page(model):
     """Makes the page of `keras-rlr app`: drop images, see what the model says.
 
-    It has the image beside its anomaly map, the score, the decision, and a slider for
-    the threshold, which decides anew without running the model.
+    It has the image beside its anomaly map with outlined regions, the score, the
+    decision, a choice of what is shown, and a slider for the threshold, which decides
+    anew without running the model.
 
     Args:
         model: An `RLR` model with a threshold.
@@ -57,22 +60,26 @@ def build_page(model):
         by_path.update(zip(new, score_files(model, new), strict=True))
         return [by_path[path] for path in paths]
 
-    def show(images, threshold, category):
+    def show(images, threshold, category, kind):
         threshold = None if category == _OWN else threshold
-        rows = [
-            [
-                image.name,
-                "" if image.error else f"{image.score:.4g}",
-                image.decision(threshold),
-            ]
-            for image in images
-        ]
-        pictures = [
-            (image.picture(threshold), f"{name}: {score}, {decision}")
-            for image, (name, score, decision) in zip(images, rows, strict=True)
-            if not image.error
-        ]
-        return _table(rows), pictures
+        rows, pictures = [], []
+        for image in images:
+            decision = image.decision(threshold)
+            if image.error:
+                rows.append([image.name, "", "", decision])
+                continue
+            if kind != _EVERY and not decision.startswith(kind):
+                continue
+            own = image.category if category == _OWN else category
+            pixel_threshold = model.thresholds.pixels.of(own)
+            count = ""
+            if pixel_threshold is not None:
+                count = str(len(image.regions(pixel_threshold)))
+            score = f"{image.score:.4g}"
+            rows.append([image.name, score, count, decision])
+            caption = f"{image.name}: {score}, {decision}"
+            pictures.append((image.picture(threshold, pixel_threshold), caption))
+        return _table(rows, len(images)), pictures
 
     def slide(category, images):
         threshold = model.thresholds.of(category)
@@ -93,7 +100,7 @@ def build_page(model):
         gradio.Markdown(
             f"# keras_rlr\n\nOne model for all products: `{model.name}`, "
             f"version `{weights_version(model)}`. Images stay on the machine that "
-            "serves this page, for about an hour."
+            f"serves this page, for about an hour. {_of_regions(model)}"
         )
         images = gradio.State([], time_to_live=_FORGOTTEN_AFTER)
         with gradio.Row():
@@ -118,6 +125,12 @@ def build_page(model):
                     visible=choices[0] != _OWN,
                     **_slider(model.threshold, ()),
                 )
+        kind = gradio.Radio(
+            [_EVERY, _ANOMALOUS, _NORMAL],
+            value=_EVERY,
+            label="Show",
+            elem_id="kind",
+        )
         table = gradio.HTML(elem_id="decisions")
         gallery = gradio.Gallery(
             show_label=False,
@@ -125,16 +138,19 @@ def build_page(model):
             object_fit="contain",
             height="auto",
             format="png",
+            # Without the one that would upload a picture.
+            buttons=["download", "fullscreen"],
             elem_id="pictures",
         )
         shown = {
             "fn": show,
-            "inputs": [images, threshold, category],
+            "inputs": [images, threshold, category, kind],
             "outputs": [table, gallery],
         }
         files.change(score, [files, images], images).success(**shown).then(
             extend, [category, images], threshold
         )
+        kind.change(**shown)
         category.change(slide, [category, images], threshold).then(**shown)
         threshold.change(**shown, trigger_mode="always_last", show_progress="hidden")
     return page
@@ -163,20 +179,23 @@ def _slider(threshold, scores):
     }
 
 
-def _table(rows):
+def _of_regions(model):
+    if model.thresholds.pixels.of_all is None:
+        return "Calibrated again, the model would show regions."
+    return "Regions that reach the pixel threshold are outlined."
+
+
+def _table(rows, count):
     """HTML of a table. File names come from anywhere, and are never markup."""
-    if not rows:
+    if not count:
         return ""
-    lines = [
-        "<tr>"
-        + "".join(f"<{tag}>{html.escape(printable(cell))}</{tag}>" for cell in row)
-        for tag, row in (("th", _COLUMNS), *(("td", row) for row in rows))
-    ]
-    return f"<table>{''.join(lines)}</table>"
-
-
-def _escaped(text):
-    return html.escape(printable(text))
+    head = "".join(f'<th scope="col">{title}</th>' for title in _COLUMNS)
+    lines = [f"<tr>{head}</tr>"]
+    for row in rows:
+        cells = (f"<td>{html.escape(printable(cell))}</td>" for cell in row)
+        lines.append(f"<tr>{''.join(cells)}</tr>")
+    note = "" if len(rows) == count else f"<p>{len(rows)} of {count} images.</p>"
+    return f"<table>{''.join(lines)}</table>{note}"
 
 
 def _gradio():

@@ -7,6 +7,7 @@ import numpy as np
 from keras_rlr.datasets.image_files import decode, image_to_array
 from keras_rlr.detectors.decision_thresholds import decide
 from keras_rlr.evaluation.overlay import HeatScale, draw_overlay
+from keras_rlr.evaluation.regions import regions
 from keras_rlr.inputs.host_batches import resized_image
 from keras_rlr.inputs.images import to_resized_rgb
 from keras_rlr.inputs.read_ahead import read_ahead
@@ -29,6 +30,7 @@ class ScoredImage:
         threshold: That of the product that was recognised, or of all images.
         is_known_category: Whether it shows a product that the model knows, as far as
             it knows any.
+        category: The product that was recognised, or None.
 
     Example:
 
@@ -45,6 +47,7 @@ class ScoredImage:
     score: float | None = None
     threshold: float | None = None
     is_known_category: bool = True
+    category: str | None = None
 
     @property
     def name(self):
@@ -66,14 +69,32 @@ class ScoredImage:
             threshold = self.threshold
         return "anomalous" if decide(self.score, threshold) else "normal"
 
-    def picture(self, threshold=None):
-        """A PIL image: the image, its map over it, and the colours' legend."""
+    def regions(self, pixel_threshold):
+        """The `Region`s of its map, in pixels of the map.
+
+        Args:
+            pixel_threshold: The value of the map from which on pixels are anomalous.
+        """
+        return regions(self.anomaly_map, pixel_threshold)
+
+    def picture(self, threshold=None, pixel_threshold=None):
+        """A PIL image: the image, its map over it, and the colours' legend.
+
+        Args:
+            threshold: That of the colours; None for the image's own.
+            pixel_threshold: The value of the map from which on pixels are anomalous,
+                to have regions outlined; or None.
+        """
+        mask = None
+        if pixel_threshold is not None:
+            mask = self.anomaly_map >= pixel_threshold
         own = self.threshold if threshold is None else threshold
         scale = HeatScale.of_threshold(own)
         return draw_overlay(
             self.pixels,
             self.anomaly_map,
             scale,
+            mask,
             max_side=_SHOWN_SIDE,
             score=self.score,
         )
@@ -119,19 +140,20 @@ def score_files(model, paths):
         numbers = output.get("category")
         own = np.broadcast_to(model.thresholds.of_images(numbers), len(resized))
         known = np.ones(len(resized), bool) if numbers is None else numbers >= 0
-        parts = (output["anomaly_map"], output["anomaly_score"], own, known)
+        names = [None] * len(resized)
+        if numbers is not None:
+            # -1 is the last.
+            names = [(*model.known_categories, None)[number] for number in numbers]
+        parts = (output["anomaly_map"], output["anomaly_score"], own, known, names)
         rows = zip(*parts, strict=True)
     scored = []
     for path, (_, pixels, error) in zip(paths, done, strict=True):
         if error:
             scored.append(ScoredImage(path, error))
         else:
-            anomaly_map, score, own, known = next(rows)
-            scored.append(
-                ScoredImage(
-                    path, "", pixels, anomaly_map, float(score), own, bool(known)
-                )
-            )
+            anomaly_map, score, own, known, name = next(rows)
+            facts = (anomaly_map, float(score), own, bool(known), name)
+            scored.append(ScoredImage(path, "", pixels, *facts))
     return scored
 
 

@@ -1,9 +1,15 @@
 # Gradio's own themes load fonts from Google.
 _FONTS = ["ui-sans-serif", "system-ui", "sans-serif"]
 _STYLE = """
+/* Gradio's own are too faint to read. */
+body:not(.dark) .gradio-container {
+  --body-text-color-subdued: #6b6b75; --block-label-text-color: #5f5f68;
+  --block-info-text-color: #6b6b75; }
+#images .or, #images .label-clear-button, #threshold .min_value,
+#threshold .max_value { color: inherit; }
 #decisions table { width: 100%; }
 #decisions td, #decisions th { padding: 4px 12px; text-align: left; }
-#decisions td + td + td { width: 60%; }
+#decisions td:last-child { width: 50%; }
 #threshold input[type=number] { width: 8em; }
 #pictures .thumbnail-lg { aspect-ratio: auto; flex-direction: column; }
 #pictures .thumbnail-lg img { height: auto; }

@@ -25,8 +25,8 @@ from keras_rlr.cli.printing import say
 def command(model, host, port):
     """Try a model in the browser: drop images, see what it says.
 
-    The page shows each image with its anomaly map, score and decision, and a slider
-    for the threshold. It needs `pip install "keras-rlr[app]"`. Ctrl+C ends it.
+    The page shows each image with its anomaly map, regions, score and decision, and a
+    slider for the threshold. It needs `pip install "keras-rlr[app]"`. Ctrl+C ends it.
     """
     start_backend()
     from keras_rlr.app import build_page, serve_page

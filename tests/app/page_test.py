@@ -7,20 +7,16 @@ import time
 import gradio
 import pytest
 from PIL import Image
-from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
-from selenium.webdriver.support.ui import WebDriverWait
 
+import keras_rlr
 from keras_rlr.app import build_page, page, serve_page
+from keras_rlr.detectors.pixel_thresholds import PixelThresholds
+from tests.browser import faint_text, needs_browser, open_browser, unnamed, wait
 from tests.tiny_model import random_images, tiny_model
 
-needs_browser = pytest.mark.skipif(
-    not (shutil.which("chromium") and shutil.which("chromedriver")),
-    reason="needs chromium and chromium-driver (Debian's packages)",
-)
 pytestmark = pytest.mark.backend_independent
-SECONDS = 60
 
 
 @pytest.fixture(scope="module")
@@ -45,40 +41,35 @@ def address(model):
 
 @pytest.fixture
 def browser(address, tmp_path):
-    options = webdriver.ChromeOptions()
-    options.binary_location = shutil.which("chromium")
-    for argument in (
-        *("--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run"),
-        *("--disable-quic", "--disable-background-networking", "--disable-sync"),
-        *("--disable-component-update", "--window-size=1200,1400"),
-        "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",
-        f"--user-data-dir={tmp_path / 'profile'}",
-    ):
-        options.add_argument(argument)
-    service = webdriver.ChromeService(shutil.which("chromedriver"))
-    browser = webdriver.Chrome(options, service)
-    browser.get(address)
-    yield browser
-    browser.quit()
+    with open_browser(tmp_path / "profile") as browser:
+        browser.get(address)
+        yield browser
 
 
 @pytest.fixture(scope="module")
 def files(model, tmp_path_factory):
-    """Paths of a normal, an anomalous and a damaged image; scores of the first two."""
+    """Paths of a normal, an anomalous and a damaged image; scores of the first two.
+
+    The third is how many regions each has.
+    """
     folder = tmp_path_factory.mktemp("files")
     images = random_images(24, seed=4)
-    scores = model.predict(images, verbose=0)["anomaly_score"]
+    out = model.predict(images, verbose=0)
+    scores = out["anomaly_score"]
     order = scores.argsort()
     paths = [str(folder / name) for name in ("low.png", "high.png", "broken.png")]
     for path, i in zip(paths, (order[0], order[-1]), strict=False):
         Image.fromarray(images[i]).save(path)
     (folder / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n and then nothing")
-    return paths, (scores[order[0]], scores[order[-1]])
-
-
-def wait(browser, condition):
-    """What `condition` returns once it is true."""
-    return WebDriverWait(browser, SECONDS, 0.1).until(lambda browser: condition())
+    ends = (order[0], order[-1])
+    # Of images that were calibrated on none would have any.
+    peaks = [out["anomaly_map"][i].max() for i in ends]
+    model.thresholds.pixels = PixelThresholds(float(sum(peaks) / 2))
+    counts = [
+        str(len(keras_rlr.regions(out["anomaly_map"][i], model.pixel_threshold)))
+        for i in ends
+    ]
+    return paths, tuple(scores[i] for i in ends), counts
 
 
 def drop(browser, paths):
@@ -106,18 +97,32 @@ def set_threshold(browser, value):
 
 @needs_browser
 def test_images_get_a_picture_a_score_and_a_decision(browser, files, model):
-    paths, (low, high) = files
+    paths, (low, high), regions = files
+    assert regions[0] == "0" and int(regions[1]) > 0
     drop(browser, paths[:2])
     wait(browser, lambda: {"low.png", "high.png"} <= set(decisions(browser)))
-    assert decisions(browser) == {
-        "low.png": [f"{low:.4g}", "normal"],
-        "high.png": [f"{high:.4g}", "anomalous"],
+    found = {
+        "low.png": [f"{low:.4g}", regions[0], "normal"],
+        "high.png": [f"{high:.4g}", regions[1], "anomalous"],
     }
+    assert decisions(browser) == found
     complete = """
       return [...document.querySelectorAll("#pictures img")]
         .filter(image => image.complete && image.naturalWidth > 500).length
     """
     wait(browser, lambda: browser.execute_script(complete) >= 2)
+    assert faint_text(browser) == [] and unnamed(browser) == []
+    for kind, name in (("anomalous", "high.png"), ("normal", "low.png")):
+        browser.find_element(By.CSS_SELECTOR, f"#kind input[value={kind}]").click()
+        wait(browser, lambda name=name: set(decisions(browser)) == {name})
+    browser.find_element(By.CSS_SELECTOR, "#kind input[value='all images']").click()
+    wait(browser, lambda: decisions(browser) == found)
+    # One is shown large, and the keyboard goes to the next.
+    browser.find_element(By.CSS_SELECTOR, "#pictures .thumbnail-lg").click()
+    caption = "return document.querySelector('#pictures .caption')?.innerText || ''"
+    wait(browser, lambda: "low.png" in browser.execute_script(caption))
+    browser.switch_to.active_element.send_keys(Keys.ARROW_RIGHT)
+    wait(browser, lambda: "high.png" in browser.execute_script(caption))
     # Beyond the highest score both are normal, below the lowest neither.
     set_threshold(browser, high * 1.05)
     wait(browser, lambda: decisions(browser)["high.png"][-1] == "normal")
@@ -125,7 +130,6 @@ def test_images_get_a_picture_a_score_and_a_decision(browser, files, model):
     wait(browser, lambda: decisions(browser)["low.png"][-1] == "anomalous")
 
 
-@needs_browser
 @pytest.mark.parametrize("threshold", [12.5, 0.003, 0.0, -0.31])
 def test_the_slider_holds_the_threshold_and_all_scores(threshold):
     scores = [threshold + 5.0, threshold - 5.0]
@@ -137,8 +141,9 @@ def test_the_slider_holds_the_threshold_and_all_scores(threshold):
         assert slider["minimum"] <= scores[1]
 
 
+@needs_browser
 def test_the_slider_itself_decides_anew(browser, files):
-    paths, _ = files
+    paths = files[0]
     drop(browser, paths[:2])
     wait(browser, lambda: decisions(browser).get("high.png", [""])[-1] == "anomalous")
     slider = browser.find_element(By.CSS_SELECTOR, "#threshold input[type=range]")
@@ -150,7 +155,7 @@ def test_the_slider_itself_decides_anew(browser, files):
 
 @needs_browser
 def test_a_threshold_that_was_set_stays_when_images_are_added(browser, files):
-    paths, (_, high) = files
+    paths, (_, high), _ = files
     drop(browser, paths[1:2])
     wait(browser, lambda: "high.png" in decisions(browser))
     set_threshold(browser, high * 1.05)
@@ -166,12 +171,12 @@ def test_a_threshold_that_was_set_stays_when_images_are_added(browser, files):
 
 @needs_browser
 def test_a_broken_file_says_so_and_the_others_go_on(browser, files):
-    paths, (low, _) = files
+    paths, (low, _), _ = files
     drop(browser, [paths[2], paths[0]])
     wait(browser, lambda: {"low.png", "broken.png"} <= set(decisions(browser)))
     found = decisions(browser)
-    assert found["low.png"] == [f"{low:.4g}", "normal"]
-    score, error = found["broken.png"]
+    assert found["low.png"] == [f"{low:.4g}", "0", "normal"]
+    score, _, error = found["broken.png"]
     assert score == ""
     assert error.startswith("'broken.png' can't be read as an image")
 

@@ -56,6 +56,20 @@ def test_the_threshold_itself_is_anomalous(model, tmp_path):
     assert found.decision(float(above)) == "normal"
 
 
+def test_regions_are_found_and_outlined(model, tmp_path):
+    path = str(tmp_path / "a.png")
+    Image.fromarray(random_images(1, 64, 64)[0]).save(path)
+    (found,) = score_files(model, [path])
+    assert found.category is None
+    middle = float(np.median(found.anomaly_map))
+    regions = found.regions(middle)
+    assert sum(region.area for region in regions) == (found.anomaly_map >= middle).sum()
+    assert found.regions(np.inf) == []
+    plain, outlined = found.picture(1.0), found.picture(1.0, middle)
+    assert plain.tobytes() != outlined.tobytes()
+    assert plain.tobytes() == found.picture(1.0, np.inf).tobytes()
+
+
 def test_many_large_photographs_are_not_in_memory_at_once(model, tmp_path):
     pixels = random_images(1, 2300, 2000)[0]
     paths = [str(tmp_path / f"{i}.jpg") for i in range(10)]

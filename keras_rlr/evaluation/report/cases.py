@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_rlr.detectors.decision_thresholds import decide
 from keras_rlr.evaluation.overlay import (
     HeatScale,
     overlay_panels,
@@ -19,7 +20,13 @@ from keras_rlr.inputs.value_ranges import ValueRanges
 PLAIN_PANELS = "image, true mask, anomaly map"
 PANELS = f"{PLAIN_PANELS}, features, rebuilt features"
 DECODED_PANELS = f"{PLAIN_PANELS}, decoded features, decoded reconstruction"
-_SIDE = 192
+FOUND, MISSED = "found", "missed"
+ALARM, PASSED = "false alarm", "passed"
+# Of each panel, in pixels. The page shows them smaller, and at this size when asked.
+_SIDE = 384
+# The pictures are in the page itself, about 100 kB each.
+_MOST_ERRORS = 96
+_MOST_OF_A_KIND = 8
 
 
 @dataclass(frozen=True)
@@ -29,14 +36,21 @@ class Case:
     Args:
         index: Its position in the test set.
         title: Why it is shown.
+        decision: "found" or "missed" of an anomalous image, "passed" or "false alarm"
+            of a normal one; None without a threshold.
     """
 
     index: int
     title: str
+    decision: str | None = None
 
 
 def choose_cases(
-    predictions: TestPredictions, category: str, each: int = 1
+    predictions: TestPredictions,
+    category: str,
+    each: int = 1,
+    threshold: float | None = None,
+    errors: int = 0,
 ) -> list[Case]:
     """Chooses the worst and the best cases of a category.
 
@@ -44,28 +58,68 @@ def choose_cases(
         predictions: `TestPredictions`.
         category: Its name.
         each: How many of each kind.
+        threshold: The category's, or None.
+        errors: How many images of each kind of error at most, those that are wrong by
+            most; they are among the worst cases or come after all others.
 
     Returns:
         List of `Case`s: the anomalous images with the lowest scores, the normal ones
-        with the highest, and then those that were easiest.
+        with the highest, those that were easiest, and then further errors.
     """
     rows = predictions.rows(category)
     rows = rows[np.argsort(predictions.scores[rows], kind="stable")]
     anomalous = rows[predictions.labels[rows]]
     normal = rows[~predictions.labels[rows]]
-    kinds = (
+    kinds = [
         ("worst: the lowest score of the anomalous images", anomalous[:each]),
         ("worst: the highest score of the normal images", normal[::-1][:each]),
         ("best: the highest score of the anomalous images", anomalous[::-1][:each]),
         ("best: the lowest score of the normal images", normal[:each]),
-    )
+    ]
+    decisions = {}
+    if threshold is not None:
+        called = decide(predictions.scores[rows], threshold)
+        decisions = {
+            index: _decision(bool(predictions.labels[index]), bool(flag))
+            for index, flag in zip(rows, called, strict=True)
+        }
+        missed = [index for index in anomalous if decisions[index] == MISSED]
+        alarms = [index for index in normal[::-1] if decisions[index] == ALARM]
+        kinds += [
+            ("an anomalous image below the threshold", missed[:errors]),
+            ("a normal image that reaches the threshold", alarms[:errors]),
+        ]
     chosen, seen = [], set()
     for title, indices in kinds:
         for index in indices:
             if index not in seen:
                 seen.add(index)
-                chosen.append(Case(int(index), title))
+                chosen.append(Case(int(index), title, decisions.get(index)))
     return chosen
+
+
+def errors_shown(categories: int) -> int:
+    """How many errors of each kind a report shows of each category.
+
+    Args:
+        categories: The number of categories.
+    """
+    return max(1, min(_MOST_OF_A_KIND, _MOST_ERRORS // (2 * categories)))
+
+
+def _decision(label, flag):
+    if label:
+        return FOUND if flag else MISSED
+    return ALARM if flag else PASSED
+
+
+def rebuilds(model: Any) -> bool:
+    """Whether there is something to show of how a model rebuilds an image.
+
+    Args:
+        model: A detector. One that looks at tiles has no features of a whole image.
+    """
+    return hasattr(model, "reconstruct") and not getattr(model, "tiling", None)
 
 
 def draw_cases(
@@ -109,7 +163,7 @@ def draw_cases(
 
 def _views(model, images, decoder):
     """What is shown of each image's features, before and after reconstruction."""
-    if not hasattr(model, "reconstruct"):
+    if not rebuilds(model):
         return [()] * len(images)
     features = model.extract_features(images)
     rebuilt = model.reconstruct(features)

@@ -23,6 +23,7 @@ tbody.summary { font-weight: 600; }
 .label { border-left: .4rem solid #d55e00; padding-left: .8rem; font-weight: 600; }
 figure { margin: 0 0 1rem; }
 figure img { max-width: 100%; height: auto; }
+h1, h3, figcaption { overflow-wrap: anywhere; }
 figcaption { font-size: .85rem; }
 """
 
@@ -45,12 +46,13 @@ def escaped(text: str) -> str:
     return html.escape(printable(text, kept="\n"))
 
 
-def page(title: str, parts: Iterable[str]) -> str:
+def page(title: str, parts: Iterable[str], style: str = "") -> str:
     """The text of a page.
 
     Args:
         title: Its heading.
         parts: HTML, in order.
+        style: CSS beside the page's own.
 
     Returns:
         The page, which loads nothing from anywhere.
@@ -59,8 +61,8 @@ def page(title: str, parts: Iterable[str]) -> str:
     return (
         f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta name="viewport" content="width=device-width">\n'
-        f"<title>{heading}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n"
-        f"<h1>{heading}</h1>\n{''.join(parts)}</body>\n</html>\n"
+        f"<title>{heading}</title>\n<style>{_STYLE}{style}</style>\n</head>\n<body>\n"
+        f"<main>\n<h1>{heading}</h1>\n{''.join(parts)}</main>\n</body>\n</html>\n"
     )
 
 
@@ -75,11 +77,17 @@ def paragraph(text: str, label: bool = False) -> str:
     return f"<p{mark}>{escaped(text)}</p>\n"
 
 
-def figure(picture: Picture) -> str:
-    """A `Picture`, embedded."""
+def figure(picture: Picture, **facts: str) -> str:
+    """A `Picture`, embedded.
+
+    Args:
+        picture: The `Picture`.
+        **facts: What scripts may ask of it, as `data-` attributes.
+    """
     caption = escaped(picture.caption)
+    data = "".join(f' data-{name}="{escaped(text)}"' for name, text in facts.items())
     return (
-        f'<figure><img src="{_embedded(picture.image)}" alt="{caption}">'
+        f'<figure{data}><img src="{_embedded(picture.image)}" alt="{caption}">'
         f"<figcaption>{caption}</figcaption></figure>\n"
     )
 

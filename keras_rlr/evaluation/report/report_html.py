@@ -3,6 +3,7 @@ from typing import Any
 from keras_rlr.evaluation.predict_batch import predict_batch
 from keras_rlr.evaluation.published_results import published_results
 from keras_rlr.evaluation.report import cases, curves
+from keras_rlr.evaluation.report.case_list import case_filter, case_style, case_viewer
 from keras_rlr.evaluation.report.page import (
     Picture,
     confusion_table,
@@ -26,6 +27,7 @@ _FALSE_COLOURS = (
     "Features are those of the coarsest level, in false colours: what the model can't "
     "rebuild changes its colour."
 )
+_AT_ONCE = 4
 _PRINTED_WITH = {"RLR": "EfficientNet-B6, levels 1 to 3"}
 _DECODED = (
     "The last two are pictures that a decoder, trained on normal images, makes of the "
@@ -59,7 +61,7 @@ def report_html(
         section("What was used"),
         facts_table(_flat(evaluation)),
     ]
-    return page(title, parts)
+    return page(title, parts, case_style())
 
 
 def _summary(method, predictions, evaluation):
@@ -139,38 +141,54 @@ def _curves(predictions, evaluation):
 
 
 def _cases(model, dataset, predictions, evaluation, decoder):
-    if not hasattr(model, "reconstruct"):
+    if not cases.rebuilds(model):
         panels, views = cases.PLAIN_PANELS, ""
     elif decoder is None:
         panels, views = cases.PANELS, _FALSE_COLOURS
     else:
         panels, views = cases.DECODED_PANELS, _DECODED
-    parts = [
-        section("Worst and best cases"),
-        paragraph(
-            f"From left to right: {panels}. The map's colours begin just below the "
-            f"category's threshold; the true defect is outlined. {views}"
-        ),
-    ]
-    for name in predictions.names:
-        parts.append(f"<h3>{escaped(name)}</h3>\n")
-        threshold = evaluation["thresholds"].get(name)
-        scale = cases.category_scale(predictions, name, threshold)
-        chosen = cases.choose_cases(predictions, name)
-        elements = [dataset[case.index] for case in chosen]
-        if predictions.maps is None:
-            images = [element["image"] for element in elements]
-            maps = predict_batch(model, images, len(images))["anomaly_map"]
-        else:
-            maps = predictions.maps[[case.index for case in chosen]]
-        scores = predictions.scores[[case.index for case in chosen]]
-        pictures = cases.draw_cases(model, elements, maps, scores, scale, decoder)
-        for case, element, picture in zip(chosen, elements, pictures, strict=True):
-            score = predictions.scores[case.index]
-            where = element.get("path", f"image {case.index}")
-            caption = f"{case.title}, {score:.3f} ({where})"
-            parts.append(figure(Picture(picture, caption)))
-    return parts
+    names, thresholds = predictions.names, evaluation["thresholds"]
+    errors = cases.errors_shown(len(names))
+    more = f" After them come up to {errors} more of each kind of error."
+    has_decisions = any(thresholds.get(name) is not None for name in names)
+    yield section("Worst and best cases")
+    yield paragraph(
+        f"From left to right: {panels}. The map's colours begin just below the "
+        f"category's threshold; the true defect is outlined. {views}"
+        f"{more if has_decisions else ''}"
+    )
+    yield case_filter(names, has_decisions)
+    for name in names:
+        yield f'<h3 data-category="{escaped(name)}">{escaped(name)}</h3>\n'
+        threshold = thresholds.get(name)
+        chosen = cases.choose_cases(predictions, name, 1, threshold, errors)
+        # A few at a time, for images may be large.
+        for start in range(0, len(chosen), _AT_ONCE):
+            some = chosen[start : start + _AT_ONCE]
+            yield from _figures(
+                model, dataset, predictions, some, name, threshold, decoder
+            )
+    yield case_viewer()
+
+
+def _figures(model, dataset, predictions, chosen, name, threshold, decoder):
+    indices = [case.index for case in chosen]
+    elements = [dataset[index] for index in indices]
+    if predictions.maps is None:
+        images = [element["image"] for element in elements]
+        maps = predict_batch(model, images, len(images))["anomaly_map"]
+    else:
+        maps = predictions.maps[indices]
+    scale = cases.category_scale(predictions, name, threshold)
+    scores = predictions.scores[indices]
+    pictures = cases.draw_cases(model, elements, maps, scores, scale, decoder)
+    for case, element, picture in zip(chosen, elements, pictures, strict=True):
+        score = predictions.scores[case.index]
+        where = element.get("path", f"image {case.index}")
+        decision = f", {case.decision}" if case.decision else ""
+        caption = f"{case.title}, {score:.3f}{decision} ({where})"
+        facts = {"category": name, "decision": case.decision or ""}
+        yield figure(Picture(picture, caption), **facts)
 
 
 def _flat(evaluation):

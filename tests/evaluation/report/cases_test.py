@@ -2,7 +2,13 @@ import numpy as np
 import pytest
 
 from keras_rlr.evaluation.confusion import confusion
-from keras_rlr.evaluation.report.cases import category_scale, choose_cases, draw_cases
+from keras_rlr.evaluation.report.cases import (
+    category_scale,
+    choose_cases,
+    draw_cases,
+    errors_shown,
+    rebuilds,
+)
 from keras_rlr.evaluation.report.curves import binned_curve_points, curve_points
 from keras_rlr.evaluation.test_predictions import TestPredictions
 from keras_rlr.metrics.functional import auroc
@@ -33,6 +39,35 @@ def test_the_worst_and_the_best_are_chosen():
 
 def test_an_image_is_shown_once():
     assert [case.index for case in choose_cases(predictions(), "b")] == [7, 6]
+
+
+def test_errors_come_after_the_worst_and_the_best():
+    chosen = choose_cases(predictions(), "a", threshold=0.25, errors=8)
+    assert [(case.index, case.decision) for case in chosen] == [
+        *((4, "found"), (1, "false alarm"), (3, "found"), (0, "passed")),
+    ]
+    chosen = choose_cases(predictions(), "a", threshold=0.7, errors=1)
+    assert [(case.index, case.decision) for case in chosen] == [
+        *((4, "missed"), (1, "passed"), (3, "found"), (0, "passed")),
+    ]
+    chosen = choose_cases(predictions(), "a", threshold=0.7, errors=2)
+    assert (chosen[-1].index, chosen[-1].decision) == (5, "missed")
+    assert chosen[-1].title == "an anomalous image below the threshold"
+
+
+def test_many_categories_show_fewer_errors():
+    assert [errors_shown(count) for count in (1, 6, 12, 15, 1000)] == [8, 8, 4, 3, 1]
+
+
+def test_what_looks_at_tiles_shows_nothing_rebuilt():
+    model = tiny_model(tiles=(1, 2), overlap=0.25)
+    images = random_images(1, 32, 56)
+    outputs = model.predict(images, verbose=0, original_size=False)
+    maps, scores = outputs["anomaly_map"], outputs["anomaly_score"]
+    scale = category_scale(predictions(), "a", 0.4)
+    (picture,) = draw_cases(model, [{"image": images[0]}], maps, scores, scale)
+    assert not rebuilds(model) and rebuilds(tiny_model())
+    assert picture.width < 3 * 384 + 100
 
 
 def test_confusion_counts_by_each_categorys_threshold():
@@ -72,12 +107,13 @@ def test_pictures_have_five_panels():
     pictures = draw_cases(model, elements, maps, scores, scale)
     sides = {picture.size for picture in pictures}
     ((width, height),) = sides
-    assert height == 192
+    # Small images are enlarged to 256 pixels.
+    assert height == 256
     assert width > 5 * height
-    truth = np.asarray(pictures[0])[:, 200:392].mean(-1) > 128
-    # The mask's square, enlarged six times.
-    assert truth.sum() == 30 * 30
-    assert truth[24:54, 24:54].all()
+    truth = np.asarray(pictures[0])[:, 264:520].mean(-1) > 128
+    # The mask's square, enlarged eight times.
+    assert truth.sum() == 40 * 40
+    assert truth[32:72, 32:72].all()
 
 
 def area(curve):

@@ -10,12 +10,22 @@ import subprocess
 import numpy as np
 import pytest
 from PIL import Image
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.ui import Select
 
 from keras_rlr.datasets import FolderDataset, write_procedural_dataset
 from keras_rlr.evaluation.describe_evaluation import describe_evaluation
 from keras_rlr.evaluation.evaluate_model import measure
+from keras_rlr.evaluation.report.cases import (
+    ALARM,
+    MISSED,
+    choose_cases,
+    errors_shown,
+)
 from keras_rlr.evaluation.test_predictions import predict_test_set
 from keras_rlr.evaluation.write_evaluation import write_evaluation
+from tests.browser import faint_text, needs_browser, open_browser, unnamed
 from tests.tiny_model import tiny_model
 
 BROWSER = shutil.which("chromium")
@@ -60,7 +70,14 @@ def report(tmp_path_factory):
     evaluation = describe_evaluation(model, test, predictions, result)
     title = "A <model> & its data"
     write_evaluation(root / "out", title, model, test, predictions, evaluation)
-    return root / "out" / "report.html", result
+    cases = [
+        case.decision
+        for name in predictions.names
+        for case in choose_cases(
+            predictions, name, 1, evaluation["thresholds"][name], errors_shown(2)
+        )
+    ]
+    return root / "out" / "report.html", result, cases
 
 
 def browse(page, tmp_path, *arguments):
@@ -77,15 +94,16 @@ def browse(page, tmp_path, *arguments):
 
 @pytest.mark.parametrize("width", [1280, 500])
 def test_everything_is_there_and_nothing_is_loaded(report, tmp_path, width):
-    page, result = report
+    page, result, cases = report
     copy = tmp_path / "copy.html"
     text = page.read_text(encoding="utf-8")
     copy.write_text(text.replace("</body>", PROBE), encoding="utf-8")
     document = browse(copy, tmp_path, f"--window-size={width},900", "--dump-dom")
     (found,) = re.findall(r'data-seen="([^"]+)"', document)
     seen = json.loads(base64.b64decode(html.unescape(found)))
-    # Two pictures of curves, one of histograms, four cases of each category.
-    assert seen["images"] == 3 + 8
+    # Two pictures of curves, one of histograms, four cases and more of each category.
+    assert seen["images"] == 3 + len(cases)
+    assert len(cases) >= 8
     assert seen["broken"] == 0
     assert seen["loaded"] == []
     assert seen["overflow"] <= 0
@@ -108,3 +126,51 @@ def test_it_looks_like_something(report, tmp_path):
         share = (part < 200).any(-1).mean()
         assert 0.005 < share < 0.9
     assert len(np.unique(pixels.reshape(-1, 3), axis=0)) > 1000
+
+
+@needs_browser
+def test_cases_are_filtered_and_looked_at_by_keyboard(report, tmp_path):
+    page, _, cases = report
+    with open_browser(tmp_path / "profile") as browser:
+        browser.get(page.as_uri())
+
+        def find(name):
+            return browser.find_element(By.ID, name)
+
+        def shown():
+            figures = browser.find_elements(By.CSS_SELECTOR, "figure[data-category]")
+            return [figure for figure in figures if figure.is_displayed()]
+
+        assert find("count").text == f"{len(cases)} of {len(cases)} cases"
+        Select(find("decision")).select_by_visible_text("errors")
+        wrong = [decision for decision in cases if decision in (ALARM, MISSED)]
+        assert wrong, "a tiny model that was never trained is wrong somewhere"
+        assert len(shown()) == len(wrong)
+        Select(find("decision")).select_by_visible_text("all")
+        Select(find("category")).select_by_visible_text("wood")
+        figures = shown()
+        assert {f.get_attribute("data-category") for f in figures} == {"wood"}
+        headings = browser.find_elements(By.TAG_NAME, "h3")
+        assert [h.text for h in headings if h.is_displayed()] == ["wood"]
+
+        # From a case, the keys go to the next, the last, back, and out.
+        figures[0].find_element(By.TAG_NAME, "button").send_keys(Keys.ENTER)
+        assert find("caption").text.startswith(f"1 of {len(figures)}: wood, worst")
+        keys = browser.switch_to.active_element
+        keys.send_keys(Keys.ARROW_RIGHT)
+        assert find("caption").text.startswith("2 of")
+        keys.send_keys("kk")
+        assert find("caption").text.startswith(f"{len(figures)} of")
+        picture = find("picture").find_element(By.TAG_NAME, "img")
+        natural = picture.get_property("naturalWidth")
+        assert natural > 5 * 256 > picture.size["width"]
+        keys.send_keys("f")
+        assert picture.size["width"] == natural
+        assert find("size").get_attribute("aria-pressed") == "true"
+        assert faint_text(browser) == [] and unnamed(browser) == []
+        keys.send_keys(Keys.ESCAPE)
+        assert not find("viewer").is_displayed()
+        assert browser.switch_to.active_element == figures[-1].find_element(
+            By.TAG_NAME, "button"
+        )
+        assert faint_text(browser) == [] and unnamed(browser) == []
