@@ -23,10 +23,7 @@ def map_and_score(model, error, features):
         anomaly_map = error_and_distance(error, distances, model.error_share)
     of_score = anomaly_map
     if model.usual_map:
-        usual = model.usual_map.usual(mean_features(features), model.image_shape)
-        anomaly_map, of_score = (
-            anomaly_map / ops.power(usual, share) for share in model.similar_share
-        )
+        anomaly_map, of_score = model.usual_map(anomaly_map, mean_features(features))
     outputs = {"anomaly_score": model.anomaly_score(of_score)}
     if model.has_score_map:
         outputs["score_map"] = model.anomaly_score.smooth(of_score)

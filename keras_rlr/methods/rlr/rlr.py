@@ -240,7 +240,7 @@ class RLR(ReconstructionDetector):
                 self.looks_back = True
                 self.usual_map = new_usual_map(
                     self.similar_images,
-                    self.similar_share[0],
+                    self.similar_share,
                     self.feature_shapes,
                     self.image_shape,
                 )
