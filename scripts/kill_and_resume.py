@@ -7,9 +7,9 @@ Each training is `keras-rlr train` on painted products, with a feature cache on 
 that is new every time, so that kills fall on the start, on the building of the cache,
 on training and on checkpoints. It is killed (SIGKILL) after a random share of the time
 that the undisturbed one took, and resumed until it is done; every other try is killed
-twice. With --checkpoint-every all but the undisturbed one have checkpoints inside of
-their epochs. Prints a line a try; exits with 1 if the weights of any, or the losses in
-its history, differ in a bit.
+twice. With --checkpoint-every the tries have checkpoints inside of their epochs, and
+begin with a cache that is full, so that kills fall on those. Prints a line a try; exits
+with 1 if the weights of any, or the losses in its history, differ in a bit.
 """
 
 import argparse
@@ -122,21 +122,32 @@ def main():
             work / "data", image_size=128, train_per_category=chosen.images,
             categories=["gear", "wood"],
         )  # fmt: skip
+
+        def begin(run):
+            shutil.rmtree(run, ignore_errors=True)
+            cache = run.with_name(f"{run.name}-cache")
+            shutil.rmtree(cache, ignore_errors=True)
+            if every:
+                shutil.copytree(work / "whole-cache", cache)
+            return run
+
         began = time.monotonic()
         train(command(data, work / "whole", *SETTINGS))
+        if every:
+            began = time.monotonic()
+            train(command(data, begin(work / "run0"), *SETTINGS))
         whole = time.monotonic() - began
         expected = weights(work / "whole"), losses(work / "whole")
         print(f"undisturbed: {whole:.1f} s", flush=True)
         equal = 0
         for number in range(1, chosen.times + 1):
-            run = work / f"run{number}"
+            run = begin(work / f"run{number}")
             times = 1 + number % 2
             kills = kill_and_resume(data, run, settings, times, generator, whole)
             while not kills:
                 # The machine has become quicker: one that was not killed shows nothing.
                 whole *= 0.8
-                shutil.rmtree(run)
-                shutil.rmtree(run.with_name(f"{run.name}-cache"))
+                begin(run)
                 kills = kill_and_resume(data, run, settings, times, generator, whole)
             same = (weights(run), losses(run)) == expected
             equal += same

@@ -66,7 +66,7 @@ class TrainingBatches(HostBatches):
 
         Args:
             epoch: Counted from 0.
-            step: Of the first batch that is not passed over.
+            step: Of the first batch that the pass yields.
         """
         self.epoch = epoch
         if step is not None:
@@ -84,9 +84,7 @@ class TrainingBatches(HostBatches):
         epoch = self.epoch
         # With `steps_per_epoch` a pass may span epochs, and the next begin in any.
         step = self._first_step.get(epoch, max(self._first_step.values()))
-        passed_over = self._first_batch.get(epoch, 0)
-        first = 0 if whole else passed_over
-        step -= passed_over - first
+        first = 0 if whole else self._first_batch.get(epoch, 0)
         seen = first * self.batch_size
         order_seed = (self.seed, epoch) if self.shuffle else None
         value_ranges, last = self.begin_pass(), self.num_batches
