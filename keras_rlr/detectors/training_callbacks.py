@@ -48,6 +48,16 @@ class StopAtNan(keras.callbacks.Callback):
             )
 
 
+def learning_rate_of(model):
+    """Returns the learning rate of a model's optimizer, on one device or several.
+
+    Args:
+        model: The detector.
+    """
+    # What TensorFlow mirrors is no number for Python.
+    return float(keras.ops.convert_to_numpy(model.optimizer.learning_rate))
+
+
 class EpochOrder(keras.callbacks.Callback):
     """Tells the batches which epoch they are for, and counts the steps.
 
@@ -112,7 +122,7 @@ class RateOfEpoch(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch, logs=None):
         """Lowers the rate."""
-        self._whole = float(self.model.optimizer.learning_rate)
+        self._whole = learning_rate_of(self.model)
         share = self.recipe.rate_share(epoch, self.epochs)
         self.model.optimizer.learning_rate = share * self._whole
 

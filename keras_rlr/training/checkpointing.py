@@ -6,6 +6,7 @@ import numpy as np
 
 from keras_rlr import processes
 from keras_rlr.detectors.save_model import save_checkpoint
+from keras_rlr.detectors.training_callbacks import learning_rate_of
 from keras_rlr.detectors.training_pass import steps_taken
 from keras_rlr.training.interruption import SignalGuard
 from keras_rlr.training.run_folder import RunFolder
@@ -129,7 +130,7 @@ class Checkpointing(keras.callbacks.Callback):
         )
 
     def _rate_now(self):
-        return float(self.model.optimizer.learning_rate)
+        return learning_rate_of(self.model)
 
     def _check(self, done=None):
         """Stops if a signal came, with a checkpoint of what would else be lost."""

@@ -13,6 +13,8 @@ from keras_rlr.detectors.continued_epoch import ContinuedEpoch
 from keras_rlr.detectors.describe_model import describe_model
 from keras_rlr.detectors.feature_cache import FeatureCache
 from keras_rlr.detectors.save_model import save_without_optimizer
+from keras_rlr.detectors.training_callbacks import learning_rate_of
+from keras_rlr.detectors.training_pass import steps_taken
 from keras_rlr.environment import describe_environment
 from keras_rlr.training.checkpointing import Checkpointing
 from keras_rlr.training.checkpoints import DEFAULT_KEPT
@@ -185,7 +187,7 @@ def train(
             cache = stack.enter_context(cache)
         history = processes.told(run.read_history)
         ended = resume and is_done(run)
-        done = int(model.optimizer.iterations) // steps
+        done = steps_taken(model) // steps
         if state or ended:
             done = state.epoch if state else len(history)
             check_history(run, history, done, epochs if ended else None)
@@ -200,7 +202,7 @@ def train(
         }
         if model.has_steps:
             # By way of text, 2e-4 as float32 stays 0.0002.
-            rate = float(f"{float(model.optimizer.learning_rate):.6g}")
+            rate = float(f"{learning_rate_of(model):.6g}")
             config["training"]["learning_rate"] = rate
             config["training"]["beta_2"] = model.recipe.beta_2
         # Of the model that is saved, until another one is.
