@@ -118,6 +118,19 @@ from keras_rlr.cli.region import read_region, region_option
     "from, such as DTD [default: the package paints textures].",
 )
 @click.option("--distribution", type=AT_LEAST_ONE, help="Number of devices.")
+@click.option(
+    "--checkpoint-every",
+    type=AT_LEAST_ONE,
+    metavar="STEPS",
+    help="Keep a checkpoint inside of epochs too, every so many steps and at a signal; "
+    "--resume goes on from there. They are removed when the run is done.",
+)
+@click.option(
+    "--keep-checkpoints",
+    type=AT_LEAST_ONE,
+    metavar="NUMBER",
+    help="How many of those are kept, the newest [default: 2].",
+)
 @click.option("--resume", is_flag=True, help="Continue the run in --output.")
 @click.option(
     "--test-every-epoch",
@@ -142,7 +155,8 @@ def command(
     """Train one model on all categories of a data set.
 
     The run's folder gets model.keras, history.csv, config.json and environment.json;
-    a checkpoint is kept after every epoch. Ctrl-C stops it, --resume goes on.
+    a checkpoint is kept after every epoch, or every --checkpoint-every steps. Ctrl-C
+    stops it, --resume goes on.
 
     Started alike in several processes, by torchrun or with Keras' variables
     KERAS_DISTRIBUTION_*, it trains one model on the devices of all.

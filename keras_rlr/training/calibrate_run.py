@@ -7,7 +7,11 @@ from keras_rlr.datasets import FolderDataset, account_for_images, read_image
 from keras_rlr.datasets.image_files import SUFFIXES_IN_WORDS, check_folder
 from keras_rlr.datasets.layouts import UnknownLayoutError
 from keras_rlr.datasets.left_out import Reason
-from keras_rlr.detectors.save_model import save_checkpoint, save_without_optimizer
+from keras_rlr.detectors.save_model import (
+    read_notes,
+    save_checkpoint,
+    save_without_optimizer,
+)
 from keras_rlr.training.hold_out import hold_out
 from keras_rlr.training.run_folder import (
     TRAINING,
@@ -66,8 +70,10 @@ def calibrate_run(
         "category_pixel_thresholds": dict(model.thresholds.pixels.by_category),
     }
     # A checkpoint keeps what training needs to go on.
-    save = save_checkpoint if model.optimizer.built else save_without_optimizer
-    save(model, path)
+    if model.optimizer.built:
+        save_checkpoint(model, path, read_notes(path))
+    else:
+        save_without_optimizer(model, path)
     if config is not None and path.name == run.model.name:
         run.write_json(run.config, {**config, "calibration": calibration})
     return calibration
