@@ -6,8 +6,9 @@
 Both models are in one process, and their steps are taken in turns, so that what else
 the machine does disturbs both alike; each backend is a process of its own. Steps are on
 kept features (what `feature_cache` trains on), on images, and of prediction, by Keras'
-own functions for a batch. Printed are the least and the median seconds, their ratios,
-and the losses after as many steps. Processors with AMX multiply bfloat16 many times as
+own functions for a batch. Printed are the least and the median seconds, the least of
+the processor's time, which other jobs disturb less, their ratios, and the losses after
+as many steps. Processors with AMX multiply bfloat16 many times as
 fast as those with AVX-512 alone; the first line says which this one has.
 """
 
@@ -57,10 +58,11 @@ def measure(preset, batch, repeat):
     found, losses = {}, {}
     for kind, data in batches.items():
         seconds = {dtype: [] for dtype in DTYPES}
+        processor = {dtype: [] for dtype in DTYPES}
         for turn in range(repeat + 1):
             for dtype, model in zip(DTYPES, models, strict=True):
                 model.reset_metrics()
-                began = time.perf_counter()
+                began, used = time.perf_counter(), time.process_time()
                 if kind == "predict":
                     keras.Model.predict_on_batch(model, data)
                 else:
@@ -68,8 +70,9 @@ def measure(preset, batch, repeat):
                     losses[f"{kind}, {dtype}"] = float(loss["loss"])
                 if turn:
                     seconds[dtype].append(time.perf_counter() - began)
-        found[kind] = seconds
-    return {"seconds": found, "losses": losses}
+                    processor[dtype].append(time.process_time() - used)
+        found[kind] = {"seconds": seconds, "processor": processor}
+    return {"steps": found, "losses": losses}
 
 
 def main():
@@ -87,21 +90,23 @@ def main():
         print(json.dumps(measure(*settings)))
         return
     print(f"This processor has: {instructions()}")
-    print(f"{chosen.preset}, batch {chosen.batch}; seconds: least (median)")
+    print(f"{chosen.preset}, batch {chosen.batch}; least (median), processor's least")
     everything = {}
     for backend in chosen.backends.split(","):
         os.environ["KERAS_BACKEND"] = backend
         options = ("--preset", chosen.preset, "--batch", chosen.batch)
         found = in_child(MODULE, *options, "--repeat", chosen.repeat)
         everything[backend] = found
-        for kind, seconds in found["seconds"].items():
-            least = [min(seconds[dtype]) for dtype in DTYPES]
-            middle = [statistics.median(seconds[dtype]) for dtype in DTYPES]
+        for kind, steps in found["steps"].items():
+            least = [min(steps["seconds"][dtype]) for dtype in DTYPES]
+            middle = [statistics.median(steps["seconds"][dtype]) for dtype in DTYPES]
+            used = [min(steps["processor"][dtype]) for dtype in DTYPES]
             words = "  ".join(
-                f"{dtype} {a:.3f} ({b:.3f})"
-                for dtype, a, b in zip(DTYPES, least, middle, strict=True)
+                f"{dtype} {a:.3f} ({b:.3f}), {c:.3f} s"
+                for dtype, a, b, c in zip(DTYPES, least, middle, used, strict=True)
             )
-            ratios = f"{least[0] / least[1]:.2f} ({middle[0] / middle[1]:.2f})"
+            ratios = f"{least[0] / least[1]:.2f} ({middle[0] / middle[1]:.2f}), "
+            ratios += f"{used[0] / used[1]:.2f}"
             print(f"{backend:10} {kind}: {words}, {ratios} times as fast", flush=True)
             losses = [found["losses"].get(f"{kind}, {dtype}") for dtype in DTYPES]
             if None not in losses:
