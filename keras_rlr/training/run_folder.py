@@ -13,6 +13,7 @@ import numpy as np
 
 from keras_rlr.atomic_file import check_writable, write_text
 from keras_rlr.datasets import FolderDataset, find_images, read_image
+from keras_rlr.datasets.joined_dataset import JoinedDataset
 from keras_rlr.detectors.anomaly_detector import AnomalyDetector
 from keras_rlr.inputs.read_ahead import read_ahead
 from keras_rlr.methods.by_name import check_arguments, method_for
@@ -170,7 +171,14 @@ def run_settings(given: dict[str, Any], run: RunFolder, resume: bool) -> dict[st
         run.check_unused()
         check_writable(run.path)
         return {**_DEFAULTS, **given}
-    settings = run.read_config()["settings"]
+    config = run.read_config()
+    if config.get("changes"):
+        raise ValueError(
+            f"Products were added to the run in '{run.path}', or removed, since it was "
+            "trained, so its training can't go on. Begin another run with another "
+            "--output."
+        )
+    settings = config["settings"]
     check_writable(run.path)
     for name, value in given.items():
         if name == "epochs":
@@ -219,7 +227,7 @@ def _check_numbers(given):
 
 
 TRAINING, CALIBRATION = "training", "calibration"
-_IMAGE_COLUMNS = ("use", "sha256", "path")
+_IMAGE_COLUMNS = ("use", "sha256", "path")  # and "category", which older ones lack
 
 
 def content_hashes(files: Sequence[Path]) -> list[str]:
@@ -228,7 +236,9 @@ def content_hashes(files: Sequence[Path]) -> list[str]:
 
 
 def write_run_images(
-    path: str | Path, fitted: FolderDataset, held: FolderDataset
+    path: str | Path,
+    fitted: FolderDataset | JoinedDataset,
+    held: FolderDataset | JoinedDataset,
 ) -> None:
     """Writes the record of a run's images, `images.csv`.
 
@@ -237,14 +247,14 @@ def write_run_images(
 
     Args:
         path: The file.
-        fitted: `FolderDataset` of the images to train on.
-        held: `FolderDataset` of the images to calibrate on.
+        fitted: Data set of the images to train on.
+        held: Data set of the images to calibrate on.
     """
-    rows = [_IMAGE_COLUMNS]
+    rows = [(*_IMAGE_COLUMNS, "category")]
     for use, dataset in ((TRAINING, fitted), (CALIBRATION, held)):
         hashes = content_hashes([sample.image for sample in dataset.samples])
         for sample, digest in zip(dataset.samples, hashes, strict=True):
-            rows.append((use, digest, str(sample.path)))
+            rows.append((use, digest, str(sample.path), sample.category))
     write_text(path, table_text(rows))
 
 
