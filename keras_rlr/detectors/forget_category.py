@@ -74,9 +74,11 @@ def forget_usual_maps(model, name):
     descriptions = descriptions[rows] * spread + center
     numbers = ops.convert_to_numpy(known.recognize(descriptions)[0])
     others = numbers != known.names.index(name)
-    if others.any():
-        with model.scope():
+    with model.scope():
+        if others.any():
             usual.store(maps[rows][others], descriptions[others])
+        else:
+            usual.forget()
     return int((~others).sum())
 
 

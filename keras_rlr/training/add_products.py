@@ -173,16 +173,11 @@ def _refuse_known(new, old, run):
 
 
 def _refuse_same_images(new, old):
-    known = [sample.image for part in (old.fitted, old.held) for sample in part.samples]
-    hashes = set(content_hashes(known))
+    hashes = content_hashes([sample.image for sample in new.samples])
     again = [
         sample.path
-        for sample, digest in zip(
-            new.samples,
-            content_hashes([sample.image for sample in new.samples]),
-            strict=True,
-        )
-        if digest in hashes
+        for sample, digest in zip(new.samples, hashes, strict=True)
+        if digest in old.hashes
     ]
     if again:
         raise ValueError(
@@ -261,7 +256,7 @@ def _calibrate(model, changed, held, fitted):
             stacklevel=3,
         )
         return None
-    if "trained_on" in (changed.config.get("calibration") or {}):
+    if changed.is_calibrated:
         warnings.warn(
             "The run's thresholds were set by `keras-rlr calibrate`. They are set anew "
             "from the images that were held out of all products, for the same rate; "

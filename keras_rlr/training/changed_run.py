@@ -56,8 +56,18 @@ class ChangedRun:
 
     @property
     def rate(self) -> float | None:
-        """The false-positive rate that the run's thresholds are for; None of none."""
-        return (self.config.get("calibration") or {}).get("false_positive_rate")
+        """The false-positive rate that `calibrate` was asked for; None if it was not.
+
+        A training's own may be the smallest that few images allowed.
+        """
+        if not self.is_calibrated:
+            return None
+        return self.config["calibration"]["false_positive_rate"]
+
+    @property
+    def is_calibrated(self) -> bool:
+        """Whether `calibrate` set the thresholds after the training."""
+        return "trained_on" in (self.config.get("calibration") or {})
 
     def load(self) -> AnomalyDetector:
         """The run's model, on the devices that it was trained on."""

@@ -159,8 +159,8 @@ def _refuse_unknown(table, judged):
         number, verdict = wrong[0][:2]
         raise ValueError(
             f"{len(wrong)} of {len(judged)} verdicts in '{table}' are unknown (the "
-            f"first: {verdict[:40]!r} in line {number}). Expected {NORMAL}, for a false "
-            f"alarm, or {ANOMALOUS}, for an anomaly that was missed."
+            f"first: {verdict[:40]!r} in line {number}). Expected {NORMAL}, for a "
+            f"false alarm, or {ANOMALOUS}, for an anomaly that was missed."
         )
 
 

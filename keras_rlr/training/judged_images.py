@@ -45,7 +45,11 @@ def feedback_report(model: Any, feedback: Feedback, rate: float) -> dict[str, An
     """
     normal = _scored(model, feedback.normal)
     missed = _scored(model, feedback.anomalous)
-    rates = [_rate_needed(model, *row) for row in missed]
+    rates = []
+    for score, category, found in missed:
+        needed = _rate_needed(model, score, category)
+        # What is decided at the rate of now is known; the others are estimates.
+        rates.append(min(needed, rate) if found else max(needed, rate))
     images = [
         {
             "path": image.path,
@@ -58,12 +62,11 @@ def feedback_report(model: Any, feedback: Feedback, rate: float) -> dict[str, An
             feedback.anomalous, missed, rates, strict=True
         )
     ]
-    found = sum(row[2] for row in missed)
     return {
         "normal": len(normal),
         "called_anomalous": sum(row[2] for row in normal),
         "anomalous": len(missed),
-        "found": found,
+        "found": sum(row[2] for row in missed),
         "images": images,
         "found_at": [
             [other, sum(needed <= other for needed in rates)]
@@ -98,7 +101,7 @@ def _scored(model: Any, judged: Sequence[JudgedImage]) -> list[tuple[Any, ...]]:
     return rows
 
 
-def _rate_needed(model: Any, score: float, category: str | None, found: bool) -> float:
+def _rate_needed(model: Any, score: float, category: str | None) -> float:
     """The false-positive rate from which on an image with a score is found.
 
     The share of normal images of calibration whose scores reach it, the image itself

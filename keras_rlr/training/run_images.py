@@ -26,11 +26,13 @@ class RunImages:
         fitted: Those that its model was trained on.
         held: Those that were held out for calibration.
         parts: Pairs of a data set's folder and the names of its categories.
+        hashes: SHA-256 of all these images.
     """
 
     fitted: JoinedDataset
     held: JoinedDataset
     parts: tuple[tuple[Path, tuple[str, ...]], ...]
+    hashes: frozenset[str]
 
 
 def run_parts(config: dict[str, Any]) -> list[dict[str, Any]]:
@@ -64,6 +66,7 @@ def find_run_images(
     """
     record = _read_record(run, config)
     fitted, held, parts, extra = [], [], [], 0
+    hashes: set[str] = set()
     for part in run_parts(config):
         names = sorted(set(part["categories"]) & set(categories))
         if not names:
@@ -81,6 +84,7 @@ def find_run_images(
             else:
                 found, problem = _by_record(dataset, record, names)
             if found is not None:
+                hashes.update(found[2])
                 break
             problems.append(problem)
         else:
@@ -102,7 +106,9 @@ def find_run_images(
             "used. Train anew to learn from them.",
             stacklevel=2,
         )
-    return RunImages(JoinedDataset(fitted), JoinedDataset(held), tuple(parts))
+    return RunImages(
+        JoinedDataset(fitted), JoinedDataset(held), tuple(parts), frozenset(hashes)
+    )
 
 
 def _read_record(run, config):
@@ -134,7 +140,7 @@ def category_in(row: dict[str, str], config: dict[str, Any]) -> str | None:
 
 
 def _by_record(dataset, record, names):
-    """The images that were trained on and held out, or None and what is wrong."""
+    """Images trained on, held out, and hashes of both; or None and what is wrong."""
     # Copies of an image may have been for both; their names tell them apart.
     by_path = {(digest, path): use for use, digest, path, _ in record}
     by_content: dict[str, str] = {}
@@ -147,14 +153,18 @@ def _by_record(dataset, record, names):
         if use is not None:
             uses[use].append(i)
     needed = {row[1]: row[2] for row in record if row[3] in (*names, None)}
-    missing = [path for digest, path in needed.items() if digest not in set(hashes)]
+    there = set(hashes)
+    missing = [path for digest, path in needed.items() if digest not in there]
     if missing:
         return None, (
             f"{len(missing)} of {len(needed)} are not in '{dataset.path}', or are "
             f"others there (the first: {missing[0]})."
         )
-    both = dataset.subset(uses[TRAINING]), dataset.subset(uses[CALIBRATION])
-    return both, ""
+    return (
+        dataset.subset(uses[TRAINING]),
+        dataset.subset(uses[CALIBRATION]),
+        set(needed),
+    ), ""
 
 
 def _same_split(dataset, config):
@@ -168,4 +178,5 @@ def _same_split(dataset, config):
             f"those in '{dataset.path}' have other names, sizes or times of change, "
             "and the run has no images.csv that would tell them by content."
         )
-    return (fitted, held), ""
+    files = [sample.image for sample in (*fitted.samples, *held.samples)]
+    return (fitted, held, content_hashes(files)), ""
