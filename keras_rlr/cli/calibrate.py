@@ -105,10 +105,10 @@ def command(
 
     judged = None
     if feedback is not None:
-        places = [data, Path(feedback).parent]
-        judged = Feedback.read(
-            feedback, places if feedback_images is None else [feedback_images]
-        )
+        places = [Path(feedback_images or data)]
+        if feedback_images is None:
+            places.append(Path(feedback).parent)
+        judged = Feedback.read(feedback, places)
     detector = load_run(model, bit_depth, roi)
     calibration = calibrate_run(
         detector, saved_model_path(Path(model)), data, false_positive_rate, judged

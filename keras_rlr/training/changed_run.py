@@ -43,8 +43,9 @@ class ChangedRun:
                 "that `keras-rlr train` wrote, with model.keras and config.json."
             )
         self.config = self.run.read_config(("settings", "data", "training"))
-        same = output is None or Path(output).resolve() == self.run.path.resolve()
-        self.target = self.run if same else RunFolder(output)
+        target = self.run.path if output is None else Path(output)
+        same = target.resolve() == self.run.path.resolve()
+        self.target = self.run if same else RunFolder(target)
         if self.target is not self.run:
             self.target.check_unused()
         check_writable(self.target.path)

@@ -144,8 +144,8 @@ def _by_record(dataset, record, names):
     # Copies of an image may have been for both; their names tell them apart.
     by_path = {(digest, path): use for use, digest, path, _ in record}
     by_content: dict[str, str] = {}
-    for use in (CALIBRATION, TRAINING):
-        by_content |= {row[1]: use for row in record if row[0] == use}
+    for kind in (CALIBRATION, TRAINING):
+        by_content |= {row[1]: kind for row in record if row[0] == kind}
     uses: dict[str, list[int]] = {TRAINING: [], CALIBRATION: []}
     hashes = content_hashes([sample.image for sample in dataset.samples])
     for i, (sample, digest) in enumerate(zip(dataset.samples, hashes, strict=True)):

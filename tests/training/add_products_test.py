@@ -1,5 +1,6 @@
 """Products are added to a run, removed from it, and judged by people."""
 
+import csv
 import hashlib
 import json
 import os
@@ -10,7 +11,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_rlr.datasets import write_procedural_dataset
+from keras_rlr.datasets import read_image, write_procedural_dataset
 from keras_rlr.detectors.loading import load_model
 from keras_rlr.training import TrainingInterrupted, changed_run, train
 from keras_rlr.training import add_products as module
@@ -137,7 +138,11 @@ def test_figures_before_and_after_are_those_of_evaluate(added, data):
         result = run("evaluate", "--data", data / "old", "--model", place, "--json")
         assert result.exit_code == 0, result.stderr
         found = json.loads(result.stdout)["categories"]
-        assert {name: facts["categories"][name][when] for name in OLD} == found
+        for name in OLD:
+            # Other batches round otherwise.
+            assert facts["categories"][name][when] == pytest.approx(
+                found[name], abs=1e-4
+            )
     assert 0 <= facts["mean_of_old"]["after"]["image_auroc"] <= 1
 
 
@@ -238,32 +243,34 @@ def test_of_steps_old_and_new_products_together(trained, data, tmp_path):
 
     removed = remove_product(folder, "gear")
     after = removed["model"]
-    assert removed["stays"] == ["what the weights learned of it, until they are "
-                                "trained anew"]  # fmt: skip
+    assert len(removed["stays"]) == 1
+    assert "what the weights learned of it" in removed["stays"][0]
     assert int(np.sum(keras.ops.convert_to_numpy(after.usual_map.is_stored))) == 12
     assert after.bank_size < new.bank_size
     assert after.known_categories == ("fabric", "wood")
 
 
 def test_gaussians_are_taken_anew_from_all_images(data, tmp_path):
-    settings = {"method": "padim", "num_channels": 4, "calibration_fraction": 0.4}
-    train(data / "old", tmp_path / "run", **settings, **SMALL)
+    before = train(
+        data / "old", tmp_path / "run", method="padim", num_channels=4, levels=(2, 3),
+        calibration_fraction=0.4, **SMALL,
+    )["model"]  # fmt: skip
     added = add_products(tmp_path / "run", data / "new", tmp_path / "added")
     assert added["kept"] is None
-    shutil.copytree(data / "old", tmp_path / "all")
-    shutil.copytree(data / "new/fabric", tmp_path / "all/fabric")
-    together = train(tmp_path / "all", tmp_path / "both", **settings, **SMALL)
-    found, expected = (
-        keras.ops.convert_to_numpy(result["model"].gaussians.mean).mean(axis=0)
-        for result in (added, together)
-    )
-    # Not the very same images were held out, and features are not standardised.
-    np.testing.assert_allclose(found, expected, rtol=0.3, atol=0.3)
+    after = added["model"]
+    with (tmp_path / "added/images.csv").open(newline="") as file:
+        new = [
+            read_image(data / "new" / row["path"])
+            for row in csv.DictReader(file)
+            if (row["use"], row["category"]) == ("training", "fabric")
+        ]
+    tokens = keras.ops.convert_to_numpy(after.tokens_of(after.extract_features(new)))
+    # Of 12 old images and 6 new ones.
+    old, found = (keras.ops.convert_to_numpy(m.gaussians.mean) for m in (before, after))
+    own = tokens.reshape(6, -1, 4).mean(axis=0)
+    np.testing.assert_allclose(found, (12 * old + 6 * own) / 18, atol=1e-4)
     assert load_model(tmp_path / "run/model.keras").trained_categories == tuple(OLD)
-    assert added["model"].known_categories == ("fabric", *OLD)
-    (tmp_path / "added/model.keras").unlink()
-    with pytest.raises(FileNotFoundError, match="no finished run"):
-        remove_product(tmp_path / "added", "gear")
+    assert after.known_categories == ("fabric", *OLD)
 
 
 @pytest.mark.parametrize("place", ["figures_of", "save_without_optimizer"])
