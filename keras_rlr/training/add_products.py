@@ -12,7 +12,7 @@ from keras_rlr.datasets import FolderDataset
 from keras_rlr.datasets.joined_dataset import JoinedDataset
 from keras_rlr.detectors.describe_model import describe_model
 from keras_rlr.detectors.feature_cache import FeatureCache
-from keras_rlr.training.before_and_after import compared, figures_of, test_images
+from keras_rlr.training.before_and_after import compared, figures_of, images_to_test
 from keras_rlr.training.changed_run import ChangedRun
 from keras_rlr.training.default_feature_cache import default_feature_cache
 from keras_rlr.training.held_out_thresholds import (
@@ -107,8 +107,8 @@ def add_products(
     fitted = JoinedDataset([*old.fitted.parts, new_fitted])
     held = JoinedDataset([*old.held.parts, new_held])
     place = Path(data).resolve()
-    old_tests = test_images(old.parts)
-    new_tests = test_images([(place, new.categories)])
+    old_tests = images_to_test(old.parts)
+    new_tests = images_to_test([(place, new.categories)])
     stored = {"before": model.described_size}
     with SignalGuard() as guard:
         before = figures_of(model, old_tests, on_progress)
@@ -164,11 +164,11 @@ def _refuse_known(new, old, run):
     if not both:
         return
     others = ",".join(sorted(set(new) - set(old)))
-    choose = f"choose the others with --categories {others}, " if others else ""
+    choose = f"Choose the others with --categories {others}, or give" if others else ""
     raise ValueError(
-        f"The model in '{run}' knows {', '.join(both)} already. To add other products, "
-        f"{choose}or give the new ones names of their own; to learn from more images "
-        "of a product that it knows, train on all of them anew."
+        f"The model in '{run}' knows {', '.join(both)} already. {choose or 'Give'} new "
+        "products names of their own; to learn from more images of a product that it "
+        "knows, train on all of them anew."
     )
 
 

@@ -11,7 +11,7 @@ from keras_rlr.evaluation.evaluate_model import measure, resolve_map_size
 from keras_rlr.evaluation.test_predictions import predict_test_set
 
 
-def test_images(parts: Iterable[tuple[Path, Iterable[str]]]) -> JoinedDataset:
+def images_to_test(parts: Iterable[tuple[Path, Iterable[str]]]) -> JoinedDataset:
     """The test images of data sets; categories without any are announced.
 
     Args:
@@ -36,15 +36,12 @@ def test_images(parts: Iterable[tuple[Path, Iterable[str]]]) -> JoinedDataset:
     return JoinedDataset(found)
 
 
-test_images.__test__ = False  # type: ignore[attr-defined]  # pytest takes such names
-
-
 def figures_of(model: Any, tests: JoinedDataset, on_progress: Any = None) -> Any:
     """Figures of each category, a dict of dicts, as of `evaluate_model`.
 
     Args:
         model: The detector.
-        tests: What `test_images` returned.
+        tests: What `images_to_test` returned.
         on_progress: As of `evaluate_model`.
     """
     if not len(tests):
