@@ -1,7 +1,6 @@
 """The folder of a training run: its files, settings, images and model."""
 
 import csv
-import hashlib
 import io
 import json
 import math
@@ -11,13 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from keras_rlr.atomic_file import check_writable, text_bytes, write_text
-from keras_rlr.datasets import FolderDataset, find_images, read_image
+from keras_rlr.atomic_file import check_writable, write_text
+from keras_rlr.datasets import find_images, read_image
 from keras_rlr.detectors.anomaly_detector import AnomalyDetector
-from keras_rlr.inputs.read_ahead import read_ahead
 from keras_rlr.methods.by_name import check_arguments, method_for
 from keras_rlr.processes import is_writer
-from keras_rlr.table_text import table_text
 from keras_rlr.training.checkpoints import Checkpoints
 
 _COLUMNS = ("epoch", "loss", "seconds")
@@ -174,7 +171,14 @@ def run_settings(given: dict[str, Any], run: RunFolder, resume: bool) -> dict[st
         run.check_unused()
         check_writable(run.path)
         return {**_DEFAULTS, **given}
-    settings = run.read_config()["settings"]
+    config = run.read_config()
+    if config.get("changes"):
+        raise ValueError(
+            f"Products were added to the run in '{run.path}', or removed, since it was "
+            "trained, so its training can't go on. Begin another run with another "
+            "--output."
+        )
+    settings = config["settings"]
     check_writable(run.path)
     _check_kept({**settings, **given})
     for name, value in given.items():
@@ -238,83 +242,6 @@ def _check_numbers(given):
             "`calibration_fraction` must be at least 0 and below 1. Received: "
             f"{fraction!r}."
         )
-
-
-TRAINING, CALIBRATION = "training", "calibration"
-_IMAGE_COLUMNS = ("use", "sha256", "path")
-
-
-def content_hashes(files: Sequence[Path]) -> list[str]:
-    """Returns the hexadecimal SHA-256 of each file's bytes, in order."""
-    return list(read_ahead(_sha256, files))
-
-
-def write_run_images(
-    path: str | Path, fitted: FolderDataset, held: FolderDataset
-) -> None:
-    """Writes the record of a run's images, `images.csv`.
-
-    A data set that is moved, grows or gets other times of change can still be told from
-    the images that the model was trained on.
-
-    Args:
-        path: The file.
-        fitted: `FolderDataset` of the images to train on.
-        held: `FolderDataset` of the images to calibrate on.
-    """
-    write_text(path, _table_of(fitted, held))
-
-
-def holds_images(path: str | Path, fitted: FolderDataset, held: FolderDataset) -> bool:
-    """Whether a record of a run's images is of these, by their contents and names.
-
-    Args:
-        path: The file; there may be none.
-        fitted: `FolderDataset` of the images to train on.
-        held: `FolderDataset` of the images to calibrate on.
-    """
-    if not Path(path).is_file():
-        return False
-    text = _table_of(fitted, held)
-    return text_bytes(text) == Path(path).read_bytes()
-
-
-def _table_of(fitted, held):
-    rows = [_IMAGE_COLUMNS]
-    for use, dataset in ((TRAINING, fitted), (CALIBRATION, held)):
-        hashes = content_hashes([sample.image for sample in dataset.samples])
-        for sample, digest in zip(dataset.samples, hashes, strict=True):
-            rows.append((use, digest, str(sample.path)))
-    return table_text(rows)
-
-
-def read_run_images(path: str | Path) -> dict[str, set[str]]:
-    """Returns the record of a run's images: a dict of use to a set of SHA-256.
-
-    Raises:
-        ValueError: If the file is no such record.
-    """
-    hashes: dict[str, set[str]] = {TRAINING: set(), CALIBRATION: set()}
-    with Path(path).open(encoding="utf-8", errors="replace", newline="") as file:
-        try:
-            rows = [(row["use"], row["sha256"]) for row in csv.DictReader(file)]
-        # A column may be missing, and a cell too long for Python's reader.
-        except (KeyError, csv.Error):
-            rows = [("", "")]
-    for use, digest in rows:
-        if use not in hashes or not digest:
-            raise ValueError(
-                f"'{path}' is not the record of a run's images: it must have the "
-                f"columns {', '.join(_IMAGE_COLUMNS)}. Restore it, or remove it to "
-                "do without."
-            )
-        hashes[use].add(digest)
-    return hashes
-
-
-def _sha256(path):
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 # Settings of the run that are no arguments of the model.

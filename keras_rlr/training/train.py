@@ -1,11 +1,7 @@
-import collections
 import contextlib
 import math
-import warnings
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from keras_rlr import processes
 from keras_rlr.datasets import FolderDataset
@@ -19,7 +15,11 @@ from keras_rlr.environment import describe_environment
 from keras_rlr.training.checkpointing import Checkpointing
 from keras_rlr.training.checkpoints import DEFAULT_KEPT
 from keras_rlr.training.default_feature_cache import default_feature_cache
+from keras_rlr.training.held_out_thresholds import calibrate_held_out
 from keras_rlr.training.hold_out import hold_out
+from keras_rlr.training.images_record import (
+    write_run_images,
+)
 from keras_rlr.training.interruption import SignalGuard
 from keras_rlr.training.resume_run import (
     check_history,
@@ -32,12 +32,7 @@ from keras_rlr.training.run_folder import (
     new_model,
     run_settings,
     source_images,
-    write_run_images,
 )
-
-_FALSE_POSITIVE_RATE = 0.01
-# What products look like is taken from so many training images of each, and in all.
-_MOST_SHOWN_EACH, _MOST_SHOWN = 32, 256
 
 
 def train(
@@ -230,7 +225,7 @@ def train(
                 feature_cache=cache,
             )
         if len(held):
-            config["calibration"] = _calibrate(model, held, fitted)
+            config["calibration"] = calibrate_held_out(model, held, fitted)
         else:
             config["calibration"] = None
         config["trained_epochs"] = len(history)
@@ -292,44 +287,3 @@ def _fit(model, fitted, checkpointing, state, callbacks, **options):
         raise
     finally:
         checkpointing.guard.deferring = False
-
-
-def _some_of_each(dataset):
-    """Training images of every category, evenly chosen, to show what it looks like."""
-    members = collections.defaultdict(list)
-    for i, sample in enumerate(dataset.samples):
-        members[sample.category].append(i)
-    most = max(min(_MOST_SHOWN_EACH, _MOST_SHOWN // len(members)), 2)
-    chosen: list[int] = []
-    for positions in members.values():
-        count = min(most, len(positions))
-        places = np.linspace(0, len(positions) - 1, count).astype(int)
-        chosen += [positions[place] for place in places]
-    return dataset.subset(sorted(chosen))
-
-
-def _calibrate(model, held, fitted):
-    rate = _FALSE_POSITIVE_RATE
-    smallest = 1 / (len(held) + 1)
-    if smallest > rate:
-        rate = smallest
-        warnings.warn(
-            f"{len(held)} images were held out for calibration, too few for a "
-            f"false-positive rate of {_FALSE_POSITIVE_RATE:g}: the threshold is set "
-            f"for the smallest that they allow, {rate:.3g}.",
-            stacklevel=3,
-        )
-    with warnings.catch_warnings():
-        # Which categories have thresholds of their own is in the configuration.
-        warnings.filterwarnings("ignore", ".*for a threshold of its own")
-        threshold = model.calibrate(
-            held, false_positive_rate=rate, training_images=_some_of_each(fitted)
-        )
-    return {
-        "images": len(held),
-        "false_positive_rate": rate,
-        "threshold": threshold,
-        "category_thresholds": model.thresholds.by_category,
-        "pixel_threshold": model.pixel_threshold,
-        "category_pixel_thresholds": dict(model.thresholds.pixels.by_category),
-    }
