@@ -78,4 +78,9 @@ def write_text(path: str | Path, text: str) -> None:
     File names that are no UTF-8 are written with their bytes as escapes.
     """
     with atomic_path(path) as temporary:
-        temporary.write_bytes(text.encode("utf-8", "backslashreplace"))
+        temporary.write_bytes(text_bytes(text))
+
+
+def text_bytes(text: str) -> bytes:
+    """What `write_text` writes of a text."""
+    return text.encode("utf-8", "backslashreplace")

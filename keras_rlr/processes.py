@@ -327,7 +327,7 @@ def noticing_losses() -> Iterator[None]:
             raise
         raise ConnectionError(
             "Another process of this training has ended or can't be reached: see what "
-            "it said. Start all of them again, with --resume if an epoch was done."
+            "it said. Start all of them again, with --resume if there is a checkpoint."
         ) from error
 
 

@@ -1,15 +1,19 @@
 """Kills trainings at random moments and compares them, resumed, with a whole one.
 
     python scripts/kill_and_resume.py [--times 20] [--seed 0] [--folder DIR]
+        [--checkpoint-every STEPS]
 
 Each training is `keras-rlr train` on painted products, with a feature cache on disk
 that is new every time, so that kills fall on the start, on the building of the cache,
 on training and on checkpoints. It is killed (SIGKILL) after a random share of the time
 that the undisturbed one took, and resumed until it is done; every other try is killed
-twice. Prints a line a try; exits with 1 if the weights of any differ in a bit.
+twice. With --checkpoint-every the tries have checkpoints inside of their epochs, and
+begin with a cache that is full, so that kills fall on those. Prints a line a try; exits
+with 1 if the weights of any, or the losses in its history, differ in a bit.
 """
 
 import argparse
+import csv
 import random
 import shutil
 import subprocess
@@ -56,30 +60,41 @@ def weights(run):
         return file.read("model.weights.h5")
 
 
+def losses(run):
+    """The losses of a run's epochs, as they are written."""
+    with (run / "history.csv").open(newline="") as file:
+        return [row["loss"] for row in csv.DictReader(file)]
+
+
 def state(run):
     """What a killed training had come to, in words."""
+    if (run / "model.keras").exists():
+        return "at its end"
+    numbers = [int(path.stem.split("-")[1]) for path in run.glob("checkpoint-*.keras")]
+    if numbers:
+        return f"after step {max(numbers)}"
     if (run / "history.csv").exists():
-        epochs = len((run / "history.csv").read_text().splitlines()) - 1
-        return f"after {epochs} epochs"
+        return f"after {len(losses(run))} epochs"
     if (run / "checkpoint.keras").exists():
         return "in epoch 1"
     cache = run.with_name(f"{run.name}-cache")
     return "building the cache" if any(cache.glob("*/*")) else "before the cache"
 
 
-def kill_and_resume(data, run, times, generator, whole):
+def kill_and_resume(data, run, settings, times, generator, whole):
     """Trains to the end, killed on the way; returns what it had come to each time.
 
     Args:
         data: The data set.
         run: The run's folder.
+        settings: Words of the settings of a new run.
         times: How often it is killed at most.
         generator: Draws the moments.
         whole: Seconds of a training that is not disturbed.
     """
     kills = []
     for left in range(times, -1, -1):
-        resume = ["--resume"] if (run / "config.json").exists() else SETTINGS
+        resume = ["--resume"] if (run / "config.json").exists() else settings
         seconds = generator.uniform(0.2, 0.95) * whole if left else None
         if train(command(data, run, *resume), seconds):
             break
@@ -96,7 +111,10 @@ def main():
     parser.add_argument(
         "--folder", type=Path, help="where to work [default: a new one]"
     )
+    parser.add_argument("--checkpoint-every", type=int, metavar="STEPS")
     chosen = parser.parse_args()
+    every = chosen.checkpoint_every
+    settings = [*SETTINGS, "--checkpoint-every", every] if every else SETTINGS
     generator = random.Random(chosen.seed)
     with tempfile.TemporaryDirectory(dir=chosen.folder) as name:
         work = Path(name)
@@ -104,22 +122,34 @@ def main():
             work / "data", image_size=128, train_per_category=chosen.images,
             categories=["gear", "wood"],
         )  # fmt: skip
+
+        def begin(run):
+            shutil.rmtree(run, ignore_errors=True)
+            cache = run.with_name(f"{run.name}-cache")
+            shutil.rmtree(cache, ignore_errors=True)
+            if every:
+                shutil.copytree(work / "whole-cache", cache)
+            return run
+
         began = time.monotonic()
         train(command(data, work / "whole", *SETTINGS))
+        if every:
+            began = time.monotonic()
+            train(command(data, begin(work / "run0"), *SETTINGS))
         whole = time.monotonic() - began
-        expected = weights(work / "whole")
+        expected = weights(work / "whole"), losses(work / "whole")
         print(f"undisturbed: {whole:.1f} s", flush=True)
         equal = 0
         for number in range(1, chosen.times + 1):
-            run = work / f"run{number}"
-            kills = kill_and_resume(data, run, 1 + number % 2, generator, whole)
+            run = begin(work / f"run{number}")
+            times = 1 + number % 2
+            kills = kill_and_resume(data, run, settings, times, generator, whole)
             while not kills:
                 # The machine has become quicker: one that was not killed shows nothing.
                 whole *= 0.8
-                shutil.rmtree(run)
-                shutil.rmtree(run.with_name(f"{run.name}-cache"))
-                kills = kill_and_resume(data, run, 1 + number % 2, generator, whole)
-            same = weights(run) == expected
+                begin(run)
+                kills = kill_and_resume(data, run, settings, times, generator, whole)
+            same = (weights(run), losses(run)) == expected
             equal += same
             print(
                 f"{number}: killed {', '.join(kills)}: equal {same}",

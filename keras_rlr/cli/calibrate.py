@@ -1,5 +1,7 @@
 import json
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -15,6 +17,8 @@ from keras_rlr.cli.options import (
 )
 from keras_rlr.cli.printing import say
 from keras_rlr.cli.region import region_option
+
+_MOST_SHOWN = 10
 
 
 def products_in_words(known: list[str]) -> str:
@@ -55,6 +59,21 @@ def products_in_words(known: list[str]) -> str:
     show_default=True,
     help="Share of new normal images that may be called anomalous.",
 )
+@click.option(
+    "--feedback",
+    type=PLACE,
+    metavar="CSV",
+    help="What people say of images: the scores.csv of `predict` with a column "
+    "verdict, normal (a false alarm: joins the normal images) or anomalous (missed: "
+    "it is told from which rate on it would be found).",
+)
+@click.option(
+    "--feedback-images",
+    type=PLACE,
+    metavar="DIR",
+    help="Folder that the paths in --feedback are below: the one `predict` was given "
+    "[default: --data, or else the table's own].",
+)
 @bit_depth_option
 @region_option
 @large_images_option
@@ -63,6 +82,8 @@ def command(
     model: str,
     data: str,
     false_positive_rate: float,
+    feedback: str | None,
+    feedback_images: str | None,
     bit_depth: int | None,
     roi: str | None,
     as_json: bool,
@@ -75,13 +96,22 @@ def command(
     threshold, from which on `predict --regions` finds regions, is stored beside it.
     --bit-depth and --roi are stored too, because the threshold is for them.
     """
+    if feedback_images is not None and feedback is None:
+        raise click.UsageError("--feedback-images belongs to --feedback.")
     start_backend()
     from keras_rlr.detectors.loading import saved_model_path
     from keras_rlr.training.calibrate_run import calibrate_run
+    from keras_rlr.training.feedback import Feedback
 
+    judged = None
+    if feedback is not None:
+        places = [Path(feedback_images or data)]
+        if feedback_images is None:
+            places.append(Path(feedback).parent)
+        judged = Feedback.read(feedback, places)
     detector = load_run(model, bit_depth, roi)
     calibration = calibrate_run(
-        detector, saved_model_path(Path(model)), data, false_positive_rate
+        detector, saved_model_path(Path(model)), data, false_positive_rate, judged
     )
     if as_json:
         say(json.dumps(calibration, indent=2))
@@ -104,3 +134,40 @@ def command(
     for name, threshold in calibration["category_pixel_thresholds"].items():
         say(f"  {name}: {threshold:.4g}")
     say(products_in_words(list(detector.known_categories)))
+    if judged is not None:
+        for line in _feedback_in_words(calibration["feedback"], judged.unjudged):
+            say(line)
+
+
+def _feedback_in_words(told: dict[str, Any], unjudged: int) -> Iterator[str]:
+    """Lines of what became of the images that people judged."""
+    if unjudged:
+        yield f"Rows of the feedback without a verdict: {unjudged}; they count nothing."
+    if told["normal"]:
+        yield (
+            f"Images marked normal: {told['normal']}; {told['joined']} of them joined "
+            f"the normal images, {told['called_anomalous']} are still called anomalous."
+        )
+    if told["left_out"]:
+        yield (
+            f"{told['left_out']} images in --data were marked anomalous and left out."
+        )
+    if not told["anomalous"]:
+        return
+    yield (
+        f"Images marked anomalous: {told['anomalous']}; {told['found']} of them are "
+        "found by these thresholds. They move no threshold: whether to accept more "
+        "false alarms is yours to say, with --false-positive-rate."
+    )
+    missed = [image for image in told["images"] if not image["found"]]
+    for image in missed[:_MOST_SHOWN]:
+        yield (
+            f"  {image['path']}: score {image['anomaly_score']:.4g}, threshold "
+            f"{image['threshold']:.4g}; found from a rate of about "
+            f"{image['false_positive_rate']:.2g} on"
+        )
+    if len(missed) > _MOST_SHOWN:
+        yield f"  … and {len(missed) - _MOST_SHOWN} more; --json has all of them."
+    if missed:
+        rates = ", ".join(f"{count} at {rate:g}" for rate, count in told["found_at"])
+        yield f"Found at other false-positive rates: {rates}."

@@ -4,6 +4,7 @@ from pathlib import Path
 import click
 
 from keras_rlr.cli.backend import start_backend
+from keras_rlr.cli.change_products import change_products
 from keras_rlr.cli.data_location import data_location
 from keras_rlr.cli.options import (
     AT_LEAST_ONE,
@@ -30,6 +31,24 @@ from keras_rlr.cli.region import read_region, region_option
 
 @click.command()
 @data_options
+@click.option(
+    "--add",
+    type=PLACE,
+    metavar="DIR",
+    help="Add the products of the data set in this folder to the run of --model.",
+)
+@click.option(
+    "--remove",
+    metavar="CATEGORY",
+    help="Take a product out of the run of --model.",
+)
+@click.option(
+    "--model",
+    type=PLACE,
+    help="With --add or --remove: the folder of the finished run. --data is then where "
+    "its own images are now, if they were moved, and --output a folder for the changed "
+    "run [default: the run itself; its folder `before` keeps it as it was].",
+)
 @click.option("--output", type=PLACE, help="Folder of the run [default: runs/NAME].")
 @categories_option
 @method_option
@@ -118,6 +137,19 @@ from keras_rlr.cli.region import read_region, region_option
     "from, such as DTD [default: the package paints textures].",
 )
 @click.option("--distribution", type=AT_LEAST_ONE, help="Number of devices.")
+@click.option(
+    "--checkpoint-every",
+    type=AT_LEAST_ONE,
+    metavar="STEPS",
+    help="Keep a checkpoint inside of epochs too, every so many steps and at a signal; "
+    "--resume goes on from there. They are removed when the run is done.",
+)
+@click.option(
+    "--keep-checkpoints",
+    type=AT_LEAST_ONE,
+    metavar="NUMBER",
+    help="How many of those are kept, the newest [default: 2].",
+)
 @click.option("--resume", is_flag=True, help="Continue the run in --output.")
 @click.option(
     "--test-every-epoch",
@@ -128,6 +160,9 @@ from keras_rlr.cli.region import read_region, region_option
 @arguments_option
 @json_option
 def command(
+    add,
+    remove,
+    model,
     data,
     dataset,
     data_dir,
@@ -142,11 +177,22 @@ def command(
     """Train one model on all categories of a data set.
 
     The run's folder gets model.keras, history.csv, config.json and environment.json;
-    a checkpoint is kept after every epoch. Ctrl-C stops it, --resume goes on.
+    a checkpoint is kept after every epoch, or every --checkpoint-every steps. Ctrl-C
+    stops it, --resume goes on.
 
     Started alike in several processes, by torchrun or with Keras' variables
     KERAS_DISTRIBUTION_*, it trains one model on the devices of all.
+
+    `--add DIR --model RUN` adds the products of DIR to a finished run, and `--remove
+    CATEGORY --model RUN` takes one out.
     """
+    if not (add is None and remove is None and model is None):
+        options = {"output": output, "old_data": data, "as_json": as_json}
+        more = ("categories", "epochs", "feature_cache")
+        change_products(
+            add, remove, model, **options, **{name: settings[name] for name in more}
+        )
+        return
     location = data_location(data, dataset, data_dir)
     start_backend(with_others=True)
     from keras_rlr import processes

@@ -216,7 +216,7 @@ class DecisionThresholds(keras.layers.Layer):
                 stacklevel=3,
             )
         self.threshold_weight.assign(threshold)
-        self._set_categories(sorted(own.items()))
+        self.set_categories(sorted(own.items()))
         self.pixels = PixelThresholds()
         self.known.set(known)
         self.calibration_scores.set(scores, categories)
@@ -258,7 +258,7 @@ class DecisionThresholds(keras.layers.Layer):
         self.threshold_weight.assign(np.where(np.isnan(threshold), np.inf, threshold))
         self._by_category = ()
         if "by_category" in store:
-            self._set_categories(json.loads(bytes(np.asarray(store["by_category"]))))
+            self.set_categories(json.loads(bytes(np.asarray(store["by_category"]))))
         self.pixels = PixelThresholds()
         if "pixels" in store:  # Files before it have none.
             self.pixels = PixelThresholds.from_json(bytes(np.asarray(store["pixels"])))
@@ -267,9 +267,10 @@ class DecisionThresholds(keras.layers.Layer):
         """Reads what version 0.1 wrote of the categories, for Keras."""
         file = Path(dir_path or "", _FILE_OF_0_1)
         if dir_path and file.is_file():
-            self._set_categories(json.loads(file.read_text("utf-8")).items())
+            self.set_categories(json.loads(file.read_text("utf-8")).items())
 
-    def _set_categories(self, pairs):
+    def set_categories(self, pairs):
+        """Replaces the categories' own thresholds by pairs of name and threshold."""
         self._by_category = tuple((name, float(value)) for name, value in pairs)
 
 

@@ -74,6 +74,8 @@ class DetectorModel(FromPresets, OnDevices):
     takes_tiles = True
     # Whether `look_back` has something to do.
     looks_back = False
+    # Whether `fit` within `storing_more()` adds to what it stores of other images.
+    adds_to_what_it_stores = False
 
     def __init__(
         self,
@@ -337,6 +339,10 @@ class DetectorModel(FromPresets, OnDevices):
             batches: What `training_batches` returned.
             steps: Batches of an epoch; None for all of a pass.
         """
+
+    def storing_more(self):
+        """A context in which `fit` adds to what is stored, and replaces nothing."""
+        raise NotImplementedError(f"{type(self).__name__} stores nothing to add to.")
 
     def forget_compiled_functions(self):
         """Has Keras make them anew: shapes of weights may be others than they know."""

@@ -1,10 +1,37 @@
+import json
+import zipfile
+
 from keras_rlr.atomic_file import atomic_path
 
+# Beside what Keras writes and reads; it leaves other files of the archive alone.
+_NOTES = "training.json"
 
-def save_checkpoint(model, path):
-    """Saves a model with all that training needs to go on, whole or not at all."""
+
+def save_checkpoint(model, path, notes=None):
+    """Saves a model with all that training needs to go on, whole or not at all.
+
+    Args:
+        model: The detector.
+        path: Where to, ending in `.keras`.
+        notes: What is kept with it, a dict that JSON holds, or None.
+    """
     with atomic_path(path) as temporary:
         model.save(temporary)
+        if notes is not None:
+            with zipfile.ZipFile(temporary, "a") as archive:
+                archive.writestr(_NOTES, json.dumps(notes))
+
+
+def read_notes(path):
+    """Returns the notes that `save_checkpoint` kept with a model, or None.
+
+    Args:
+        path: Of a `.keras` file that can be opened.
+    """
+    with zipfile.ZipFile(path) as archive:
+        if _NOTES not in archive.namelist():
+            return None
+        return json.loads(archive.read(_NOTES))
 
 
 def save_without_optimizer(model, path):

@@ -13,6 +13,9 @@ from keras_rlr.inputs.image_source import ImageSource
 class StopAtNan(keras.callbacks.Callback):
     """Ends a training with an error at the first loss that is no finite number.
 
+    Args:
+        passed_over: Batches of the first epoch that were trained on before.
+
     Raises:
         FloatingPointError: Naming epoch and step.
     """
@@ -20,20 +23,39 @@ class StopAtNan(keras.callbacks.Callback):
     # Nothing here waits for a step's result in the thread that starts the next one.
     async_safe = True
 
+    def __init__(self, passed_over=0):
+        super().__init__()
+        self._before = passed_over
+
     def on_epoch_begin(self, epoch, logs=None):
         """Notes the epoch, for the message."""
         self._epoch = epoch
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Counts the next epoch from its begin."""
+        self._before = 0
 
     def on_train_batch_end(self, batch, logs=None):
         """Looks at the mean loss of the epoch so far, which keeps a NaN."""
         loss = float((logs or {}).get("loss", 0.0))
         if not math.isfinite(loss):
             raise FloatingPointError(
-                f"The training diverged: the loss is {loss} after step {batch + 1} of "
-                f"epoch {self._epoch + 1}, and the model's weights are of no use any "
+                f"The training diverged: the loss is {loss} after step "
+                f"{self._before + batch + 1} of epoch {self._epoch + 1}, and the "
+                "model's weights are of no use any "
                 "more. Train anew with a lower learning rate, or in float32 if the "
                 "model computes in 16 bits."
             )
+
+
+def learning_rate_of(model):
+    """Returns the learning rate of a model's optimizer, on one device or several.
+
+    Args:
+        model: The detector.
+    """
+    # What TensorFlow mirrors is no number for Python.
+    return float(keras.ops.convert_to_numpy(model.optimizer.learning_rate))
 
 
 class EpochOrder(keras.callbacks.Callback):
@@ -100,7 +122,7 @@ class RateOfEpoch(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch, logs=None):
         """Lowers the rate."""
-        self._whole = float(self.model.optimizer.learning_rate)
+        self._whole = learning_rate_of(self.model)
         share = self.recipe.rate_share(epoch, self.epochs)
         self.model.optimizer.learning_rate = share * self._whole
 

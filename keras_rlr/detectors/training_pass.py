@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from keras_rlr.detectors.compiling import is_of_recipe
+from keras_rlr.detectors.continued_epoch import ContinuedEpoch
 from keras_rlr.detectors.on_tiles import training_source
 from keras_rlr.detectors.training_callbacks import (
     EpochOrder,
@@ -63,6 +64,9 @@ def train(
     source = training_source(model, source)
     model.follow_distribution()
     announce_empty_places(source.batch_size, model.device_count)
+    callbacks = keras.tree.flatten(callbacks or [])
+    continued = [each for each in callbacks if isinstance(each, ContinuedEpoch)]
+    passed_over = continued[0].batch if continued else 0
     batches = model.training_batches(
         source,
         feature_cache,
@@ -70,9 +74,12 @@ def train(
         seed=model.seed,
         first_epoch=initial_epoch,
         first_step=steps_taken(model),
+        first_batch=passed_over,
         shuffle=shuffle,
         **model.places,
     )
+    for each in continued:
+        each.go_on_in(batches, steps_per_epoch)
     model.thresholds.forget()
     with model.scope():
         # Else TensorFlow traces the first step twice.
@@ -82,7 +89,7 @@ def train(
     recipe = model.recipe
     epochs = recipe.epochs_for(steps) if epochs is None else epochs
     rate_of_epoch = RateOfEpoch(recipe, epochs)
-    own_callbacks = [StopAtNan(), EpochOrder(batches)]
+    own_callbacks = [StopAtNan(passed_over), EpochOrder(batches)]
     if recipe.has_schedule and is_of_recipe(model.optimizer, recipe):
         own_callbacks.append(rate_of_epoch)
     if validation_data is not None:
@@ -100,7 +107,7 @@ def train(
             batches,
             epochs=epochs,
             verbose=verbose,
-            callbacks=[*own_callbacks, *keras.tree.flatten(callbacks or [])],
+            callbacks=[*own_callbacks, *callbacks],
             initial_epoch=initial_epoch,
             steps_per_epoch=steps_per_epoch,
         )

@@ -34,8 +34,11 @@ class CachedSource:
             return -(-sum(map(len, self._batches)) // self.batch_size)
         return len(self._batches)
 
-    def batches(self, order_seed=None):
-        """Yields lists of keys."""
+    def batches(self, order_seed=None, first=0):
+        """Yields lists of keys, from a batch on."""
+        yield from itertools.islice(self._batches_in_order(order_seed), first, None)
+
+    def _batches_in_order(self, order_seed):
         if self._by_element:
             keys = list(itertools.chain.from_iterable(self._batches))
             order = shuffled_order(len(keys), order_seed)

@@ -132,24 +132,27 @@ class ImageSource:
         except TypeError:
             return None
 
-    def batches(self, order_seed=None):
+    def batches(self, order_seed=None, first=0):
         """Yields lists of elements, each a dict with an "image" array at least.
 
         Args:
             order_seed: None for the data's own order; a sequence of integers for a
                 shuffled one that is a pure function of them. tf.data and PyTorch
                 loaders keep their own order.
+            first: Batches that are passed over. Data with an index does not read them.
         """
         if self.is_indexed:
-            yield from self.pick(shuffled_order(len(self.data), order_seed))
+            order = shuffled_order(len(self.data), order_seed)
+            yield from self.pick(order[first * self.batch_size :])
         elif isinstance(self.data, keras.utils.PyDataset):
             count = length_of(self.data)
             endless = count is None
             order = itertools.count() if endless else shuffled_order(count, order_seed)
+            order = itertools.islice(order, first, None)
             yield from map(split, _read_batches(self.data, map(int, order)))
             self.data.on_epoch_end()
         else:
-            yield from self._stream()
+            yield from itertools.islice(self._stream(), first, None)
 
     def read(self, position):
         """Returns the element at a position of indexed data.
@@ -213,9 +216,9 @@ class BatchList:
         """Number of batches."""
         return len(self.elements)
 
-    def batches(self, order_seed=None):
-        """Yields the batches, in their order."""
-        yield from self.elements
+    def batches(self, order_seed=None, first=0):
+        """Yields the batches, in their order, from one on."""
+        yield from self.elements[first:]
 
 
 class _Table:

@@ -1,6 +1,7 @@
 """The tiles of images in place of the images, for training."""
 
 import functools
+import itertools
 import threading
 
 from keras_rlr.inputs.first_batches import FirstBatches
@@ -63,7 +64,10 @@ class _TiledStream:
         count = self.source.num_batches()
         return None if count is None else count * self._tiling.count
 
-    def batches(self, order_seed=None):
+    def batches(self, order_seed=None, first=0):
+        yield from itertools.islice(self._batches_in_order(order_seed), first, None)
+
+    def _batches_in_order(self, order_seed):
         seen = 0
         for batch in self.source.batches(order_seed):
             columns = [

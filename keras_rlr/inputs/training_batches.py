@@ -25,6 +25,8 @@ class TrainingBatches(HostBatches):
         seed: Seed of order and noise.
         first_epoch: The epoch that comes first.
         first_step: Steps the model was trained before.
+        first_batch: Batches of the first epoch that are passed over, where a training
+            goes on inside of it.
         shuffle: Whether indexed data is shuffled, by (seed, epoch).
         devices: Of each process; the size of every batch is a multiple of all.
         shard: (index, count) of this process among those that train together; it is
@@ -41,6 +43,7 @@ class TrainingBatches(HostBatches):
         seed,
         first_epoch=0,
         first_step=0,
+        first_batch=0,
         shuffle=True,
         devices=1,
         shard=(0, 1),
@@ -55,10 +58,16 @@ class TrainingBatches(HostBatches):
         self.variants = variants_of(augmentation)
         self.epoch = first_epoch
         self._first_step = {first_epoch: first_step}
+        self._first_batch = {first_epoch: first_batch}
         self.categories = set()
 
     def begin_epoch(self, epoch, step=None):
-        """Sets the epoch whose order the next pass has, and its first step if given."""
+        """Sets the epoch whose order the next pass has, and its first step if given.
+
+        Args:
+            epoch: Counted from 0.
+            step: Of the first batch that the pass yields.
+        """
         self.epoch = epoch
         if step is not None:
             self._first_step[epoch] = step
@@ -69,20 +78,24 @@ class TrainingBatches(HostBatches):
         Args:
             variant: Of augmentation the one that all images are, in place of one that
                 is drawn for each.
-            whole: Whether batches are those of all processes, not this one's part.
+            whole: Whether batches are those of all processes, not this one's part,
+                and of the epoch none is passed over.
         """
         epoch = self.epoch
         # With `steps_per_epoch` a pass may span epochs, and the next begin in any.
         step = self._first_step.get(epoch, max(self._first_step.values()))
-        seen = 0
+        first = 0 if whole else self._first_batch.get(epoch, 0)
+        seen = first * self.batch_size
         order_seed = (self.seed, epoch) if self.shuffle else None
         value_ranges, last = self.begin_pass(), self.num_batches
-        for number, elements in enumerate(self.source.batches(order_seed), 1):
+        in_order = self.source.batches(order_seed, first)
+        for number, elements in enumerate(in_order, first + 1):
             variants = self._drawn_variants(len(elements), step)
             if variant is not None:
                 variants = [variant] * len(elements)
             inputs = self._inputs(elements, seen, value_ranges, variants)
-            if number == last:
+            # What is said of the values is said of all images.
+            if number == last and not first:
                 self.end_pass(value_ranges)
             count = len(elements)
             seen += count
@@ -93,7 +106,8 @@ class TrainingBatches(HostBatches):
             step += 1
         if not seen:
             raise no_images("train on")
-        self.end_pass(value_ranges)
+        if not first:
+            self.end_pass(value_ranges)
 
     def _drawn_variants(self, count, step):
         if len(self.variants) == 1:

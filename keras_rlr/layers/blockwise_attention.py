@@ -1,8 +1,9 @@
 """Attention of every token to all others but the window around it.
 
 The queries of a few rows of the grid make a block. One block is worked out after the
-other, and one head after the other. The gradient works out the weights of each block a
-second time. So neither pass keeps anything larger than the tokens themselves.
+other, and one head after the other, but where a GPU would idle. The gradient works out
+the weights of each block a second time. So neither pass keeps anything larger than the
+tokens themselves.
 """
 
 import functools
@@ -13,10 +14,11 @@ from keras import ops
 
 from keras_rlr.layers.loops import (
     computed_once,
+    entries_at_a_time,
     loop,
     loops_are_written_out,
     map_entries,
-    on_gpu,
+    scores_at_a_time,
     unknown_one,
 )
 from keras_rlr.layers.masked_attention import (
@@ -28,10 +30,6 @@ from keras_rlr.layers.neighborhood import window_mask
 
 # Up to so many tokens no blocks are made: the whole matrix of scores is small then.
 _SMALL = 256
-# How many scores a block has. So many fit into a processor's cache; a GPU needs more
-# work at a time.
-_BLOCK_SCORES = 2**21
-_BLOCK_SCORES_OF_GPU = 2**25
 # The size of a block depends on the number of images. This many are assumed where a
 # graph is made for any number of images.
 _LIKELY_BATCH = 4
@@ -145,23 +143,25 @@ class _Blocks:
         rows = max(rows or _LIKELY_BATCH, _LEAST_BATCH)
         self.grid = grid
         self.keys = keys  # Of a place.
-        scores = _BLOCK_SCORES_OF_GPU if on_gpu() else _BLOCK_SCORES
-        self.rows = rows_at_a_time(grid, scores // (height * width * keys * rows))
+        of_a_token = height * width * keys * rows
+        self.rows = rows_at_a_time(grid, scores_at_a_time() // of_a_token)
         self.count = height // self.rows
         self.size = self.rows * width
+        self.groups = entries_at_a_time(self.size * of_a_token)
         self.window = window
 
     def attend(self, query: Any, key: Any, value: Any) -> Any:
         """The result, and the function of its gradient."""
         attend = functools.partial(self._attend, self._hidden())
-        (attended,) = map_entries(attend, (query, key, value), (query,))
+        parts = (query, key, value)
+        (attended,) = map_entries(attend, parts, (query,), self.groups)
 
         def gradient(*args, upstream=None):
             upstream = args[0] if upstream is None else upstream
             # The mask is made a second time. To keep it until now would cost more.
             gradient = functools.partial(self._gradient, self._hidden())
-            parts = (query, key, value, attended, upstream)
-            return map_entries(gradient, parts, (query, key, value))
+            of_all = (*parts, attended, upstream)
+            return map_entries(gradient, of_all, parts, self.groups)
 
         return attended, gradient
 

@@ -9,6 +9,10 @@ import keras
 from keras import ops
 
 _WRITTEN_OUT = contextvars.ContextVar("written_out", default=False)
+# How many scores of attention are worked out at a time. So many fit into a processor's
+# cache; a GPU needs more work at a time. The latter was never measured.
+_SCORES_OF_CPU = 2**21
+_SCORES_OF_GPU = 2**25
 
 
 @contextlib.contextmanager
@@ -59,6 +63,23 @@ def on_gpu() -> bool:
     return False
 
 
+def scores_at_a_time() -> int:
+    """How many scores of attention a block has: what the kind of device asks for."""
+    return _SCORES_OF_GPU if on_gpu() else _SCORES_OF_CPU
+
+
+def entries_at_a_time(scores: int) -> int:
+    """How many entries `map_entries` is to work out together.
+
+    On a CPU it is one, whose weights stay in the cache. On a GPU one head of few tokens
+    is less work than to start it, so it is as many as have the scores of a block.
+
+    Args:
+        scores: That an entry has at a time.
+    """
+    return max(1, scores_at_a_time() // scores) if on_gpu() else 1
+
+
 def computed_once(x: Any) -> Any:
     """`x`, which XLA on JAX would otherwise compute again at each of its uses."""
     if keras.backend.backend() != "jax":
@@ -68,13 +89,16 @@ def computed_once(x: Any) -> Any:
     return jax.lax.optimization_barrier(x)
 
 
-def map_entries(function: Callable[..., Any], parts: Any, like: Any) -> Any:
+def map_entries(
+    function: Callable[..., Any], parts: Any, like: Any, at_a_time: int = 1
+) -> Any:
     """Calls `function` on the first entry of all tensors, on the second, and so on.
 
     Args:
         function: Takes one entry of each tensor; returns a tuple of tensors.
         parts: Tuple of tensors with the same first axis.
         like: Tuple of tensors with the shapes and dtypes of the result.
+        at_a_time: Entries that JAX works out together; the others take them in turn.
 
     Returns:
         Tuple of tensors: what the calls returned, stacked.
@@ -82,7 +106,10 @@ def map_entries(function: Callable[..., Any], parts: Any, like: Any) -> Any:
     if keras.backend.backend() == "jax":
         import jax
 
-        return jax.lax.map(lambda entry: function(*entry), parts)
+        if at_a_time >= parts[0].shape[0]:
+            return jax.vmap(function)(*parts)
+        together = at_a_time if at_a_time > 1 else None
+        return jax.lax.map(lambda entry: function(*entry), parts, batch_size=together)
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 

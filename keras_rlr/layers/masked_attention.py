@@ -7,6 +7,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_rlr.layers.loops import entries_at_a_time, map_entries
+
 HIDDEN = -1e30
 
 
@@ -75,10 +77,14 @@ def masked_attention(query: Any, key: Any, value: Any, shown: Any) -> Any:
         return fused_attention(query, key, value, hidden)
     written_out = keras.remat(functools.partial(_written_out, shown=shown))
     if keras.backend.backend() == "jax":
-        import jax
-
-        # The weights of one group fit into a processor's cache.
-        return jax.lax.map(lambda group: written_out(*group), (query, key, value))
+        scores = query.shape[1] * query.shape[2] * key.shape[2]
+        (attended,) = map_entries(
+            lambda *group: (written_out(*group),),
+            (query, key, value),
+            (query,),
+            entries_at_a_time(scores),
+        )
+        return attended
     return written_out(query, key, value)
 
 

@@ -1,6 +1,8 @@
+import contextlib
 from typing import Any, ClassVar
 
 import keras
+import numpy as np
 from keras import ops
 
 from keras_rlr.detectors.feature_detector import mean_features
@@ -80,6 +82,7 @@ class PatchCore(OnePassDetector):
     205
     """
 
+    adds_to_what_it_stores = True
     PYRAMID_LEVELS: ClassVar[tuple[int, ...]] = (2, 3)
     PRESETS: ClassVar[dict[str, dict[str, Any]]] = {
         "patchcore_efficientnet_b6": {"backbone": "efficientnet_b6"},
@@ -148,7 +151,13 @@ class PatchCore(OnePassDetector):
             self.memory_bank.build(self.fused_levels.compute_output_shape(shapes))
             self.smoothing = AnomalyScore(smoothing, name="smoothing")
             self.smoothing.build((None, *self.image_shape))
+        self._keeps_bank = False
         self.compile()
+
+    @property
+    def bank_tokens(self):
+        """The layer that makes of the levels what the memory bank compares."""
+        return self.fused_levels
 
     @property
     def bank_size(self):
@@ -200,8 +209,17 @@ class PatchCore(OnePassDetector):
         for variant in variants_of(self.augmentation):
             yield vary(images, variant)
 
+    @contextlib.contextmanager
+    def storing_more(self):
+        """A context in which `fit` adds patches to the bank, and replaces none."""
+        self._keeps_bank = True
+        try:
+            yield
+        finally:
+            self._keeps_bank = False
+
     def begin_pass(self):
-        """Forgets the patches of an earlier pass."""
+        """Forgets the patches that an earlier pass was going to select from."""
         self._selection = PatchSelection(
             self.coreset_ratio, self.max_patches, self.seed
         )
@@ -214,6 +232,9 @@ class PatchCore(OnePassDetector):
         """Selects the bank; returns the mean distance of a patch to its nearest one."""
         patches, mean_distance = self._selection.select()
         del self._selection
+        if self._keeps_bank and self.bank_size:
+            stored = ops.convert_to_numpy(self.memory_bank.patches)
+            patches = np.concatenate([stored, patches])
         self.memory_bank.store(patches)
         return mean_distance
 

@@ -1,4 +1,5 @@
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -7,13 +8,21 @@ from keras_rlr.datasets import FolderDataset, account_for_images, read_image
 from keras_rlr.datasets.image_files import SUFFIXES_IN_WORDS, check_folder
 from keras_rlr.datasets.layouts import UnknownLayoutError
 from keras_rlr.datasets.left_out import Reason
-from keras_rlr.detectors.save_model import save_checkpoint, save_without_optimizer
+from keras_rlr.detectors.save_model import (
+    read_notes,
+    save_checkpoint,
+    save_without_optimizer,
+)
+from keras_rlr.training.feedback import Feedback, JudgedImage
 from keras_rlr.training.hold_out import hold_out
-from keras_rlr.training.run_folder import (
+from keras_rlr.training.images_record import (
     TRAINING,
-    RunFolder,
     content_hashes,
     read_run_images,
+)
+from keras_rlr.training.judged_images import feedback_report, named_category
+from keras_rlr.training.run_folder import (
+    RunFolder,
 )
 
 # What folders of anomalous images and of masks are called; a folder with one of them is
@@ -22,7 +31,11 @@ _NOT_NORMAL = {"anomalous", "anomaly", "bad", "defect", "ground_truth", "masks"}
 
 
 def calibrate_run(
-    model: Any, path: str | Path, data: Any, false_positive_rate: float
+    model: Any,
+    path: str | Path,
+    data: Any,
+    false_positive_rate: float,
+    feedback: Feedback | None = None,
 ) -> dict[str, Any]:
     """Sets the thresholds of a saved model from a folder of normal images.
 
@@ -37,11 +50,17 @@ def calibrate_run(
         data: A folder of normal images, or of a data set, whose normal training
             images are used.
         false_positive_rate: Share of new normal images that may be called anomalous.
+        feedback: What people say of images, or None. Those that are normal join the
+            images; those that are anomalous are left out of them, and move no
+            threshold.
 
     Returns:
         Dict of "images", "trained_on" (the number that was left out; None if it is not
         known), "false_positive_rate", "threshold", "category_thresholds",
-        "pixel_threshold", "category_pixel_thresholds".
+        "pixel_threshold", "category_pixel_thresholds"; with feedback also "feedback",
+        what `feedback_report` returns, and in it "joined", the number of its images
+        that were not among the others, and "left_out", that of anomalous ones that
+        were.
 
     Raises:
         FileNotFoundError: If there are no images.
@@ -53,6 +72,10 @@ def calibrate_run(
     run = RunFolder(path.parent)
     config = run.read_config(("settings", "data")) if run.config.is_file() else None
     images = normal_images(data)
+    told = {}
+    if feedback is not None:
+        told["left_out"] = images.leave_out_judged(feedback.anomalous)
+        told["joined"] = images.join(feedback.normal)
     trained_on = _trained_on(path, config)
     left_out = None if trained_on is None else images.leave_out(trained_on)
     model.calibrate(images, false_positive_rate=false_positive_rate)
@@ -65,9 +88,14 @@ def calibrate_run(
         "pixel_threshold": model.pixel_threshold,
         "category_pixel_thresholds": dict(model.thresholds.pixels.by_category),
     }
+    if feedback is not None:
+        report = feedback_report(model, feedback, false_positive_rate)
+        calibration["feedback"] = {**told, **report}
     # A checkpoint keeps what training needs to go on.
-    save = save_checkpoint if model.optimizer.built else save_without_optimizer
-    save(model, path)
+    if model.optimizer.built:
+        save_checkpoint(model, path, read_notes(path))
+    else:
+        save_without_optimizer(model, path)
     if config is not None and path.name == run.model.name:
         run.write_json(run.config, {**config, "calibration": calibration})
     return calibration
@@ -161,8 +189,24 @@ class _Images:
                 "files there or in folders below."
             )
 
-    def leave_out(self, hashes: Any) -> int:
-        """Leaves out the files whose SHA-256 is in a set; returns how many."""
+    def leave_out_judged(self, judged: Sequence[JudgedImage]) -> int:
+        """Leaves out images that people call anomalous; returns how many."""
+        return self._without(set(content_hashes([image.file for image in judged])))
+
+    def join(self, judged: Sequence[JudgedImage]) -> int:
+        """Takes in images that people call normal; returns how many are new."""
+        known = {category for _, category in self.pairs if category is not None}
+        hashes = set(content_hashes([image for image, _ in self.pairs]))
+        before = len(self.pairs)
+        found = content_hashes([image.file for image in judged])
+        for image, digest in zip(judged, found, strict=True):
+            if digest not in hashes:
+                hashes.add(digest)
+                # Where the others have no categories, all are recognised alike.
+                self.pairs.append((image.file, named_category(image, known)))
+        return len(self.pairs) - before
+
+    def _without(self, hashes):
         before = len(self.pairs)
         found = content_hashes([image for image, _ in self.pairs])
         self.pairs = [
@@ -170,13 +214,18 @@ class _Images:
             for pair, digest in zip(self.pairs, found, strict=True)
             if digest not in hashes
         ]
+        return before - len(self.pairs)
+
+    def leave_out(self, hashes: Any) -> int:
+        """Leaves out the files whose SHA-256 is in a set; returns how many."""
+        left_out = self._without(hashes)
         if not self.pairs:
             raise ValueError(
                 f"The model was trained on all normal images of '{self.folder}', and "
                 "those score lower than new ones. Give other normal images, or train "
                 "with --calibration-fraction above 0."
             )
-        return before - len(self.pairs)
+        return left_out
 
     def __len__(self):
         return len(self.pairs)

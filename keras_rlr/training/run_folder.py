@@ -1,7 +1,6 @@
 """The folder of a training run: its files, settings, images and model."""
 
 import csv
-import hashlib
 import io
 import json
 import math
@@ -12,12 +11,11 @@ from typing import Any
 import numpy as np
 
 from keras_rlr.atomic_file import check_writable, write_text
-from keras_rlr.datasets import FolderDataset, find_images, read_image
+from keras_rlr.datasets import find_images, read_image
 from keras_rlr.detectors.anomaly_detector import AnomalyDetector
-from keras_rlr.inputs.read_ahead import read_ahead
 from keras_rlr.methods.by_name import check_arguments, method_for
-from keras_rlr.processes import is_writer, told
-from keras_rlr.table_text import table_text
+from keras_rlr.processes import is_writer
+from keras_rlr.training.checkpoints import Checkpoints
 
 _COLUMNS = ("epoch", "loss", "seconds")
 
@@ -32,7 +30,7 @@ class RunFolder:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         self.model = self.path / "model.keras"
-        self.checkpoint = self.path / "checkpoint.keras"
+        self.checkpoints = Checkpoints(self.path)
         self.history = self.path / "history.csv"
         self.config = self.path / "config.json"
         self.environment = self.path / "environment.json"
@@ -41,7 +39,7 @@ class RunFolder:
     def _files(self):
         return (
             self.model,
-            self.checkpoint,
+            *self.checkpoints.found(),
             self.history,
             self.config,
             self.environment,
@@ -146,6 +144,8 @@ class RunFolder:
 
 
 _DEFAULTS = {"seed": 0, "calibration_fraction": 0.1}
+# How a run is kept says nothing of what it comes to.
+_MAY_CHANGE = ("checkpoint_every", "keep_checkpoints")
 
 
 def run_settings(given: dict[str, Any], run: RunFolder, resume: bool) -> dict[str, Any]:
@@ -167,11 +167,20 @@ def run_settings(given: dict[str, Any], run: RunFolder, resume: bool) -> dict[st
     given = {name: _plain(value) for name, value in given.items() if value is not None}
     _check_numbers(given)
     if not resume:
+        _check_kept(given)
         run.check_unused()
         check_writable(run.path)
         return {**_DEFAULTS, **given}
-    settings = run.read_config()["settings"]
+    config = run.read_config()
+    if config.get("changes"):
+        raise ValueError(
+            f"Products were added to the run in '{run.path}', or removed, since it was "
+            "trained, so its training can't go on. Begin another run with another "
+            "--output."
+        )
+    settings = config["settings"]
     check_writable(run.path)
+    _check_kept({**settings, **given})
     for name, value in given.items():
         if name == "epochs":
             done = len(run.read_history())
@@ -180,7 +189,7 @@ def run_settings(given: dict[str, Any], run: RunFolder, resume: bool) -> dict[st
                     f"The run in '{run.path}' already has {done} epochs. Received "
                     f"{value} epochs; give more to continue it."
                 )
-        elif settings.get(name) != value:
+        elif name not in _MAY_CHANGE and settings.get(name) != value:
             raise ValueError(
                 f"The run in '{run.path}' was begun with {name} "
                 f"{settings.get(name, 'left to the preset')!r}, not {value!r}. Leave "
@@ -198,8 +207,25 @@ def _plain(value):
     return str(value) if isinstance(value, Path) else value
 
 
+def _check_kept(settings):
+    if "keep_checkpoints" in settings and "checkpoint_every" not in settings:
+        raise ValueError(
+            "`keep_checkpoints` is how many are kept of the checkpoints that "
+            "`checkpoint_every` asks for. Give that too, or leave it out."
+        )
+
+
+_LEAST = {
+    "epochs": 1,
+    "batch_size": 1,
+    "seed": 0,
+    "checkpoint_every": 1,
+    "keep_checkpoints": 1,
+}
+
+
 def _check_numbers(given):
-    for name, least in (("epochs", 1), ("batch_size", 1), ("seed", 0)):
+    for name, least in _LEAST.items():
         value = given.get(name, least)
         if not isinstance(value, int) or value >= 2**31:
             raise ValueError(
@@ -218,65 +244,6 @@ def _check_numbers(given):
         )
 
 
-TRAINING, CALIBRATION = "training", "calibration"
-_IMAGE_COLUMNS = ("use", "sha256", "path")
-
-
-def content_hashes(files: Sequence[Path]) -> list[str]:
-    """Returns the hexadecimal SHA-256 of each file's bytes, in order."""
-    return list(read_ahead(_sha256, files))
-
-
-def write_run_images(
-    path: str | Path, fitted: FolderDataset, held: FolderDataset
-) -> None:
-    """Writes the record of a run's images, `images.csv`.
-
-    A data set that is moved, grows or gets other times of change can still be told from
-    the images that the model was trained on.
-
-    Args:
-        path: The file.
-        fitted: `FolderDataset` of the images to train on.
-        held: `FolderDataset` of the images to calibrate on.
-    """
-    rows = [_IMAGE_COLUMNS]
-    for use, dataset in ((TRAINING, fitted), (CALIBRATION, held)):
-        hashes = content_hashes([sample.image for sample in dataset.samples])
-        for sample, digest in zip(dataset.samples, hashes, strict=True):
-            rows.append((use, digest, str(sample.path)))
-    write_text(path, table_text(rows))
-
-
-def read_run_images(path: str | Path) -> dict[str, set[str]]:
-    """Returns the record of a run's images: a dict of use to a set of SHA-256.
-
-    Raises:
-        ValueError: If the file is no such record.
-    """
-    hashes: dict[str, set[str]] = {TRAINING: set(), CALIBRATION: set()}
-    with Path(path).open(encoding="utf-8", errors="replace", newline="") as file:
-        try:
-            rows = [(row["use"], row["sha256"]) for row in csv.DictReader(file)]
-        # A column may be missing, and a cell too long for Python's reader.
-        except (KeyError, csv.Error):
-            rows = [("", "")]
-    for use, digest in rows:
-        if use not in hashes or not digest:
-            raise ValueError(
-                f"'{path}' is not the record of a run's images: it must have the "
-                f"columns {', '.join(_IMAGE_COLUMNS)}. Restore it, or remove it to "
-                "do without."
-            )
-        hashes[use].add(digest)
-    return hashes
-
-
-def _sha256(path):
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 # Settings of the run that are no arguments of the model.
 _OF_THE_RUN = {
     "categories",
@@ -287,6 +254,7 @@ _OF_THE_RUN = {
     "learning_rate",
     "calibration_fraction",
     "anomaly_source",
+    *_MAY_CHANGE,
 }
 
 
@@ -343,12 +311,3 @@ class _Pictures:
 
     def __getitem__(self, index):
         return read_image(self.paths[index])
-
-
-def resumed_model(run: RunFolder, settings: dict[str, Any]) -> AnomalyDetector:
-    """Returns the model of a run's checkpoint, or a new one if it has none yet."""
-    if not told(run.checkpoint.is_file):
-        return new_model(settings)
-    return AnomalyDetector.from_preset(
-        run.checkpoint, distribution=settings.get("distribution")
-    )

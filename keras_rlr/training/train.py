@@ -1,34 +1,38 @@
-import collections
 import contextlib
 import math
-import warnings
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from keras_rlr import processes
 from keras_rlr.datasets import FolderDataset
+from keras_rlr.detectors.continued_epoch import ContinuedEpoch
 from keras_rlr.detectors.describe_model import describe_model
 from keras_rlr.detectors.feature_cache import FeatureCache
 from keras_rlr.detectors.save_model import save_without_optimizer
+from keras_rlr.detectors.training_callbacks import learning_rate_of
+from keras_rlr.detectors.training_pass import steps_taken
 from keras_rlr.environment import describe_environment
 from keras_rlr.training.checkpointing import Checkpointing
+from keras_rlr.training.checkpoints import DEFAULT_KEPT
 from keras_rlr.training.default_feature_cache import default_feature_cache
+from keras_rlr.training.held_out_thresholds import calibrate_held_out
 from keras_rlr.training.hold_out import hold_out
+from keras_rlr.training.images_record import (
+    write_run_images,
+)
 from keras_rlr.training.interruption import SignalGuard
+from keras_rlr.training.resume_run import (
+    check_history,
+    check_same_data,
+    is_done,
+    resumed_model,
+)
 from keras_rlr.training.run_folder import (
     RunFolder,
     new_model,
-    resumed_model,
     run_settings,
     source_images,
-    write_run_images,
 )
-
-_FALSE_POSITIVE_RATE = 0.01
-# What products look like is taken from so many training images of each, and in all.
-_MOST_SHOWN_EACH, _MOST_SHOWN = 32, 256
 
 
 def train(
@@ -46,6 +50,8 @@ def train(
     callbacks: Any = (),
     feature_cache: Any = None,
     anomaly_source: str | Path | None = None,
+    checkpoint_every: int | None = None,
+    keep_checkpoints: int | None = None,
     **model_arguments: Any,
 ) -> dict[str, Any]:
     """Trains one model on all categories of a data set: what `keras-rlr train` does.
@@ -56,9 +62,9 @@ def train(
     `environment.json`, `images.csv` (which image was for what, by content) and, while
     it trains, `checkpoint.keras` after every epoch.
     SIGINT and SIGTERM stop it after the current step; resumed, it repeats the epoch
-    it was in and then has the losses of a run that was never stopped. Of several
-    processes, see `keras_rlr.processes`, each has to call it alike; the first one
-    writes the run.
+    it was in, or with `checkpoint_every` goes on inside of it, and then has the losses
+    and weights of a run that was never stopped. Of several processes, see
+    `keras_rlr.processes`, each has to call it alike; the first one writes the run.
 
     Args:
         data: A folder in MVTec AD's layout.
@@ -80,6 +86,12 @@ def train(
             that in a folder of the run, which is removed when it is done.
         anomaly_source: Of a method that makes anomalies itself, a folder of images
             that they are taken from; by default they are painted.
+        checkpoint_every: Steps after which the run's state is written inside of an
+            epoch too, as `checkpoint-STEP.keras`, and at a signal. These files, which
+            take the place of `checkpoint.keras`, are removed when the run is done; it
+            can't be made longer then. None for at the end of an epoch alone.
+        keep_checkpoints: How many of those are kept, the newest; None for 2: should one
+            be damaged, the training goes on from the one before.
         **model_arguments: Arguments of the method's class that override the preset's.
             None leaves the preset's value.
 
@@ -115,6 +127,8 @@ def train(
         "seed": seed,
         "calibration_fraction": calibration_fraction,
         "anomaly_source": anomaly_source,
+        "checkpoint_every": checkpoint_every,
+        "keep_checkpoints": keep_checkpoints,
         **model_arguments,
     }
     processes.check_same("settings", {**given, "resume": resume})
@@ -138,13 +152,16 @@ def train(
         lambda: run.read_config(("settings", "data")) if resume else {}
     )
     if resume:
-        _check_same_data(run, before["data"], config["data"])
+        check_same_data(run, before["data"], config["data"], fitted, held)
 
     with SignalGuard() as guard, contextlib.ExitStack() as stack:
         stack.enter_context(processes.noticing_losses())
-        model = processes.agreed(
-            lambda: resumed_model(run, settings) if resume else new_model(settings)
+        model, state = processes.agreed(
+            lambda: (
+                resumed_model(run, settings) if resume else (new_model(settings), None)
+            )
         )
+        _check_steps(model, settings)
         if "anomaly_source" in settings:
             model.take_anomalies_from(*source_images(settings["anomaly_source"]))
         # A run that is resumed on other devices keeps its batches.
@@ -163,8 +180,13 @@ def train(
             augmentation = getattr(model, "augmentation", ())
             cache = default_feature_cache(model, count, folder, augmentation)
             cache = stack.enter_context(cache)
-        done = int(model.optimizer.iterations) // steps
-        history = processes.told(run.read_history)[:done]
+        history = processes.told(run.read_history)
+        ended = resume and is_done(run)
+        done = steps_taken(model) // steps
+        if state or ended:
+            done = state.epoch if state else len(history)
+            check_history(run, history, done, epochs if ended else None)
+        history = history[:done]
         config["model"] = describe_model(model)
         config["training"] = {
             "recipe": model.recipe.name,
@@ -175,7 +197,7 @@ def train(
         }
         if model.has_steps:
             # By way of text, 2e-4 as float32 stays 0.0002.
-            rate = float(f"{float(model.optimizer.learning_rate):.6g}")
+            rate = float(f"{learning_rate_of(model):.6g}")
             config["training"]["learning_rate"] = rate
             config["training"]["beta_2"] = model.recipe.beta_2
         # Of the model that is saved, until another one is.
@@ -186,20 +208,24 @@ def train(
         run.write_json(run.config, config)
         run.write_json(run.environment, describe_environment())
         # A run may have been stopped between its last step and what comes after.
-        if done < epochs or model.looks_back:
+        if done < epochs or (model.looks_back and not ended):
+            every = settings.get("checkpoint_every")
+            kept = settings.get("keep_checkpoints", DEFAULT_KEPT)
+            checkpointing = Checkpointing(
+                run, guard, history, steps, every, kept, resumed=state
+            )
             _fit(
                 model,
                 fitted,
-                run,
-                guard,
-                history,
+                checkpointing,
+                state,
                 epochs=epochs,
                 batch_size=batch_size,
                 callbacks=callbacks,
                 feature_cache=cache,
             )
         if len(held):
-            config["calibration"] = _calibrate(model, held, fitted)
+            config["calibration"] = calibrate_held_out(model, held, fitted)
         else:
             config["calibration"] = None
         config["trained_epochs"] = len(history)
@@ -207,6 +233,8 @@ def train(
         if processes.is_writer():
             save_without_optimizer(model, run.model)
         run.write_json(run.config, config)
+        if "checkpoint_every" in settings and processes.is_writer():
+            run.checkpoints.remove()
         processes.wait()
     return {"model": model, "history": history, "config": config}
 
@@ -227,71 +255,35 @@ def _sizes(dataset):
     return [(sample.path, sample.image.stat().st_size) for sample in dataset.samples]
 
 
-def _check_same_data(run, before, now):
-    for name in ("training_fingerprint", "calibration_fingerprint"):
-        if before.get(name) != now[name]:
-            raise ValueError(
-                f"The images in '{now['path']}' are not those that the run in "
-                f"'{run.path}' was begun with (names, sizes or times of change "
-                "differ). Restore them, or begin another run with another --output."
-            )
+def _check_steps(model, settings):
+    if "checkpoint_every" in settings and not model.has_steps:
+        raise ValueError(
+            f"{type(model).__name__} takes no steps, so there is nothing to go on from "
+            "inside of its one pass. Leave `checkpoint_every` out."
+        )
 
 
-def _fit(model, fitted, run, guard, history, callbacks, **options):
+def _fit(model, fitted, checkpointing, state, callbacks, **options):
+    run, history = checkpointing.run, checkpointing.history
+    callbacks = list(callbacks)
+    if state and state.batch:
+        inside = ContinuedEpoch(state.batch, state.step, state.metrics, state.rate_now)
+        callbacks.append(inside)
     try:
         model.fit(
             fitted,
             initial_epoch=len(history),
             **options,
             # Last, so that the others see every epoch that a signal ends on.
-            callbacks=[*callbacks, Checkpointing(run, guard, history)],
+            callbacks=[*callbacks, checkpointing],
             verbose=0,
         )
-    except Exception:
-        # Nothing is lost yet, and the user can begin again under the same name.
-        if not history:
+    except Exception as error:
+        # Nothing is lost yet, and the user can begin again under the same name. Of a
+        # training that diverged nothing is worth to be kept.
+        diverged = isinstance(error, FloatingPointError)
+        if not history and (diverged or not run.checkpoints.hold_batches()):
             run.discard()
         raise
     finally:
-        guard.deferring = False
-
-
-def _some_of_each(dataset):
-    """Training images of every category, evenly chosen, to show what it looks like."""
-    members = collections.defaultdict(list)
-    for i, sample in enumerate(dataset.samples):
-        members[sample.category].append(i)
-    most = max(min(_MOST_SHOWN_EACH, _MOST_SHOWN // len(members)), 2)
-    chosen: list[int] = []
-    for positions in members.values():
-        count = min(most, len(positions))
-        places = np.linspace(0, len(positions) - 1, count).astype(int)
-        chosen += [positions[place] for place in places]
-    return dataset.subset(sorted(chosen))
-
-
-def _calibrate(model, held, fitted):
-    rate = _FALSE_POSITIVE_RATE
-    smallest = 1 / (len(held) + 1)
-    if smallest > rate:
-        rate = smallest
-        warnings.warn(
-            f"{len(held)} images were held out for calibration, too few for a "
-            f"false-positive rate of {_FALSE_POSITIVE_RATE:g}: the threshold is set "
-            f"for the smallest that they allow, {rate:.3g}.",
-            stacklevel=3,
-        )
-    with warnings.catch_warnings():
-        # Which categories have thresholds of their own is in the configuration.
-        warnings.filterwarnings("ignore", ".*for a threshold of its own")
-        threshold = model.calibrate(
-            held, false_positive_rate=rate, training_images=_some_of_each(fitted)
-        )
-    return {
-        "images": len(held),
-        "false_positive_rate": rate,
-        "threshold": threshold,
-        "category_thresholds": model.thresholds.by_category,
-        "pixel_threshold": model.pixel_threshold,
-        "category_pixel_thresholds": dict(model.thresholds.pixels.by_category),
-    }
+        checkpointing.guard.deferring = False

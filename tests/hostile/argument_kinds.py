@@ -118,6 +118,11 @@ def _cases():
     yield EVALUATE + " --model {model}", "--protocol", "best-on-test-set"
     for value in ("0", "1", "-1", "x", "", *NOT_FINITE):
         yield "calibrate --data {data} --model {copy}", "--false-positive-rate", value
+    for value in ("", "nothing", "{image}", "{data}", "/dev/null"):
+        yield "calibrate --data {data} --model {model}", "--feedback", value
+        yield "train --model {model}", "--add", value
+        yield "train --model {model}", "--remove", value
+        yield "train --add {data}", "--model", value
     for value in ("0", "-1", "65536", "x", "", "nan"):
         yield "app --model {model}", "--port", value
     for value in ("", "nothing", "visa,visa", "../visa"):

@@ -1,10 +1,13 @@
 """Order, noise keys and weights of training batches."""
 
+import keras
 import numpy as np
 import pytest
 
 from keras_rlr.inputs.image_source import ImageSource
+from keras_rlr.inputs.tiled_source import in_tiles
 from keras_rlr.inputs.training_batches import TrainingBatches, noise_keys
+from keras_rlr.tiling import Tiling
 
 pytestmark = pytest.mark.backend_independent
 
@@ -86,6 +89,57 @@ def test_steps_go_on_from_epoch_to_epoch_and_from_a_resumed_one():
     for batch, again in zip(passes[2], resumed, strict=True):
         for key, value in batch.items():
             np.testing.assert_array_equal(value, again[key])
+
+
+class InBatches(keras.utils.PyDataset):
+    """Data that brings its batches, and notes which were read."""
+
+    def __init__(self):
+        super().__init__()
+        self.read = []
+
+    def __len__(self):
+        return 3
+
+    def __getitem__(self, index):
+        self.read.append(index)
+        return IMAGES[3 * index : 3 * index + 3]
+
+
+@pytest.mark.parametrize("kind", ["indexed", "batches", "stream", "tiles"])
+def test_an_epoch_that_is_gone_on_in_has_the_batches_that_are_left(kind):
+    def batches(**options):
+        data = {"batches": InBatches, "stream": loader}.get(kind, lambda: IMAGES)()
+        source = ImageSource(data, 3)
+        if kind == "tiles":
+            source = in_tiles(source, Tiling.of((1, 2), 0.25, 8))
+        return TrainingBatches(source, 8, seed=1, first_epoch=1, **options)
+
+    whole = batches(first_step=3)
+    whole.begin_epoch(1)
+    expected = [batch for (batch,) in whole.generate()]
+    rest = batches(first_step=5, first_batch=2)
+    rest.begin_epoch(1)
+    found = [batch for (batch,) in rest.generate()]
+    assert len(found) == len(expected) - 2 > 0
+    for batch, again in zip(expected[2:], found, strict=True):
+        for key, value in batch.items():
+            np.testing.assert_array_equal(value, again[key])
+    if kind == "batches":
+        assert len(rest.source.data.read) == 1
+    # Statistics of the epoch, and the next one, are of all its images.
+    rest.begin_epoch(1, step=0)
+    assert len(list(rest.generate(whole=True))) == len(expected)
+    whole.begin_epoch(2, step=9)
+    rest.begin_epoch(2, step=9)
+    for (batch,), (again,) in zip(whole.generate(), rest.generate(), strict=True):
+        np.testing.assert_array_equal(batch["noise_key"], again["noise_key"])
+        np.testing.assert_array_equal(batch["image"], again["image"])
+
+
+def loader():
+    torch = pytest.importorskip("torch")
+    return torch.utils.data.DataLoader(list(IMAGES), batch_size=3)
 
 
 def test_a_pass_begun_ahead_of_time_changes_nothing():

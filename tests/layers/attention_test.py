@@ -9,6 +9,7 @@ from keras import ops
 
 from benchmarks.naive import naive_attention
 from keras_rlr import FeatureReconstructor
+from keras_rlr.layers import loops
 from keras_rlr.layers.attention import grid_attention
 from keras_rlr.layers.blockwise_attention import blockwise_attention
 from keras_rlr.layers.loops import written_out_loops
@@ -136,6 +137,35 @@ def test_equals_the_twin_and_so_do_the_gradients(grid, window, visible, keys, va
         for seed, batch in enumerate((3, keys, values, 3))
     )
     check_against_twin((query, key, value), upstream, grid, window, visible)
+
+
+@pytest.mark.skipif(
+    keras.backend.backend() == "torch", reason="PyTorch's kernel makes its own blocks"
+)
+@pytest.mark.parametrize(
+    # All heads at a time, and four of six.
+    ("visible", "batch", "scores"),
+    [
+        ("outside", 1, 2**30),
+        ("outside", 3, 850_000),
+        ("inside", 1, 2**30),
+        ("inside", 3, 60_000),
+    ],
+)
+def test_so_do_the_blocks_of_a_gpu(visible, batch, scores, monkeypatch):
+    grid, window = (17, 19), 3
+    monkeypatch.setattr(loops, "on_gpu", lambda: True)
+    monkeypatch.setattr(loops, "_SCORES_OF_GPU", scores)
+    inputs = [random_heads(n, grid, seed) for seed, n in enumerate((3, batch, batch))]
+    upstream = random_heads(3, grid, 3)
+    attend = functools.partial(
+        grid_attention, grid=grid, window=window, visible=visible
+    )
+    attended, gradients = with_gradients(attend, inputs, upstream)
+    expected = twin(*inputs, upstream, grid, window, visible)
+    assert_close(attended, expected[0], 2e-6)
+    for found, wanted in zip(gradients, expected[1], strict=True):
+        assert_close(found, wanted, 1e-5)
 
 
 @pytest.mark.parametrize(("grid", "window"), [((6, 5), 3), ((17, 19), 3)])

@@ -8,15 +8,16 @@ from keras_rlr.methods.rlr.bank_beside import select_bank
 from keras_rlr.methods.rlr.reference_start import is_to_start, start_reference
 
 
-def look_at_batches(model, batches, steps, keeps_bank):
+def look_at_batches(model, batches, steps, goes_on):
     """Starts the reference, if it never did, and selects the bank.
 
     Args:
         model: The `RLR`.
         batches: `TrainingBatches` that it is going to be trained on.
         steps: Batches of an epoch; None for all of a pass.
-        keeps_bank: Whether the bank stays as it is.
+        goes_on: Whether a training goes on, and a bank that is there stays as it is.
     """
+    keeps_bank = goes_on and model.bank_size is not None
     selects = model.memory_bank is not None and not keeps_bank
     starts = is_to_start(model)
     if not (starts or selects):

@@ -311,7 +311,7 @@ class RLR(ReconstructionDetector):
             **order,
         )
         # A step alone, of `train_on_batch`, has no epoch; it needs a bank before.
-        goes_on = self.bank_size is not None and order.get("first_epoch") != 0
+        goes_on = order.get("first_epoch") != 0 or order.get("first_batch", 0) > 0
         look_at_batches(self, batches, steps_per_epoch, goes_on)
         if self.usual_map:
             # What training changes.

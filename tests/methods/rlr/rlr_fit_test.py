@@ -9,7 +9,7 @@ from sklearn.metrics import roc_auc_score
 
 from keras_rlr.inputs.image_source import ImageSource
 from keras_rlr.inputs.training_batches import TrainingBatches
-from keras_rlr.layers import blockwise_attention
+from keras_rlr.layers import loops
 from tests.data_kinds import IMAGES, KINDS
 from tests.tiny_model import (
     IMAGE_SIZE,
@@ -252,7 +252,7 @@ def test_mixed_precision_trains_close_to_float32(model):
 @pytest.mark.needs_tensorflow
 def test_xla_has_the_losses_and_maps_of_ops_one_by_one(monkeypatch):
     """What Keras picks on TensorFlow with a GPU, where attention takes many blocks."""
-    monkeypatch.setattr(blockwise_attention, "_BLOCK_SCORES", 2**16)
+    monkeypatch.setattr(loops, "_SCORES_OF_CPU", 2**16)
     images, found = random_images(3), []
     for jit_compile in (False, True):
         model = tiny_model(

@@ -1,0 +1,118 @@
+"""How a finished run gets another model, without ever being without one."""
+
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from keras_rlr import processes
+from keras_rlr.atomic_file import atomic_path, check_writable
+from keras_rlr.detectors.anomaly_detector import AnomalyDetector
+from keras_rlr.detectors.save_model import save_without_optimizer
+from keras_rlr.environment import describe_environment
+from keras_rlr.training.run_folder import RunFolder
+
+# The folder in a run's folder that keeps it as it was.
+BEFORE = "before"
+
+
+class ChangedRun:
+    """A finished run whose model is changed: read first, written at the very end.
+
+    Args:
+        run: Its folder, or the `model.keras` in it.
+        output: A folder for the changed run; None to change the run itself, which then
+            is kept as it was in its folder `before`.
+
+    Raises:
+        FileNotFoundError: If there is no finished run.
+        FileExistsError: If `output` holds a run.
+        ValueError: If the run is damaged, or several processes were started.
+    """
+
+    def __init__(self, run: str | Path, output: str | Path | None = None) -> None:
+        if processes.count() > 1:
+            raise ValueError(
+                "Products are added and removed by one process. Start the command once."
+            )
+        path = Path(run)
+        self.run = RunFolder(path.parent if path.name == "model.keras" else path)
+        if not (self.run.model.is_file() and self.run.config.is_file()):
+            raise FileNotFoundError(
+                f"There is no finished run in '{self.run.path}'. Expected a folder "
+                "that `keras-rlr train` wrote, with model.keras and config.json."
+            )
+        self.config = self.run.read_config(("settings", "data", "training"))
+        target = self.run.path if output is None else Path(output)
+        same = target.resolve() == self.run.path.resolve()
+        self.target = self.run if same else RunFolder(target)
+        if self.target is not self.run:
+            self.target.check_unused()
+        check_writable(self.target.path)
+
+    @property
+    def is_in_place(self) -> bool:
+        """Whether the run itself is changed."""
+        return self.target is self.run
+
+    @property
+    def rate(self) -> float | None:
+        """The false-positive rate that `calibrate` was asked for; None if it was not.
+
+        A training's own may be the smallest that few images allowed.
+        """
+        if not self.is_calibrated:
+            return None
+        return self.config["calibration"]["false_positive_rate"]
+
+    @property
+    def is_calibrated(self) -> bool:
+        """Whether `calibrate` set the thresholds after the training."""
+        return "trained_on" in (self.config.get("calibration") or {})
+
+    def load(self) -> AnomalyDetector:
+        """The run's model, on the devices that it was trained on."""
+        settings = self.config["settings"]
+        model = AnomalyDetector.from_preset(
+            self.run.model, distribution=settings.get("distribution")
+        )
+        if not model.trained_categories:  # of an earlier version
+            model.trained_categories = tuple(self.config["data"]["categories"])
+        return model
+
+    def write(self, model: Any, config: dict[str, Any], write_images: Any) -> None:
+        """Writes the changed run, its model last: before that it has the old one.
+
+        Args:
+            model: The changed detector.
+            config: The new content of `config.json`.
+            write_images: Called with the path of `images.csv`.
+        """
+        if self.is_in_place:
+            self._keep_before()
+        elif self.run.history.is_file():
+            with atomic_path(self.target.history) as temporary:
+                shutil.copyfile(self.run.history, temporary)
+        write_images(self.target.images)
+        self.target.write_json(self.target.config, config)
+        self.target.write_json(self.target.environment, describe_environment())
+        save_without_optimizer(model, self.target.model)
+        # A training that would go on from it is another model's.
+        self.target.checkpoints.remove()
+
+    def _keep_before(self):
+        kept = self.run.path / BEFORE
+        temporary = Path(tempfile.mkdtemp(prefix=f".{BEFORE}.", dir=self.run.path))
+        try:
+            for file in (
+                *(self.run.model, self.run.config, self.run.history),
+                *(self.run.images, self.run.environment),
+            ):
+                if file.is_file():
+                    shutil.copy2(file, temporary / file.name)
+            temporary.chmod(self.run.path.stat().st_mode & 0o777)
+            shutil.rmtree(kept, ignore_errors=True)
+            temporary.rename(kept)
+        except BaseException:
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise

@@ -1,0 +1,178 @@
+"""What people say of scored images: false alarms and missed anomalies."""
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+NORMAL, ANOMALOUS = "normal", "anomalous"
+_PATH, _VERDICT, _CATEGORY = "path", "verdict", "category"
+# People mark images in the table that `predict` wrote.
+_ALSO = ("anomaly_score", "is_anomalous", "error", _CATEGORY, "comparable_score")
+_LONGEST_CELL = 1 << 20
+
+
+@dataclass(frozen=True)
+class JudgedImage:
+    """An image that somebody looked at.
+
+    Args:
+        path: Its path as the table has it.
+        file: Its file.
+        category: The product that the table names, or "".
+    """
+
+    path: str
+    file: Path
+    category: str = ""
+
+
+@dataclass(frozen=True)
+class Feedback:
+    """The verdicts of a table.
+
+    Args:
+        normal: Images that are normal: false alarms, if they were called anomalous.
+        anomalous: Images that are anomalous: missed, if they were called normal.
+        unjudged: Number of rows without a verdict.
+    """
+
+    normal: tuple[JudgedImage, ...]
+    anomalous: tuple[JudgedImage, ...]
+    unjudged: int = 0
+
+    @classmethod
+    def read(cls, table: str | Path, folders: Sequence[str | Path]) -> "Feedback":
+        """Reads a table with the columns path and verdict.
+
+        Args:
+            table: The CSV file: `scores.csv` of `keras-rlr predict` with a column
+                "verdict" beside the others, "normal", "anomalous" or empty.
+            folders: Folders that relative paths may be below; the first that has an
+                image counts.
+
+        Raises:
+            FileNotFoundError: If the table or an image is not there.
+            ValueError: If a column or a verdict is unknown, or an image has both.
+        """
+        rows = _rows(Path(table))
+        judged = [row for row in rows if row[1]]
+        _refuse_unknown(table, judged)
+        found: dict[Path, tuple[str, JudgedImage]] = {}
+        missing = []
+        for number, verdict, path, category in judged:
+            verdict = verdict.lower()
+            file = _find(path, folders)
+            if file is None:
+                missing.append(f"{path} (line {number})")
+                continue
+            before = found.setdefault(
+                file.resolve(), (verdict, JudgedImage(path, file, category))
+            )
+            if before[0] != verdict:
+                raise ValueError(
+                    f"'{table}' says of '{path}' that it is {before[0]} and that it "
+                    f"is {verdict}. Leave one row."
+                )
+        if missing:
+            where = ", ".join(f"'{folder}'" for folder in folders)
+            raise FileNotFoundError(
+                f"{len(missing)} of {len(judged)} images of '{table}' are not below "
+                f"{where} (the first: {missing[0]}). Name the folder that the paths "
+                "are below with --feedback-images."
+            )
+        if not judged:
+            raise ValueError(
+                f"'{table}' has no verdict: write {NORMAL} or {ANOMALOUS} into the "
+                f"column {_VERDICT} of images that were decided wrongly."
+            )
+        of = {
+            verdict: tuple(image for said, image in found.values() if said == verdict)
+            for verdict in (NORMAL, ANOMALOUS)
+        }
+        return cls(of[NORMAL], of[ANOMALOUS], len(rows) - len(judged))
+
+
+def _rows(table):
+    """Tuples of line, verdict, path and category."""
+    if not table.is_file():
+        raise FileNotFoundError(
+            f"There is no table '{table}'. Expected a CSV file with the columns "
+            f"{_PATH} and {_VERDICT}."
+        )
+    # As `predict` writes it: file names are bytes, and may be no UTF-8.
+    text = table.read_bytes().decode("utf-8-sig", "surrogateescape")
+    lines = csv.reader(io.StringIO(text, newline=""), strict=True)
+    limit = csv.field_size_limit(_LONGEST_CELL)
+    try:
+        columns = [column.strip() for column in next(lines, [])]
+        _check_columns(table, columns)
+        rows = []
+        for cells in lines:
+            if not any(cells):
+                continue
+            if len(cells) != len(columns):
+                raise ValueError(
+                    f"Line {lines.line_num} of '{table}' has {len(cells)} cells where "
+                    f"the first line has {len(columns)}."
+                )
+            row = dict(zip(columns, cells, strict=True))
+            verdict = row[_VERDICT].strip()
+            rows.append(
+                (lines.line_num, verdict, row[_PATH], row.get(_CATEGORY, "").strip())
+            )
+    except csv.Error as error:
+        raise ValueError(
+            f"'{table}' is no CSV table: line {lines.line_num}: {error}."
+        ) from error
+    finally:
+        csv.field_size_limit(limit)
+    return rows
+
+
+def _check_columns(table, columns):
+    missing = [name for name in (_PATH, _VERDICT) if name not in columns]
+    unknown = [name for name in columns if name not in (_PATH, _VERDICT, *_ALSO)]
+    again = sorted({name for name in columns if columns.count(name) > 1})
+    if not (missing or unknown or again):
+        return
+    if missing:
+        problem = f"has no column {' or '.join(missing)}"
+    elif again:
+        problem = f"has the column {again[0]!r} more than once"
+    else:
+        problem = (
+            f"has {len(unknown)} unknown column{'s' if len(unknown) > 1 else ''} "
+            f"({', '.join(repr(name) for name in unknown)[:200]})"
+        )
+    raise ValueError(
+        f"'{table}' {problem}. Expected a table with commas between {_PATH} and "
+        f"{_VERDICT}, and perhaps {', '.join(_ALSO)}, as `keras-rlr predict` writes "
+        "them."
+    )
+
+
+def _refuse_unknown(table, judged):
+    wrong = [row for row in judged if row[1].lower() not in (NORMAL, ANOMALOUS)]
+    if wrong:
+        number, verdict = wrong[0][:2]
+        raise ValueError(
+            f"{len(wrong)} of {len(judged)} verdicts in '{table}' are unknown (the "
+            f"first: {verdict[:40]!r} in line {number}). Expected {NORMAL}, for a "
+            f"false alarm, or {ANOMALOUS}, for an anomaly that was missed."
+        )
+
+
+def _find(path, folders):
+    """The file of a path that is absolute or below one of some folders."""
+    if not path.strip() or "\0" in path:
+        return None
+    for folder in folders:
+        file = Path(folder) / path
+        try:
+            if file.is_file():
+                return file
+        except OSError:  # such as a name that is too long
+            return None
+    return None

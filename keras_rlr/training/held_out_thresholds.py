@@ -1,0 +1,65 @@
+"""The thresholds that a training ends with, from the images that were held out."""
+
+import collections
+import warnings
+from typing import Any
+
+import numpy as np
+
+FALSE_POSITIVE_RATE = 0.01
+# What products look like is taken from so many training images of each, and in all.
+_MOST_SHOWN_EACH, _MOST_SHOWN = 32, 256
+
+
+def calibrate_held_out(
+    model: Any, held: Any, fitted: Any, rate: float = FALSE_POSITIVE_RATE
+) -> dict[str, Any]:
+    """Sets a model's thresholds.
+
+    Args:
+        model: The trained detector.
+        held: `FolderDataset` or `JoinedDataset` of the images held out.
+        fitted: The same of the images that it was trained on.
+        rate: Share of new normal images that may be called anomalous. If the images
+            are too few for it, it is the smallest that they allow, with a warning.
+
+    Returns:
+        What `config.json` says of the calibration.
+    """
+    smallest = 1 / (len(held) + 1)
+    if smallest > rate:
+        warnings.warn(
+            f"{len(held)} images were held out for calibration, too few for a "
+            f"false-positive rate of {rate:g}: the threshold is set "
+            f"for the smallest that they allow, {smallest:.3g}.",
+            stacklevel=3,
+        )
+        rate = smallest
+    with warnings.catch_warnings():
+        # Which categories have thresholds of their own is in the configuration.
+        warnings.filterwarnings("ignore", ".*for a threshold of its own")
+        threshold = model.calibrate(
+            held, false_positive_rate=rate, training_images=_some_of_each(fitted)
+        )
+    return {
+        "images": len(held),
+        "false_positive_rate": rate,
+        "threshold": threshold,
+        "category_thresholds": model.thresholds.by_category,
+        "pixel_threshold": model.pixel_threshold,
+        "category_pixel_thresholds": dict(model.thresholds.pixels.by_category),
+    }
+
+
+def _some_of_each(dataset):
+    """Training images of every category, evenly chosen, to show what it looks like."""
+    members = collections.defaultdict(list)
+    for i, sample in enumerate(dataset.samples):
+        members[sample.category].append(i)
+    most = max(min(_MOST_SHOWN_EACH, _MOST_SHOWN // len(members)), 2)
+    chosen: list[int] = []
+    for positions in members.values():
+        count = min(most, len(positions))
+        places = np.linspace(0, len(positions) - 1, count).astype(int)
+        chosen += [positions[place] for place in places]
+    return dataset.subset(sorted(chosen))

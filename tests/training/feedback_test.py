@@ -1,0 +1,142 @@
+import json
+import shutil
+
+import keras
+import numpy as np
+import pytest
+
+from keras_rlr.datasets import write_procedural_dataset
+from keras_rlr.training import train
+from keras_rlr.training.feedback import Feedback
+from tests.datasets.layouts.write_files import write_image
+from tests.run_command import run
+
+pytestmark = pytest.mark.backend_independent
+
+
+def table(folder, *rows, head="path,verdict"):
+    file = folder / "scores.csv"
+    file.write_text("\n".join([head, *rows]) + "\n")
+    return file
+
+
+def test_verdicts_in_the_table_of_predict(tmp_path):
+    for name in "abc":
+        write_image(tmp_path, f"{name}.png")
+    file = table(
+        tmp_path,
+        "a.png,0.5,true,,Normal ,nut",
+        "b.png,0.1,false,,,nut",
+        f"{tmp_path}/c.png,0.2,false,,anomalous,",
+        "./a.png,0.5,true,,normal,nut",
+        head="path,anomaly_score,is_anomalous,error,verdict,category",
+    )
+    feedback = Feedback.read(file, [tmp_path])
+    assert [image.path for image in feedback.normal] == ["a.png"]
+    assert feedback.normal[0].category == "nut"
+    assert [image.file.name for image in feedback.anomalous] == ["c.png"]
+    assert feedback.unjudged == 1
+
+
+@pytest.mark.parametrize(
+    ("head", "rows", "message"),
+    [
+        ("path,label", ["a.png,normal"], "has no column verdict"),
+        ("path,verdict,note", ["a.png,normal,x"], r"1 unknown column \('note'\)"),
+        ("path,verdict,path", ["a.png,normal,a"], "column 'path' more than once"),
+        ("path,verdict", ["a.png,fine", "a.png,normal"], "1 of 2 verdicts .*'fine' in"),
+        ("path,verdict", ["a.png,normal", "x.png,normal"], r"1 of 2 .*x.png \(line 3"),
+        ("path,verdict", ["a.png,normal", "a.png,anomalous"], "Leave one row"),
+        ("path,verdict", ["a.png,"], "has no verdict"),
+        ("path,verdict", ["a.png"], "has 1 cells where the first line has 2"),
+        ("path,verdict", ['"a.png,normal'], "is no CSV table: line 2"),
+    ],
+)
+def test_refusals(tmp_path, head, rows, message):
+    write_image(tmp_path, "a.png")
+    file = table(tmp_path, *rows, head=head)
+    with pytest.raises((ValueError, FileNotFoundError), match=message):
+        Feedback.read(file, [tmp_path])
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return write_procedural_dataset(
+        tmp_path_factory.mktemp("products") / "data", image_size=64,
+        train_per_category=12, test_normal=4, test_anomalous=3,
+        categories=["gear", "wood"],
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def folder(data, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs") / "run"
+    with pytest.warns(UserWarning, match="too few for a false-positive rate"):
+        train(
+            data, folder, method="patchcore", backbone="efficientnet_lite2",
+            image_size=48, coreset_ratio=0.05, calibration_fraction=0.5,
+        )  # fmt: skip
+    return folder
+
+
+def test_calibrate_with_feedback(folder, data, tmp_path):
+    images = tmp_path / "line"
+    shutil.copytree(data / "gear/test/good", images / "gear")
+    defects = sorted(p for p in (data / "gear/test").rglob("*.png") if "good" not in
+                     p.parts)  # fmt: skip
+    for i, file in enumerate(defects):
+        shutil.copy(file, images / f"gear/missed_{i}.png")
+    rows = [
+        *("gear/000.png,normal", "gear/001.png,normal"),
+        *(f"gear/missed_{i}.png,anomalous" for i in range(3)),
+    ]
+    file = table(tmp_path, *rows)
+    words = (
+        "calibrate", "--model", folder, "--data", data, "--false-positive-rate", 0.2,
+    )  # fmt: skip
+    plain = json.loads(run(*words, "--json").stdout)
+    result = run(*words, "--feedback", file)
+    assert result.exit_code == 2
+    assert "5 of 5 images" in result.stderr
+    words = (*words, "--feedback", file, "--feedback-images", images)
+    result = run(*words, "--json")
+    assert result.exit_code == 0, result.stderr
+    facts = json.loads(result.stdout)
+    told = facts["feedback"]
+    assert facts["images"] == plain["images"] + 2
+    assert (told["joined"], told["left_out"], told["normal"]) == (2, 0, 2)
+    model = keras.saving.load_model(folder / "model.keras")
+    assert model.threshold == facts["threshold"]
+    # The two joined the scores of their product.
+    scores = model.thresholds.calibration_scores
+    assert len(scores.of("gear")) == 6 + 2
+    assert told["anomalous"] == 3
+    assert told["found"] == sum(image["found"] for image in told["images"])
+    for image in told["images"]:
+        assert image["found"] == (
+            image["anomaly_score"] >= np.float32(model.thresholds.of("gear"))
+        )
+        assert image["found"] == (image["false_positive_rate"] <= 0.2)
+    config = json.loads((folder / "config.json").read_text())
+    assert config["calibration"] == facts
+    result = run(*words)
+    assert "Images marked normal: 2; 2 of them joined" in result.stdout
+    assert "Images marked anomalous: 3" in result.stdout
+    # Of --data itself anomalous images are left out, and normal ones count once.
+    table(tmp_path, "gear/missed_0.png,anomalous", "gear/000.png,normal")
+    result = run(
+        "calibrate", "--model", folder, "--data", images, "--false-positive-rate", 0.3,
+        "--feedback", file, "--json",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.stderr
+    facts = json.loads(result.stdout)
+    assert facts["images"] == 4 + 3 - 1
+    assert (facts["feedback"]["joined"], facts["feedback"]["left_out"]) == (0, 1)
+
+
+def test_feedback_images_need_feedback(folder, data):
+    result = run(
+        "calibrate", "--model", folder, "--data", data, "--feedback-images", data
+    )
+    assert result.exit_code == 2
+    assert "belongs to --feedback" in result.stderr
