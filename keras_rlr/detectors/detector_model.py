@@ -139,6 +139,11 @@ class DetectorModel(FromPresets, OnDevices):
         raise NotImplementedError(f"{type(self).__name__} must define `outputs_of`.")
 
     @property
+    def has_score_map(self):
+        """Whether `outputs_of` gives what `RegionOfInterest.within` calls score map."""
+        return False
+
+    @property
     def inference_batch(self):
         """Images that go through the model at once, where nobody says how many."""
         return max(1, MOST_AT_ONCE // self.parts_each)

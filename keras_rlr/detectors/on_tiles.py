@@ -133,6 +133,8 @@ def _one_by_one(model, images, others, training):
 def _shapes(model, others, training):
     """Shapes of the outputs of all tiles by the names' order, for TensorFlow's loop."""
     shapes = {} if training else {"anomaly_map": model.image_shape, "anomaly_score": ()}
+    if model.has_score_map and not training:
+        shapes["score_map"] = model.image_shape
     if training or "weight" in others:
         shapes["loss"] = ()
     if "describe" in others:
@@ -155,6 +157,7 @@ def _mean(values, tiling):
 
 _OF_TILES = {
     "anomaly_map": blend_tiles,
+    "score_map": blend_tiles,
     "anomaly_score": _highest,
     "loss": _mean,
     "image_features": _mean,

@@ -121,9 +121,7 @@ class ReconstructionDetector(FeatureDetector):
             )
         if not training:
             error = self.anomaly_map(features, reconstructions, damping=self._damping())
-            anomaly_map, score = self.map_and_score(error, levels)
-            outputs["anomaly_map"] = anomaly_map
-            outputs["anomaly_score"] = score
+            outputs.update(self.map_and_score(error, levels))
         if "describe" in batch:
             outputs["image_features"] = mean_features(levels)
         return outputs
@@ -136,9 +134,10 @@ class ReconstructionDetector(FeatureDetector):
             features: List of float32 tensors (batch, H, W, C), one a level.
 
         Returns:
-            float32 tensors (batch, height, width) and (batch,).
+            Dict of float32 tensors: "anomaly_map" (batch, height, width) and
+            "anomaly_score" (batch,); "score_map", as the map, if `has_score_map`.
         """
-        return error, self.anomaly_score(error)
+        return {"anomaly_map": error, "anomaly_score": self.anomaly_score(error)}
 
     def in_grids(self, features):
         """Returns what is reconstructed: the levels, or all of them in one grid.

@@ -68,14 +68,19 @@ class RegionOfInterest:
 
         Args:
             outputs: Dict of tensors; without "anomaly_map" they are returned as they
-                are.
+                are. "score_map", which is not returned, is the map that the scores are
+                of, if that is another.
         """
         if "anomaly_map" not in outputs:
             return outputs
+        outputs = dict(outputs)
         whole = ops.convert_to_tensor(outputs["anomaly_map"])
-        lowest = ops.min(whole, axis=(1, 2), keepdims=True)
-        shown = ops.where(ops.convert_to_tensor(self.inside), whole, lowest)
-        before, after = (ops.max(each, axis=(1, 2)) for each in (whole, shown))
+        shown = self._shown(whole)
+        before, after = whole, shown
+        if "score_map" in outputs:
+            before = ops.convert_to_tensor(outputs.pop("score_map"))
+            after = self._shown(before)
+        before, after = (ops.max(each, axis=(1, 2)) for each in (before, after))
         score = ops.convert_to_tensor(outputs["anomaly_score"])
         # Shares of what is above 0; where something is below, differences.
         is_above = ops.logical_and(after > 0, score > 0)
@@ -83,6 +88,10 @@ class RegionOfInterest:
         lower = ops.where(is_above, score * share, score + (after - before))
         score = ops.where(after < before, lower, score)
         return {**outputs, "anomaly_map": shown, "anomaly_score": score}
+
+    def _shown(self, maps):
+        lowest = ops.min(maps, axis=(1, 2), keepdims=True)
+        return ops.where(ops.convert_to_tensor(self.inside), maps, lowest)
 
 
 def _of_box(given, size):

@@ -41,7 +41,8 @@ def _of_image(model, image):
     tiling = model.tiling
     of_rows, of_columns = tiling.weights()
     at_once = max(1, _MOST_PIXELS // (tiling.height * tiling.width))
-    whole = np.zeros(tiling.whole_size, "float32")
+    names = ("anomaly_map", "score_map") if model.has_score_map else ("anomaly_map",)
+    whole = {name: np.zeros(tiling.whole_size, "float32") for name in names}
     scores, features = [], []
     for start in range(0, tiling.count, at_once):
         numbers = range(start, min(start + at_once, tiling.count))
@@ -50,14 +51,15 @@ def _of_image(model, image):
             np.stack([_pixels(image, tiling, number) for number in numbers]),
             at_once,
         )
-        for number, anomaly_map in zip(numbers, outputs["anomaly_map"], strict=True):
+        for i, number in enumerate(numbers):
             row, column = divmod(number, tiling.columns)
             weight = of_rows[row][:, None] * of_columns[column]
-            tiling.cut(whole, number)[:] += weight * anomaly_map
+            for name in names:
+                tiling.cut(whole[name], number)[:] += weight * outputs[name][i]
         scores.append(outputs["anomaly_score"])
         features.append(outputs.get("image_features"))
     result = {
-        "anomaly_map": whole,
+        **whole,
         # NumPy's maximum is NaN where one score is.
         "anomaly_score": np.max(np.concatenate(scores)),
     }

@@ -1,3 +1,4 @@
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -18,7 +19,6 @@ class UsualMap(keras.layers.Layer):
 
     That is by a power of it: 1 is the whole, and 0 leaves the map as it is.
 
-
     It keeps maps of normal images and, of each, a description. The neighbours of a new
     image are those with the nearest descriptions. What is usual at a place is the mean
     of their maps there, plus twice their spread there, plus twice the mean of their
@@ -30,7 +30,7 @@ class UsualMap(keras.layers.Layer):
 
     Args:
         neighbors: Number of images.
-        power: The exponent of what is usual.
+        power: The exponent of what is usual, or several.
         capacity: Most images that are kept.
 
     Call arguments:
@@ -38,7 +38,7 @@ class UsualMap(keras.layers.Layer):
         description: float32 tensor (batch, C).
 
     Returns:
-        float32 tensor (batch, height, width).
+        float32 tensor (batch, height, width); of several powers a list of such.
 
     Raises:
         ValueError: If `neighbors` is not from 1 to `capacity`, or `power` from 0 to 1.
@@ -57,7 +57,7 @@ class UsualMap(keras.layers.Layer):
     def __init__(
         self,
         neighbors: int = 20,
-        power: float = 1.0,
+        power: float | Sequence[float] = 1.0,
         capacity: int = 512,
         **kwargs: Any,
     ) -> None:
@@ -68,10 +68,12 @@ class UsualMap(keras.layers.Layer):
                 "`neighbors` must be at least 1 and at most `capacity`. Received: "
                 f"{neighbors!r} and {capacity!r}."
             )
-        if not 0 <= power <= 1:
+        several = isinstance(power, Sequence)
+        powers = tuple(map(float, power if several else [power]))
+        if not (powers and all(0 <= each <= 1 for each in powers)):
             raise ValueError(f"`power` must be from 0 to 1. Received: {power!r}.")
         self.neighbors = int(neighbors)
-        self.power = float(power)
+        self.power = powers if several else powers[0]
         self.capacity = int(capacity)
 
     def build(self, anomaly_map_shape: Any, description_shape: Any) -> None:
@@ -145,9 +147,11 @@ class UsualMap(keras.layers.Layer):
         self.is_stored.assign(np.zeros(self.capacity, "float32"))
 
     def call(self, anomaly_map: Any, description: Any) -> Any:
-        """Returns the map in units of what is usual."""
+        """Returns the map in units of what is usual; or such maps, one a power."""
         usual = self._usual(description)
         usual = upsample_map(usual, anomaly_map.shape[1:], align_corners=False)
+        if isinstance(self.power, tuple):
+            return [anomaly_map / ops.power(usual, power) for power in self.power]
         return anomaly_map / ops.power(usual, self.power)
 
     def _usual(self, description):
@@ -174,8 +178,9 @@ class UsualMap(keras.layers.Layer):
     def compute_output_shape(
         self, anomaly_map_shape: Any, description_shape: Any
     ) -> Any:
-        """Returns the shape of the map."""
-        return tuple(anomaly_map_shape)
+        """Returns the shape of the map, or of the maps."""
+        shape = tuple(anomaly_map_shape)
+        return [shape] * len(self.power) if isinstance(self.power, tuple) else shape
 
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""

@@ -3,10 +3,8 @@
 import math
 
 import numpy as np
-from keras import ops
 
 from keras_rlr.detectors.greedy_coreset import PatchSelection
-from keras_rlr.layers.anomaly_map import upsample_map
 from keras_rlr.layers.fused_levels import FusedLevels
 from keras_rlr.layers.memory_bank import MemoryBank
 
@@ -66,20 +64,3 @@ def select_bank(model, parts):
     with model.scope():
         model.memory_bank.store(patches)
     model.forget_compiled_functions()
-
-
-def error_and_distance(error, distances, share):
-    """Returns the map of both: error^s · distance^(1 - s).
-
-    Args:
-        error: float32 tensor (batch, size, size).
-        distances: float32 tensor (batch, height, width), what the bank returned.
-        share: The exponent s.
-
-    Returns:
-        float32 tensor (batch, size, size).
-    """
-    distances = upsample_map(distances, error.shape[1:])
-    # Rounding may leave less than 0. Not every runtime lets NaN through a maximum.
-    both = ops.power(ops.abs(error) + 1e-12, share)
-    return both * ops.power(distances + 1e-12, 1.0 - share)

@@ -6,6 +6,23 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_rlr.layers.usual_map import UsualMap
+
+
+def new_usual_map(neighbors, powers, feature_shapes, image_shape):
+    """Returns an empty `UsualMap` for maps of the model's images.
+
+    Args:
+        neighbors: Number of images.
+        powers: The exponents of what is usual, of the map and of the score.
+        feature_shapes: (height, width, channels) of each level.
+        image_shape: (height, width) of the images.
+    """
+    usual_map = UsualMap(neighbors, powers, name="usual_map")
+    channels = sum(shape[-1] for shape in feature_shapes)
+    usual_map.build((None, *image_shape), (None, channels))
+    return usual_map
+
 
 def look_back(model, batches, steps):
     """Keeps the maps of some of the images that a model was trained on.

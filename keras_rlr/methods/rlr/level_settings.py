@@ -84,18 +84,27 @@ def check_grids(feature_shapes, levels, windows, image_shape):
         )
 
 
-def check_similar_images(count):
-    """Returns `similar_images` as an integer.
+def resolve_similar_images(count, share):
+    """Returns `similar_images` as an integer, and two shares: map's and score's.
 
     Args:
         count: Number of images.
+        share: A number, or two.
 
     Raises:
-        ValueError: If it is negative, more than are kept or no whole number.
+        ValueError: If the count is negative, more than are kept or no whole number, or
+            a share is not from 0 to 1.
     """
     if isinstance(count, bool) or count != int(count) or not 0 <= count <= 512:
         raise ValueError(
             "`similar_images` is a number of training images to compare with, from 0 "
             f"(none) to 512. Received: {count!r}."
         )
-    return int(count)
+    given = np.ravel(np.asarray(share))
+    is_number = given.dtype.kind in "iuf" and len(given) in (1, 2)
+    if not (is_number and np.all((given >= 0) & (given <= 1))):
+        raise ValueError(
+            "`similar_share` is a number from 0 to 1, or two: of the anomaly map and "
+            f"of the score. Received: {share!r}."
+        )
+    return int(count), (float(given[0]), float(given[-1]))

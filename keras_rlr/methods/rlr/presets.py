@@ -9,8 +9,10 @@ from keras_rlr.detectors.loading import preset_settings
 
 _STANDARDIZED = {"standardize_features": True, "cosine_damping": 0.3}
 _FUSED = {"fuse_levels": True, **_STANDARDIZED}
-# What normal images show, beside what the reconstructor makes of them.
-_COMPARED = {"coreset_ratio": 0.01, "similar_images": 20}
+# What normal images show, beside what the reconstructor makes of them. The score is in
+# units of the whole of what is usual; in a map of that, edges of aligned parts, which
+# are never quite predicted, would hide more than they should.
+_COMPARED = {"coreset_ratio": 0.01, "similar_images": 20, "similar_share": (0.5, 1.0)}
 PRESETS: dict[str, dict[str, Any]] = {
     "rlr_efficientnet_b6": {
         "backbone": "efficientnet_b6",

@@ -1,27 +1,25 @@
 import keras
 
-from keras_rlr.detectors.feature_detector import mean_features
 from keras_rlr.detectors.greedy_coreset import check_coreset
 from keras_rlr.detectors.reconstruction_detector import ReconstructionDetector
 from keras_rlr.inputs.augmentation import resolve_augmentation
 from keras_rlr.layers.initializers import derive_seed
 from keras_rlr.layers.reconstruction_block import validate_attentions
-from keras_rlr.layers.usual_map import UsualMap
 from keras_rlr.methods.rlr.bank_beside import (
     check_error_share,
-    error_and_distance,
     new_bank,
 )
 from keras_rlr.methods.rlr.compact_copy import compact_copy
 from keras_rlr.methods.rlr.feature_reconstructor import FeatureReconstructor
 from keras_rlr.methods.rlr.first_look import look_at_batches, look_at_images
-from keras_rlr.methods.rlr.last_look import look_back
+from keras_rlr.methods.rlr.last_look import look_back, new_usual_map
 from keras_rlr.methods.rlr.level_settings import (
     check_grids,
-    check_similar_images,
     resolve_hidden_dims,
+    resolve_similar_images,
     resolve_windows,
 )
+from keras_rlr.methods.rlr.map_and_score import map_and_score
 from keras_rlr.methods.rlr.presets import PRESETS, preset_arguments
 from keras_rlr.methods.rlr.recipe import resolve_recipe
 from keras_rlr.methods.rlr.reference_start import check_reference
@@ -100,7 +98,8 @@ class RLR(ReconstructionDetector):
             paper. At each place the map is divided by what it usually is there in so
             many, those most like the new one among at most 512, see `UsualMap`. `fit`
             keeps their maps when it ends; until then, maps are as they are.
-        similar_share: The power of what is usual, from 0 to 1, to divide by.
+        similar_share: The power of what is usual, from 0 to 1, to divide by; or two,
+            of the map and of the score, which then is that of another map.
         augmentation: Of `"flip"` (left-right and up-down) and `"rotate"` (by quarter
             turns): each image of each step is one of those that are possible, drawn at
             random; the bank has the patches of all. For textures and parts that lie at
@@ -212,8 +211,9 @@ class RLR(ReconstructionDetector):
         self.reference_tokens, self.reference_start = check_reference(
             reference_tokens, reference_start, self.attentions
         )
-        self.similar_images = check_similar_images(similar_images)
-        self.similar_share = float(similar_share)
+        self.similar_images, self.similar_share = resolve_similar_images(
+            similar_images, similar_share
+        )
         self.augmentation = resolve_augmentation(augmentation, self.image_size)
         if self.coreset_ratio:
             check_coreset(self.coreset_ratio, self.max_patches)
@@ -238,12 +238,12 @@ class RLR(ReconstructionDetector):
             self.usual_map = None
             if self.similar_images:
                 self.looks_back = True
-                self.usual_map = UsualMap(
-                    self.similar_images, self.similar_share, name="usual_map"
+                self.usual_map = new_usual_map(
+                    self.similar_images,
+                    self.similar_share,
+                    self.feature_shapes,
+                    self.image_shape,
                 )
-                size = (None, *self.image_shape)
-                channels = sum(shape[-1] for shape in self.feature_shapes)
-                self.usual_map.build(size, (None, channels))
         self.compile()
 
     def _reconstructor(self, grid, shape, hidden_dim, window):
@@ -337,18 +337,16 @@ class RLR(ReconstructionDetector):
         super().adapt(x, batch_size, steps)
         look_at_images(self, x, batch_size, steps)
 
+    @property
+    def has_score_map(self):
+        """Whether scores are those of another map, which a region is to see too."""
+        is_other = len(set(self.similar_share)) == 2
+        has_region = self.region_of_interest is not None
+        return self.usual_map is not None and is_other and has_region
+
     def map_and_score(self, error, features):
         """Returns map and score: of the error, and of what is beside it."""
-        anomaly_map = error
-        if self.memory_bank:
-            distances = self.memory_bank(self.bank_tokens(features))
-            anomaly_map = error_and_distance(error, distances, self.error_share)
-        if self.usual_map:
-            anomaly_map = self.usual_map(anomaly_map, mean_features(features))
-        score = self.anomaly_score(anomaly_map)
-        if self.memory_bank:
-            anomaly_map = self.anomaly_score.smooth(anomaly_map)
-        return anomaly_map, score
+        return map_and_score(self, error, features)
 
     def reconstruct_levels(self, features):
         """Returns the reconstructions of the levels, as tensors."""

@@ -5,6 +5,8 @@ import numpy as np
 import pytest
 
 import keras_rlr
+from keras_rlr.evaluation.predict_tiles import predict_tile_by_tile
+from keras_rlr.inputs.value_ranges import ValueRanges
 from tests.tiny_model import ONE_LEVEL, random_images, tiny_model
 
 NORMAL = random_images(7)
@@ -38,12 +40,62 @@ def test_maps_are_those_without_it_over_what_is_usual(model):
     plain.fit(NORMAL, batch_size=3, epochs=1, verbose=0)
     maps = plain.predict(TESTED, verbose=0)["anomaly_map"]
     (features,) = model.extract_features(TESTED)
-    expected = model.usual_map(maps, features.mean((1, 2)))
+    expected, _ = model.usual_map(maps, features.mean((1, 2)))
     outputs = model.predict(TESTED, verbose=0)
     expected = keras.ops.convert_to_numpy(expected)
     np.testing.assert_allclose(outputs["anomaly_map"], expected, rtol=1e-3)
     scores = keras.ops.convert_to_numpy(model.anomaly_score(expected))
     np.testing.assert_allclose(outputs["anomaly_score"], scores, rtol=1e-3)
+
+
+def test_the_score_may_be_of_another_map(model):
+    other = with_similar_images(similar_share=(0.5, 1.0))
+    assert other.get_config()["similar_share"] == (0.5, 1.0)
+    other.fit(NORMAL, batch_size=3, epochs=1, verbose=0)
+    outputs = other.predict(TESTED, verbose=0)
+    expected = model.predict(TESTED, verbose=0)["anomaly_map"]
+    np.testing.assert_allclose(outputs["anomaly_map"], expected, rtol=1e-4)
+    (features,) = other.extract_features(TESTED)
+    wholes = other.usual_map(expected, features.mean((1, 2)))[0]
+    scores = keras.ops.convert_to_numpy(other.anomaly_score(wholes))
+    np.testing.assert_allclose(outputs["anomaly_score"], scores, rtol=1e-3)
+
+
+@pytest.mark.parametrize("tiles", [None, (1, 2), (5, 4)])
+def test_a_region_is_where_scores_are_looked_for(tiles):
+    images = random_images(5, 70, 60)
+    model = with_similar_images(similar_share=(0.0, 1.0), tiles=tiles)
+    model.fit(images, batch_size=2, epochs=1, verbose=0)
+    assert "score_map" not in model.predict(images, verbose=0)
+    before = model.predict(images, verbose=0)["anomaly_score"]
+    model.region_of_interest = np.ones(model.map_size)
+    whole = model.predict(images, verbose=0)
+    assert "score_map" not in whole
+    np.testing.assert_allclose(whole["anomaly_score"], before, rtol=1e-5)
+    # Where the score's peak is not, whether or not the map's is there.
+    assert model.has_score_map
+    peaks = np.stack([score_map(model, image) for image in images])
+    for side in (slice(None, model.map_size[0] // 2), slice(5, None)):
+        inside = np.zeros(model.map_size)
+        inside[side] = 1
+        model.region_of_interest = inside
+        found = model.predict(images, verbose=0)["anomaly_score"]
+        share = peaks[:, side].max((1, 2)) / peaks.max((1, 2))
+        np.testing.assert_allclose(found, before * share, rtol=1e-3)
+    if tiles:
+        elements = [{"image": image} for image in images]
+        found = predict_tile_by_tile(model, elements, ValueRanges(None))
+        assert "score_map" not in found
+        np.testing.assert_allclose(found["anomaly_score"], before * share, rtol=1e-3)
+
+
+def score_map(model, image):
+    """The map that the score is of, from what the parts of the model say."""
+    from keras_rlr.detectors.on_tiles import outputs_on_tiles
+
+    run = outputs_on_tiles if model.tiling else type(model).outputs_of
+    outputs = run(model, keras.ops.convert_to_tensor(image[None]))
+    return keras.ops.convert_to_numpy(outputs["score_map"])[0]
 
 
 @pytest.mark.backend_independent
@@ -96,3 +148,10 @@ def test_a_compact_copy_has_it_too(model):
 def test_numbers_that_are_none_are_refused(count):
     with pytest.raises(ValueError, match="from 0 \\(none\\) to 512"):
         with_similar_images(similar_images=count)
+
+
+@pytest.mark.backend_independent
+@pytest.mark.parametrize("share", [-0.1, 1.5, (0.1, 0.2, 0.3), "half", float("nan")])
+def test_shares_that_are_none_are_refused(share):
+    with pytest.raises(ValueError, match="number from 0 to 1, or two"):
+        with_similar_images(similar_share=share)
