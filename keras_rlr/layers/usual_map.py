@@ -68,12 +68,11 @@ class UsualMap(keras.layers.Layer):
                 "`neighbors` must be at least 1 and at most `capacity`. Received: "
                 f"{neighbors!r} and {capacity!r}."
             )
-        several = isinstance(power, Sequence)
-        powers = tuple(map(float, power if several else [power]))
+        powers = tuple(power) if isinstance(power, Sequence) else (power,)
         if not (powers and all(0 <= each <= 1 for each in powers)):
             raise ValueError(f"`power` must be from 0 to 1. Received: {power!r}.")
         self.neighbors = int(neighbors)
-        self.power = powers if several else powers[0]
+        self.power = powers if isinstance(power, Sequence) else float(power)
         self.capacity = int(capacity)
 
     def build(self, anomaly_map_shape: Any, description_shape: Any) -> None:
