@@ -14,6 +14,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from keras_rlr.detectors.one_pass_detector import OnePassDetector
+from keras_rlr.evaluation import evaluate_model
 from tests import one_program
 from tests.products import COLOURS, elements_of, strange_images
 from tests.tiny_model import IMAGE_SIZE, random_images
@@ -187,6 +188,15 @@ def check_evaluate(make, detector):
     _agree(results["image_auroc"], roc_auc_score(labels, outputs["anomaly_score"]))
     pixels = roc_auc_score(masks.reshape(-1), outputs["anomaly_map"].reshape(-1))
     _agree(results["pixel_auroc"], pixels)
+    # All seven are those of the other evaluator, of data sets with categories.
+    elements = [
+        {"image": image, "label": int(label), "mask": mask, "category": "part"}
+        for image, label, mask in zip(TESTED, labels, masks, strict=True)
+    ]
+    by_category = evaluate_model(detector, elements)
+    assert {*by_category["pooled"], "loss"} == {*results}
+    for name, value in by_category["pooled"].items():
+        _agree(results[name], value)
 
 
 def check_seed(make, detector, twin):
