@@ -110,8 +110,10 @@ def check_arguments(method: type[AnomalyDetector], arguments: dict[str, Any]) ->
         kind = _missed_kind(default, value)
         if name == "backbone" and not isinstance(value, str):
             kind = "a name"
-        if name in ("image_size", "similar_share") and isinstance(value, list | tuple):
-            kind = None  # The class looks at the two numbers.
+        if name == "similar_share" or (
+            name == "image_size" and isinstance(value, list | tuple)
+        ):
+            kind = None  # One number or two, which the class looks at.
         if kind is not None:
             raise ValueError(
                 f"`{name}` of {method.__name__} takes {kind}, by default "
