@@ -26,7 +26,7 @@ from keras_rlr.evaluation import HeatScale, draw_overlay
 from tests.browser import open_browser, wait
 
 ROOT = Path(__file__).resolve().parents[1]
-SHOWN = ("circuit", "gear")
+SHOWN = ("capsule", "wood")
 _GAP = 8
 ON_THE_APP = (("capsule", 1), ("gear", 1), ("wood", 0))
 
