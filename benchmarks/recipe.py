@@ -2,13 +2,14 @@
 
     KERAS_BACKEND=tensorflow python -m benchmarks.recipe --data DIR [--seeds 0,1,2]
 
-DIR is a folder in MVTec AD's layout. `default` is the offline preset as it comes, from
-a feature cache in memory that is empty at first; `paper` trains as RLR's authors do,
-on the same backbone's level 3: raw features, width 512, Adam 1e-4, batches of 8, no
-cache, and the dense attention of `benchmarks/naive.py`. No image is held out. Every
-run is a process of its own, timed from before it begins; after each epoch it is tested,
-which does not count, and it ends when the mean image and pixel AUROC of the categories
-have both reached --target. Prints every test, the medians and their ratio.
+DIR is a folder in MVTec AD's layout. `default` is the preset
+`rlr_efficientnet_lite2_one_level` as it comes, from a feature cache in memory that is
+empty at first; `paper` trains as RLR's authors do, on the same backbone's level 3: raw
+features, width 512, Adam 1e-4, batches of 8, no cache, and the dense attention of
+`benchmarks/naive.py`. No image is held out. Every run is a process of its own, timed
+from before it begins; after each epoch it is tested, which does not count, and it ends
+when the mean image and pixel AUROC of the categories have both reached --target. Prints
+every test, the medians and their ratio.
 """
 
 import argparse

@@ -118,7 +118,8 @@ from keras_rlr.cli.region import read_region, region_option
 @click.option(
     "--learning-rate",
     type=Number(min=0, min_open=True),
-    help="Of Adam, constant.",
+    help="Of Adam; where the recipe lowers its rate in time, this one is lowered alike "
+    "[default: the recipe's].",
 )
 @click.option("--seed", type=SEED, help="Of everything random [default: 0].")
 @click.option(
