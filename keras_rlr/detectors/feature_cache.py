@@ -84,7 +84,7 @@ class FeatureCache:
         """
         _refuse_endless(source, steps_per_epoch)
         store = self._store(model)
-        categories = set()
+        categories: set[str] = set()
         keys = batches_of_keys(source, categories)
         if not keys:
             raise no_images("train on")

@@ -108,7 +108,8 @@ def predict_images(
         # The colours are those of the threshold that decided.
         own = scale or HeatScale.of_threshold(model.thresholds.of(row.category))
         score = row.anomaly_score
-        _draw(model, decoder, path, *picture, anomaly_map, own, score)
+        small, pixels = picture
+        _draw(model, decoder, path, small, pixels, anomaly_map, own, score)
 
     scale = None
     with contextlib.ExitStack() as stack:
@@ -184,7 +185,7 @@ class _GrowingScores:
         self._path, self._rows, self._files = path, rows, files
         self._with_categories = with_categories
         self._done = 0
-        self._written = None
+        self._written = 0.0
 
     def __enter__(self):
         # What an earlier run left is not to be taken for this one's.

@@ -42,15 +42,15 @@ def decode_images(encoded, size, bit_depth=None):
 
     def decode():
         orientation = exif_orientation(encoded)
-        positions, squares, found = _decode_all(
-            *(tf.gather(part, tried) for part in (encoded, kinds, orientation >= 5)),
-            tried,
-            size,
-            bit_depth,
+        given, kind, turned = (
+            tf.gather(x, tried) for x in (encoded, kinds, orientation >= 5)
         )
-        squares = tf.scatter_nd(positions, squares, (count, *size, 3))
+        positions, images, found = _decode_all(
+            given, kind, turned, tried, size, bit_depth
+        )
+        images = tf.scatter_nd(positions, images, (count, *size, 3))
         found = tf.tensor_scatter_nd_update(status, positions, found)
-        return _turn(squares, orientation), found
+        return _turn(images, orientation), found
 
     return tf.cond(
         tf.size(tried) > 0, decode, lambda: (tf.zeros((count, *size, 3)), status)
@@ -170,23 +170,23 @@ def _decode_all(files, kinds, sideways, positions, size, bit_depth):
     options.autotune.enabled = False
     options.experimental_optimization.apply_default_optimizations = False
     found = data.with_options(options).get_single_element()
-    positions, squares, status = (part[:-1] for part in found)
-    return positions[:, None], squares, status
+    positions, images, status = (part[:-1] for part in found)
+    return positions[:, None], images, status
 
 
-def _turn(squares, orientation):
+def _turn(images, orientation):
     """Mirrors each image, transposed before or not, as its orientation says."""
 
     def turn():
-        def reversed_for(orientations, axis, images):
+        def reversed_for(orientations, axis, given):
             applies = orientation[:, None] == tf.constant(orientations)
             applies = tf.reduce_any(applies, -1)[:, None, None, None]
-            return tf.where(applies, tf.reverse(images, [axis]), images)
+            return tf.where(applies, tf.reverse(given, [axis]), given)
 
-        turned = reversed_for((2, 3, 6, 7), 2, squares)
+        turned = reversed_for((2, 3, 6, 7), 2, images)
         return reversed_for((3, 4, 7, 8), 1, turned)
 
-    return tf.cond(tf.reduce_any(orientation > 1), turn, lambda: squares)
+    return tf.cond(tf.reduce_any(orientation > 1), turn, lambda: images)
 
 
 def _bmp(file):

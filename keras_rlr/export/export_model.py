@@ -124,7 +124,8 @@ def _usable_images(images, model, most):
         batches = source.pick(np.linspace(0, count - 1, min(count, most)).astype(int))
     else:
         batches = itertools.islice(source.batches(), most)
-    usable, value_ranges = [], ValueRanges(model.bit_depth)
+    usable: list[np.ndarray] = []
+    value_ranges = ValueRanges(model.bit_depth)
     for element in itertools.chain.from_iterable(batches):
         image, name = element["image"], f"image {len(usable)}"
         value_ranges.check([image], [name])

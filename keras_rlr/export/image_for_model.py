@@ -1,4 +1,4 @@
-"""How clients of the square formats resize, with Pillow and NumPy alone.
+"""How clients of the formats of one size resize, with Pillow and NumPy alone.
 
 `docs/export.md` and `examples/litert` have this function as it is here, and an export
 is compared with its model by it.

@@ -4,6 +4,7 @@ import os
 import tempfile
 import warnings
 from collections import Counter
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -36,7 +37,9 @@ def write_litert(model, path, quantize=None, representative_images=None):
         representative_images: List of uint8 arrays (height, width, 3), for "int8".
     """
     portable = portable_model(model)
-    options = {"target_spec": {"supported_ops": [tf.lite.OpsSet.TFLITE_BUILTINS]}}
+    options: dict[str, Any] = {
+        "target_spec": {"supported_ops": [tf.lite.OpsSet.TFLITE_BUILTINS]}
+    }
     if quantize in ("float16", "dynamic"):
         options["optimizations"] = [tf.lite.Optimize.DEFAULT]
     if quantize == "float16":

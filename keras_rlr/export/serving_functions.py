@@ -1,5 +1,7 @@
 """The signatures of an exported SavedModel."""
 
+from typing import Any
+
 import tensorflow as tf
 
 from keras_rlr.detectors.known_categories import UNKNOWN
@@ -111,7 +113,7 @@ def serving_functions(model, description):
         return {"is_anomalous": decide(anomaly_score, chosen), "threshold": chosen}
 
     pixels = (None, None, None, 3)
-    functions = {
+    functions: dict[str, tuple[Any, ...]] = {
         "serving_default": (infer, tf.TensorSpec(pixels, tf.uint8, "image")),
         "serve_float": (infer, tf.TensorSpec(pixels, tf.float32, "image")),
         "serve_bytes": (
@@ -134,7 +136,7 @@ def _to_size(images, size):
     """float32 images (batch, *size, 3) of a batch of any size, 0 too."""
     count, height, width, _ = tf.unstack(tf.shape(images))
     fits = (height == size[0]) & (width == size[1])
-    squares = tf.switch_case(
+    resized = tf.switch_case(
         tf.where(count == 0, 0, tf.where(fits, 1, 2)),
         [
             lambda: tf.zeros((0, *size, 3)),
@@ -142,4 +144,4 @@ def _to_size(images, size):
             lambda: resize_in_graph(images, size),
         ],
     )
-    return tf.ensure_shape(squares, (None, *size, 3))
+    return tf.ensure_shape(resized, (None, *size, 3))

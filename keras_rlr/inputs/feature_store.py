@@ -48,7 +48,7 @@ class FeatureStore:
         if self.folder is None:
             return
         if self._alone:
-            self._remove_remains()
+            self._remove_remains(self.folder)
         for description in sorted(self.folder.glob("*.json")):
             # Those that begin with a dot are being written.
             if description.stem not in self._shards and description.name[0] != ".":
@@ -97,11 +97,11 @@ class FeatureStore:
             return
         keys = list(self._pending)
         rows, notes = zip(*self._pending.values(), strict=True)
-        rows = np.stack(rows).view(np.uint8)
+        packed = np.stack(rows).view(np.uint8)
         name = hashlib.sha256("".join(keys).encode()).hexdigest()[:16]
         with atomic_path(self.folder / f"{name}.npy") as temporary:
-            np.save(temporary, rows, allow_pickle=False)
-        description = {"sha256": _sha256(rows), "keys": keys, "notes": notes}
+            np.save(temporary, packed, allow_pickle=False)
+        description = {"sha256": _sha256(packed), "keys": keys, "notes": notes}
         write_text(self.folder / f"{name}.json", json.dumps(description) + "\n")
         self._pending = {}
         self._open(self.folder / f"{name}.json", verify=False)
@@ -134,9 +134,9 @@ class FeatureStore:
         self._shards.add(description.stem)
         self._rows.update(zip(keys, rows, strict=True))
 
-    def _remove_remains(self):
+    def _remove_remains(self, folder):
         """Removes what a writer left that was killed: it is never read."""
-        for file in self.folder.glob("*"):
+        for file in folder.glob("*"):
             unfinished = file.name[0] == "." and file.suffix in (".npy", ".json")
             lone = file.suffix == ".npy" and not file.with_suffix(".json").exists()
             if unfinished or lone:

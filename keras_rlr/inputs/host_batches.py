@@ -156,7 +156,8 @@ def stack_images(elements, image_size, positions, value_ranges):
     bit_depth = value_ranges.bit_depth
 
     def resize(element_and_position):
-        return resized_image(*element_and_position, image_size, bit_depth)
+        element, position = element_and_position
+        return resized_image(element, position, image_size, bit_depth)
 
     pairs = zip(elements, positions, strict=True)
     images = np.empty((len(elements), *height_and_width(image_size), 3), "float32")

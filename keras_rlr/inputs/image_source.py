@@ -1,6 +1,7 @@
 import copy
 import functools
 import itertools
+from typing import Any
 
 import keras
 import numpy as np
@@ -182,7 +183,7 @@ class ImageSource:
     def _stream(self):
         # An item of a loader that batches is a batch, of one image perhaps.
         batched = getattr(self.data, "batch_sampler", None) is not None
-        pending = []
+        pending: list[dict[str, Any]] = []
         for item in self.data:
             if not batched:
                 refuse_unclear_list(item)

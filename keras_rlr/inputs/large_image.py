@@ -18,6 +18,10 @@ class LargeImage(ResizedImage):
         value_ranges: What was seen of its values.
     """
 
+    image: np.ndarray
+    size: tuple[int, int]
+    bit_depth: int | None
+
     def __init__(self, image, size, bit_depth, shape, value_ranges):
         # The base class is frozen, and has pixels where this has a property.
         for name, value in (

@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 
 from keras_rlr.image_size import height_and_width
@@ -65,12 +67,12 @@ class PredictionBatches(HostBatches):
         self.padded_to = padded_to
         self.normal_only = normal_only
         self.with_description = with_description
-        self.is_real = []
-        self.counts = []
-        self.sizes = []
-        self.categories = []
-        self.labels = None
-        self.masks = None
+        self.is_real = np.zeros(0, bool)
+        self.counts: list[int] = []
+        self.sizes: list[tuple[int, ...]] = []
+        self.categories: list[str | None] = []
+        self.labels: np.ndarray | None = None
+        self.masks: np.ndarray | None = None
         self.labelled = self.masked = 0
 
     @property
@@ -103,7 +105,12 @@ class PredictionBatches(HostBatches):
         # Kept apart until the pass is complete, because a backend may begin another
         # ahead of time; and published before the last batch is handed out, because a
         # backend that knows how many there are never asks for the end.
-        is_real, counts, sizes, categories, labels, masks = [], [], [], [], [], []
+        is_real: list[bool] = []
+        counts: list[int] = []
+        sizes: list[tuple[int, ...]] = []
+        categories: list[str | None] = []
+        labels: list[int | None] = []
+        masks: list[Any] = []
         first_size = self.padded_to
         pending = None
         for elements, images in self.images():
@@ -169,7 +176,7 @@ class PredictionBatches(HostBatches):
         image = ((None, *height_and_width(self.image_size), 3), "float32")
         if not (self.with_weight or self.with_description):
             return image
-        signature = {"image": image}
+        signature: dict[str, Any] = {"image": image}
         if self.with_weight:
             signature["weight"] = ((None,), "float32")
         if self.with_description:

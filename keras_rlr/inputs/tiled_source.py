@@ -3,6 +3,7 @@
 import functools
 import itertools
 import threading
+from typing import Any
 
 from keras_rlr.inputs.first_batches import FirstBatches
 from keras_rlr.inputs.host_batches import resized_image
@@ -91,7 +92,7 @@ class _Tiles:
             self.image_keys = self._image_keys
         # Threads ask for tiles of the same image: it is read once.
         self._locks = [threading.Lock() for _ in range(_IMAGES_KEPT)]
-        self._kept = [None] * _IMAGES_KEPT
+        self._kept: list[Any] = [None] * _IMAGES_KEPT
 
     def __len__(self):
         return len(self._source.data) * self._tiling.count

@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 
 from keras_rlr.image_size import height_and_width
@@ -159,7 +161,7 @@ def noise_keys(seed, step, positions):
     """int32 keys (len(positions), 2): a hash of seed, step and position."""
     # SplitMix64 (Steele et al., 2014): a bijection that mixes all 64 bits.
     with np.errstate(over="ignore"):
-        state = np.uint64(seed) * np.uint64(0x9E3779B97F4A7C15)
+        state: Any = np.uint64(seed) * np.uint64(0x9E3779B97F4A7C15)
         for part in (np.uint64(step), np.asarray(positions, "uint64")):
             state = (state ^ part) + np.uint64(0x9E3779B97F4A7C15)
             state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
