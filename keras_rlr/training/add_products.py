@@ -25,9 +25,7 @@ from keras_rlr.training.images_record import (
     write_run_images,
 )
 from keras_rlr.training.interruption import SignalGuard
-from keras_rlr.training.run_folder import (
-    source_images,
-)
+from keras_rlr.training.run_folder import source_images
 from keras_rlr.training.run_images import find_run_images
 
 # Of the epochs that the recipe has for old and new products together: what the model

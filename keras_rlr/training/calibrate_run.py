@@ -21,9 +21,7 @@ from keras_rlr.training.images_record import (
     read_run_images,
 )
 from keras_rlr.training.judged_images import feedback_report, named_category
-from keras_rlr.training.run_folder import (
-    RunFolder,
-)
+from keras_rlr.training.run_folder import RunFolder
 
 # What folders of anomalous images and of masks are called; a folder with one of them is
 # a data set in some layout of its own, and not one of normal images.

@@ -18,9 +18,7 @@ from keras_rlr.training.held_out_thresholds import (
     FALSE_POSITIVE_RATE,
     calibrate_held_out,
 )
-from keras_rlr.training.images_record import (
-    write_run_images,
-)
+from keras_rlr.training.images_record import write_run_images
 from keras_rlr.training.interruption import SignalGuard
 from keras_rlr.training.run_images import category_in, find_run_images, run_parts
 
@@ -119,7 +117,11 @@ def remove_product(
             held = _without(images.held, others)
             if bank is not None:
                 only = _without(images.fitted, (category,))
-                done.append(f"{_drop_patches(model, only, fitted)} of its patches")
+                dropped = drop_patches(model, only, fitted)
+                if dropped is None:
+                    stays.append("the memory bank, which has patches of it alone")
+                else:
+                    done.append(f"{dropped} of its patches")
             if calibration and len(held):
                 calibration = calibrate_held_out(model, held, fitted, rate)
                 done.append("its share in the thresholds of all images")
@@ -160,12 +162,23 @@ def _without(dataset: JoinedDataset, names: Any) -> JoinedDataset:
     return dataset.subset(i for i, s in enumerate(samples) if s.category in names)
 
 
-def _drop_patches(model, removed, kept):
-    """Drops the patches of some images that others don't have; returns how many."""
+def drop_patches(model: Any, removed: Any, kept: Any) -> int | None:
+    """Drops the patches of some images that others don't have.
+
+    Args:
+        model: A detector with a memory bank.
+        removed: The images whose patches go.
+        kept: The images whose patches stay.
+
+    Returns:
+        How many went. None, and none goes, where the bank would be empty.
+    """
     drop = rows_taken_from(model, removed)
     # A plain background may stand for that of other products too.
     drop &= ~rows_taken_from(model, kept)
-    if drop.any() and not drop.all():
+    if drop.all():
+        return None
+    if drop.any():
         patches = ops.convert_to_numpy(model.memory_bank.patches)
         with model.scope():
             model.memory_bank.store(np.ascontiguousarray(patches[~drop]))

@@ -5,9 +5,7 @@ from typing import Any
 from keras_rlr.datasets import FolderDataset
 from keras_rlr.detectors.anomaly_detector import AnomalyDetector
 from keras_rlr.processes import told
-from keras_rlr.training.images_record import (
-    holds_images,
-)
+from keras_rlr.training.images_record import holds_images
 from keras_rlr.training.run_folder import (
     RunFolder,
     new_model,

@@ -15,9 +15,7 @@ from keras_rlr.training.images_record import (
     content_hashes,
     read_run_images,
 )
-from keras_rlr.training.run_folder import (
-    RunFolder,
-)
+from keras_rlr.training.run_folder import RunFolder
 
 
 @dataclass(frozen=True)

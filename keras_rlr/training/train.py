@@ -17,9 +17,7 @@ from keras_rlr.training.checkpoints import DEFAULT_KEPT
 from keras_rlr.training.default_feature_cache import default_feature_cache
 from keras_rlr.training.held_out_thresholds import calibrate_held_out
 from keras_rlr.training.hold_out import hold_out
-from keras_rlr.training.images_record import (
-    write_run_images,
-)
+from keras_rlr.training.images_record import write_run_images
 from keras_rlr.training.interruption import SignalGuard
 from keras_rlr.training.resume_run import (
     check_history,

@@ -11,15 +11,14 @@ import keras
 import numpy as np
 import pytest
 
-from keras_rlr.datasets import read_image, write_procedural_dataset
+from keras_rlr.datasets import FolderDataset, read_image, write_procedural_dataset
+from keras_rlr.detectors.bank_rows import rows_taken_from
 from keras_rlr.detectors.loading import load_model
 from keras_rlr.training import TrainingInterrupted, changed_run, train
 from keras_rlr.training import add_products as module
 from keras_rlr.training.add_products import add_products
-from keras_rlr.training.images_record import (
-    read_run_images,
-)
-from keras_rlr.training.remove_product import remove_product
+from keras_rlr.training.images_record import read_run_images
+from keras_rlr.training.remove_product import drop_patches, remove_product
 from tests.run_command import run
 
 pytestmark = [
@@ -188,6 +187,16 @@ def test_the_new_product_can_be_removed_again(added, trained, data, tmp_path):
     np.testing.assert_array_equal(
         bank_of(again["model"]), bank_of(load_model(added[0] / "model.keras"))
     )
+
+
+def test_no_bank_is_left_empty(trained, data):
+    model = load_model(trained / "patchcore/model.keras")
+    gear, wood = (FolderDataset(data / "old", "train", [name]) for name in OLD)
+    own = rows_taken_from(model, gear) & ~rows_taken_from(model, wood)
+    assert own.any()
+    model.memory_bank.store(bank_of(model)[own])
+    assert drop_patches(model, gear, wood) is None
+    assert len(bank_of(model)) == own.sum()
 
 
 def test_a_product_of_images_that_are_gone_is_removed_as_far_as_can_be(

@@ -5,10 +5,7 @@ from keras_rlr.detectors.reconstruction_detector import ReconstructionDetector
 from keras_rlr.inputs.augmentation import resolve_augmentation
 from keras_rlr.layers.initializers import derive_seed
 from keras_rlr.layers.reconstruction_block import validate_attentions
-from keras_rlr.methods.rlr.bank_beside import (
-    check_error_share,
-    new_bank,
-)
+from keras_rlr.methods.rlr.bank_beside import check_error_share, new_bank
 from keras_rlr.methods.rlr.compact_copy import compact_copy
 from keras_rlr.methods.rlr.feature_reconstructor import FeatureReconstructor
 from keras_rlr.methods.rlr.first_look import look_at_batches, look_at_images
