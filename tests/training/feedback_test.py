@@ -41,7 +41,7 @@ def test_verdicts_in_the_table_of_predict(tmp_path):
 @pytest.mark.parametrize(
     ("head", "rows", "message"),
     [
-        ("path,label", ["a.png,normal"], "has no column verdict"),
+        ("path,label", ["a.png,normal"], "and no column verdict"),
         ("path,verdict,note", ["a.png,normal,x"], r"1 unknown column \('note'\)"),
         ("path,verdict,path", ["a.png,normal,a"], "column 'path' more than once"),
         ("path,verdict", ["a.png,fine", "a.png,normal"], "1 of 2 verdicts .*'fine' in"),
