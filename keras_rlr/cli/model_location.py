@@ -1,6 +1,7 @@
 from pathlib import Path
 from typing import Any
 
+from keras_rlr.atomic_change import finish_change
 from keras_rlr.cli.region import read_region
 
 
@@ -44,6 +45,7 @@ def run_config(location: Any) -> dict[str, Any] | None:
 
     path = Path(location)
     run = RunFolder(path.parent if path.suffix == ".keras" else path)
+    finish_change(run.path)
     # A file by another name may be of any run.
     ours = path.suffix != ".keras" or path.name == run.model.name
     if not (ours and run.config.is_file()):
