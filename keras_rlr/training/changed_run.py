@@ -12,6 +12,7 @@ from keras_rlr.detectors.anomaly_detector import AnomalyDetector
 from keras_rlr.detectors.save_model import save_without_optimizer
 from keras_rlr.environment import describe_environment
 from keras_rlr.training.run_folder import RunFolder
+from keras_rlr.training.run_images import FEEDBACK
 
 # The folder in a run's folder that keeps it as it was.
 BEFORE = "before"
@@ -96,6 +97,13 @@ class ChangedRun:
             new = RunFolder(place)
             if not self.is_in_place and self.run.history.is_file():
                 shutil.copyfile(self.run.history, new.history)
+            if not self.is_in_place and (self.run.path / FEEDBACK).is_dir():
+                # The run that it comes from may go.
+                shutil.copytree(
+                    self.run.path / FEEDBACK,
+                    self.target.path / FEEDBACK,
+                    dirs_exist_ok=True,
+                )
             write_images(new.images)
             new.write_json(new.config, config)
             new.write_json(new.environment, describe_environment())
