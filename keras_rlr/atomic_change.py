@@ -1,15 +1,20 @@
 """Files of a folder that change together, or not at all."""
 
 import contextlib
+import errno
 import os
 import shutil
 import tempfile
+import time
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
 # Complete, and about to take their places.
 _READY = ".keras_rlr_change"
+_TRIES = 20
+# Seconds after which nobody is writing to what is not complete.
+_OLD = 24 * 60 * 60
 
 
 @contextlib.contextmanager
@@ -41,10 +46,11 @@ def changed_together(folder: str | Path) -> Iterator[Path]:
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     finish_change(folder)
+    _remove_old(folder)
     place = Path(tempfile.mkdtemp(prefix=f"{_READY}.", dir=folder))
     try:
         yield place
-        os.replace(place, folder / _READY)
+        _decide(place, folder / _READY)
     except BaseException:
         shutil.rmtree(place, ignore_errors=True)
         raise
@@ -78,6 +84,27 @@ def finish_change(folder: str | Path) -> None:
         "places; it is complete now.",
         stacklevel=3,
     )
+
+
+def _decide(place, ready):
+    # Models that lie in one folder may be changed by several processes at a time.
+    for _ in range(_TRIES):
+        try:
+            os.replace(place, ready)
+            return
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+        _move(ready.parent)
+    os.replace(place, ready)
+
+
+def _remove_old(folder):
+    """Removes what changes left that were stopped before they were decided."""
+    for place in folder.glob(f"{_READY}.*"):
+        with contextlib.suppress(OSError):
+            if time.time() - place.stat().st_mtime > _OLD:
+                shutil.rmtree(place, ignore_errors=True)
 
 
 def _move(folder):

@@ -1,8 +1,10 @@
 """Files that change together are all old or all new, whenever the process is killed."""
 
+import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -84,6 +86,28 @@ def test_an_error_changes_nothing(tmp_path):
         raise RuntimeError
     assert texts(folder) == {"old"}
     assert sorted(file.name for file in folder.iterdir()) == sorted(NAMES)
+
+
+def test_another_change_at_the_same_time_is_ended_first(tmp_path):
+    write(tmp_path)
+    with changed_together(tmp_path) as place:
+        write(place, "mine", NAMES[:1])
+        other = tmp_path / ".keras_rlr_change"
+        write(other, "other", NAMES[1:])
+    assert [(tmp_path / name).read_text() for name in NAMES] == [
+        *("mine", "other", "other"),
+    ]
+
+
+def test_what_was_stopped_long_ago_is_removed(tmp_path):
+    for name, age in (("old", 2), ("new", 0)):
+        place = tmp_path / f".keras_rlr_change.{name}"
+        write(place)
+        os.utime(place, (time.time() - age * 86400,) * 2)
+    with changed_together(tmp_path) as place:
+        write(place)
+    assert not (tmp_path / ".keras_rlr_change.old").exists()
+    assert (tmp_path / ".keras_rlr_change.new").exists()
 
 
 def test_what_may_not_be_ended_is_said(tmp_path, monkeypatch):

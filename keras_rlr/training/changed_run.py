@@ -12,10 +12,7 @@ from keras_rlr.detectors.anomaly_detector import AnomalyDetector
 from keras_rlr.detectors.save_model import save_without_optimizer
 from keras_rlr.environment import describe_environment
 from keras_rlr.training.run_folder import RunFolder
-from keras_rlr.training.run_images import FEEDBACK
-
-# The folder in a run's folder that keeps it as it was.
-BEFORE = "before"
+from keras_rlr.training.run_images import BEFORE, FEEDBACK
 
 
 class ChangedRun:

@@ -14,7 +14,7 @@ from keras_rlr.datasets.joined_dataset import JoinedDataset
 from keras_rlr.detectors.describe_model import describe_model
 from keras_rlr.detectors.feature_cache import FeatureCache
 from keras_rlr.training.before_and_after import compared, figures_of, images_to_test
-from keras_rlr.training.changed_run import BEFORE, ChangedRun
+from keras_rlr.training.changed_run import ChangedRun
 from keras_rlr.training.default_feature_cache import default_feature_cache
 from keras_rlr.training.held_out_thresholds import (
     FALSE_POSITIVE_RATE,
@@ -23,7 +23,7 @@ from keras_rlr.training.held_out_thresholds import (
 from keras_rlr.training.images_record import write_run_images
 from keras_rlr.training.interruption import SignalGuard
 from keras_rlr.training.run_folder import source_images
-from keras_rlr.training.run_images import RunImages, RunPart
+from keras_rlr.training.run_images import BEFORE, RunImages, RunPart
 
 # Of the epochs that the recipe has for old and new images together: what the model
 # knows of the old ones it keeps, and of the new ones it knows how features look.

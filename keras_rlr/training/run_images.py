@@ -17,8 +17,9 @@ from keras_rlr.training.images_record import (
 )
 from keras_rlr.training.run_folder import RunFolder
 
-# In the folder of a run: images that people marked, in MVTec AD's layout.
-FEEDBACK = "feedback"
+# Folders in a run's folder: images that people marked, in MVTec AD's layout, and the
+# run as it was before the last change, which has no such folder of its own.
+FEEDBACK, BEFORE = "feedback", "before"
 
 
 @dataclass(frozen=True)
@@ -165,7 +166,8 @@ def _places(run, part, data):
     """Folders that a part may be in, the likeliest first."""
     places = [part["path"]]
     if part.get(FEEDBACK):
-        places.insert(0, run.path / FEEDBACK)
+        owner = run.path.parent if run.path.name == BEFORE else run.path
+        places.insert(0, owner / FEEDBACK)
     elif data is not None:
         places.insert(0, data)
     return list(dict.fromkeys(map(Path, places)))

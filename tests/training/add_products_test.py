@@ -377,6 +377,6 @@ def test_old_images_that_moved_are_found_by_content_and_missing_ones_named(
     result = run(*words)
     assert result.exit_code == 0, result.stderr
     assert "1 images came to the run's data since" in result.stderr
-    assert "Added fabric from its images alone" in result.stdout
+    assert "Added fabric from the new images alone" in result.stdout
     assert "mean of the old ones" in result.stdout
     assert f"The run as it was is in {folder / 'before'}" in result.stdout
