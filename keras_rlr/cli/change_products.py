@@ -162,8 +162,8 @@ def judged_in_words(rows: list[dict[str, Any]]) -> Iterator[str]:
     ]
     if lost:
         yield (
-            f"{len(lost)} of them were found before and are not any more (the first: "
-            f"{lost[0]['path']}): look whether the false alarms looked like them. The "
+            f"Found before and not any more: {len(lost)} (the first: "
+            f"{lost[0]['path']}). Look whether the false alarms looked like them; the "
             "run as it was can be taken again."
         )
 
