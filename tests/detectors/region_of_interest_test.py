@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keras_rlr.detectors.region_of_interest import RegionOfInterest
+from keras_rlr.detectors.region_of_interest import RegionOfInterest, outputs_within
 from tests.tiny_model import ONE_LEVEL, random_images, tiny_model
 
 IMAGES = random_images(5, 40, 40)
@@ -29,7 +29,8 @@ def test_scores_fall_as_peaks_do(seed, offset):
     inside = draw.random((6, 8)) < 0.5
     inside[2, 3] = True
     region = RegionOfInterest.of(inside, (6, 8))
-    found = region.within({"anomaly_map": maps, "anomaly_score": scores})
+    outputs = {"anomaly_map": maps, "anomaly_score": scores}
+    found = outputs_within(outputs, region.inside)
     for i, whole in enumerate(maps):
         expected = np.where(inside, whole, whole.min())
         np.testing.assert_array_equal(found["anomaly_map"][i], expected)
