@@ -77,7 +77,6 @@ def infer_resized(model, predict_on_batch, images, where):
     looked_at = ValueRanges(16)
     resized = [ResizedImage(image, image.shape, looked_at) for image in images]
 
-
     def look(_, positions):
         return {name: rows[np.array(positions, int)] for name, rows in where.items()}
 

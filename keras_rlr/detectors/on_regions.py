@@ -85,10 +85,10 @@ class OnRegions(keras.Model):
 
     def forget_region_of(self, category):
         """Removes the mask of a category, and returns whether there was one."""
-        had = self._region is not None and category in self._region.names
-        if had:
-            self._set_region(self._region.without(category))
-        return had
+        if self._region is None or category not in self._region.names:
+            return False
+        self._set_region(self._region.without(category))
+        return True
 
     def _set_region(self, region):
         self._region = region
@@ -183,26 +183,25 @@ class OnRegions(keras.Model):
 
     def _inside(self, outputs, batch):
         """Boolean tensor of where to look, or None for everywhere."""
-        region = self._region
         inside = None
-        if region is not None:
-            inside = region.inside
-            if region.names:
-                rows = self._rows_of_table(outputs, batch)
-                if rows is not None:
-                    table = ops.convert_to_tensor(region.table())
-                    inside = ops.take(table, rows, axis=0)
+        if self._region is not None:
+            inside = self._region.inside
+            rows = self._rows_of_table(self._region.names, outputs, batch)
+            if rows is not None:
+                table = ops.convert_to_tensor(self._region.table())
+                inside = ops.take(table, rows, axis=0)
         if "region" not in batch:
             return inside
         own = ops.convert_to_tensor(batch["region"])
         return own if inside is None else ops.logical_and(own, inside)
 
-    def _rows_of_table(self, outputs, batch):
-        """int32 tensor (batch,): which mask is whose; None if nothing is known."""
+    def _rows_of_table(self, names, outputs, batch):
+        """int32 tensor (batch,): which mask is whose; None if all have the last."""
         known = self.thresholds.known
-        names = self._region.names
         given = batch.get("product")
         others = len(names)
+        if not names:
+            return None
         if known.names:
             nearest, is_known = known.recognize(outputs["image_features"])
             own = [names.index(n) if n in names else others for n in known.names]
