@@ -33,8 +33,8 @@ class OnRegions(keras.Model):
 
         What is set may also be a mask of any size, above 0 where to look, or a box
         (left, top, width, height) in shares of the image's sides, or a dict of such.
-        Thresholds stay: they are too high for less than what they were set for, and
-        never too low.
+        Thresholds stay: they are too high for less than what they were set for, and too
+        low for more.
 
         Raises:
             ValueError: If nothing would be left to look at, or masks are by category
