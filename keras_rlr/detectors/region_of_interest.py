@@ -209,7 +209,10 @@ def _to_text(inside):
 
 
 def _of_box(given, size):
-    left, top, width, height = map(float, given)
+    try:
+        left, top, width, height = map(float, given)
+    except (TypeError, ValueError):
+        left = top = width = height = np.nan
     fits = 0 <= left < left + width <= 1 and 0 <= top < top + height <= 1
     if not fits:
         raise ValueError(
