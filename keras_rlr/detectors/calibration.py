@@ -59,6 +59,7 @@ def calibrate(model, source, false_positive_rate, training_source=None):
         model.thresholds.by_category,
         MARGINS[model.compute_dtype],
     )
+    model.warn_of_unrecognized_regions()
     return threshold
 
 

@@ -37,6 +37,9 @@ class PredictionBatches(HostBatches):
         normal_only: Whether anomalous images are refused.
         with_description: Whether batches are dicts with "describe", for which the model
             returns "image_features" too.
+        look: Function of the categories of some images and their positions that returns
+            a dict of arrays, a row an image, which batches that are dicts have too; or
+            None.
         **kwargs: See `HostBatches`.
     """
 
@@ -54,6 +57,7 @@ class PredictionBatches(HostBatches):
         padded_to=0,
         normal_only=False,
         with_description=False,
+        look=None,
         **kwargs,
     ):
         super().__init__(source, image_size, **kwargs)
@@ -67,6 +71,7 @@ class PredictionBatches(HostBatches):
         self.padded_to = padded_to
         self.normal_only = normal_only
         self.with_description = with_description
+        self.look = look
         self.is_real = np.zeros(0, bool)
         self.counts: list[int] = []
         self.sizes: list[tuple[int, ...]] = []
@@ -123,7 +128,9 @@ class PredictionBatches(HostBatches):
             is_real.extend([True] * count + [False] * (padded - count))
             counts.append(count)
             sizes.extend(np.shape(element["image"])[:2] for element in elements)
-            categories.extend(map(category_name, elements))
+            names = list(map(category_name, elements))
+            first = self.first_index + len(categories)
+            categories.extend(names)
             if self.with_weight:
                 labels.extend(self._labels(elements, len(labels)))
                 masks.extend(self._masks(elements))
@@ -131,7 +138,7 @@ class PredictionBatches(HostBatches):
                 images = np.pad(
                     images, ((0, padded - count), (0, 0), (0, 0), (0, 0)), mode="edge"
                 )
-            pending = self._batch(images, count)
+            pending = self._batch(images, names, first)
         self.is_real = np.array(is_real)
         self.counts = counts
         self.sizes = sizes
@@ -144,7 +151,8 @@ class PredictionBatches(HostBatches):
             self.masks = np.stack(masks)
         yield (pending,)
 
-    def _batch(self, images, count):
+    def _batch(self, images, names, first):
+        count = len(names)
         index, shards = self.shard
         rows = len(images) // shards
         mine = slice(index * rows, (index + 1) * rows)
@@ -155,6 +163,10 @@ class PredictionBatches(HostBatches):
             batch["weight"] = (np.arange(len(images)) < count).astype("float32")
         if self.with_description:
             batch["describe"] = np.zeros(len(images), "float32")
+        if self.look:
+            for name, rows in self.look(names, range(first, first + count)).items():
+                padding = ((0, len(images) - count), *[(0, 0)] * (rows.ndim - 1))
+                batch[name] = np.pad(rows, padding, mode="edge")
         return {name: rows[mine] for name, rows in batch.items()}
 
     def _labels(self, elements, first):
@@ -181,6 +193,9 @@ class PredictionBatches(HostBatches):
             signature["weight"] = ((None,), "float32")
         if self.with_description:
             signature["describe"] = ((None,), "float32")
+        if self.look:
+            for name, rows in self.look([], []).items():
+                signature[name] = ((None, *rows.shape[1:]), rows.dtype.name)
         return signature
 
 
