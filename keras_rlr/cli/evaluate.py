@@ -121,6 +121,7 @@ def command(
         map_size,
         run=run,
         best_epochs=epochs,
+        regions=regions,
     )
     # Printed first: whatever keeps files from being written, the figures are known.
     if as_json:

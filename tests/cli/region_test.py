@@ -162,11 +162,14 @@ def test_evaluate_and_calibrate_take_masks_by_image(folder, data, tmp_path):
     test = FolderDataset(data, "test")
     expected = evaluate_model(model, test)
     result = run(
-        "evaluate", "--data", data, "--model", folder, "--roi", tree, "--json"
+        "evaluate", "--data", data, "--model", folder, "--roi", tree, "--json",
+        "--output", tmp_path / "found",
     )  # fmt: skip
     assert result.exit_code == 0, result.stderr
     assert "for 10 of 10 images; 32 masks are of no image" in said(result)
     found = json.loads(result.stdout)
+    written = json.loads((tmp_path / "found/metrics.json").read_text())["protocol"]
+    assert written["images_with_a_mask"] == 10 and written["masks_fingerprint"]
     for name in ("bolt", "nut"):
         figures = expected["categories"][name]
         assert found["categories"][name] == pytest.approx(figures, abs=1e-5)
