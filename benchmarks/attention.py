@@ -2,6 +2,7 @@
 
     KERAS_BACKEND=torch python -m benchmarks.attention [--levels 1,2,3] [--batch 4]
     KERAS_BACKEND=torch python -m benchmarks.attention --growth
+    KERAS_BACKEND=jax python -m benchmarks.attention --blocks [--levels 1]
 
 Random features of EfficientNet-B6's widths, float32, Adam. Prints seconds and peak
 memory of ours (`fast`) and of `benchmarks/naive.py` (`naive`), their ratios, and the
@@ -9,7 +10,8 @@ share of the speed of a large matrix product that is reached. Every figure is of
 process of its own, one after the other. Memory is the resident set's peak beside that
 of a model of no size. Level 1 does not fit into most machines naively: its naive
 figures are of one image, times the batch. `--growth` prints the memory of ours at 32²,
-64² and 96² tokens.
+64² and 96² tokens; `--blocks` what blocks of a quarter to four times of their scores
+would gain. PyTorch makes blocks of its own.
 """
 
 import argparse
@@ -130,6 +132,31 @@ def growth(backend, repeat):
         before = memory
 
 
+def blocks(backend, levels, batch, repeat):
+    """Prints seconds and memory by the size of a block, and beside that of the package.
+
+    The package's does not follow from a measurement at the first step: sums over blocks
+    differ in their last bits by size, and one seed is to give one result.
+    """
+    from keras_rlr.layers.loops import scores_at_a_time
+
+    usual = scores_at_a_time()
+    for level in levels:
+        found = {}
+        for scores in (usual // 4, usual // 2, usual, usual * 2, usual * 4):
+            words = ("--batch", batch, "--repeat", repeat, "--scores", scores)
+            found[scores] = in_child(MODULE, level, "fast", *words)
+        for scores, result in found.items():
+            step, forward = (
+                result[name] / found[usual][name] for name in ("step", "forward")
+            )
+            print(
+                f"{backend}, level {level}, {scores / 2**20:.2f} million scores: "
+                f"{show(result)}  step x{step:.2f}  forward x{forward:.2f}",
+                flush=True,
+            )
+
+
 def main():
     """Runs what the command line asks for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -138,7 +165,9 @@ def main():
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--kinds", default=",".join(KINDS))
     parser.add_argument("--growth", action="store_true")
+    parser.add_argument("--blocks", action="store_true")
     parser.add_argument("--side", type=int)
+    parser.add_argument("--scores", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--child", nargs=2)
     chosen = parser.parse_args()
     backend = os.environ.setdefault("KERAS_BACKEND", "tensorflow")
@@ -147,10 +176,17 @@ def main():
         if kind == "product":
             print(json.dumps(measure_product(chosen.repeat)))
         else:
+            if chosen.scores:
+                from keras_rlr.layers import loops
+
+                loops._SCORES_OF_CPU = chosen.scores
             settings = (chosen.batch, chosen.repeat, kind, chosen.side)
             print(json.dumps(measure(int(level), *settings)))
     elif chosen.growth:
         growth(backend, chosen.repeat)
+    elif chosen.blocks:
+        levels = map(int, chosen.levels.split(","))
+        blocks(backend, levels, chosen.batch, chosen.repeat)
     else:
         levels = [int(level) for level in chosen.levels.split(",")]
         compare(backend, levels, chosen.batch, chosen.repeat, chosen.kinds.split(","))

@@ -3,17 +3,20 @@
     pip install "keras-rlr[tensorflow,batch]"
     python train_from_shards.py SHARDS OUTPUT.keras
 
-SHARDS is a folder of TFRecord files (`.tfrecord`, examples with a feature `image`) or
-of Parquet files (`.parquet`, with a column `image`); images are encoded as PNG or JPEG.
+SHARDS is a folder of TFRecord files (`.tfrecord`, examples with a feature `image`), of
+Parquet files (`.parquet`, with a column `image`) or of WebDataset's (`.tar`, of which
+the files that end as images do are taken); images are encoded as PNG or JPEG.
 `tf.data` reads them, on every backend of Keras. `fit` takes the stream as it is; so it
 takes a `torch.utils.data.DataLoader` over shards of other kinds.
 """
 
 import sys
+import tarfile
 from pathlib import Path
 
 import tensorflow as tf
 
+IMAGES = (".png", ".jpg", ".jpeg")
 SHUFFLED = 1024  # images in memory, among which the next one is drawn
 
 
@@ -60,6 +63,29 @@ def parquet_images(files, column="image"):
     return encoded.map(decoded, num_parallel_calls=tf.data.AUTOTUNE)
 
 
+def webdataset_images(files):
+    """The images of WebDataset's tar files, in the order of the files.
+
+    Args:
+        files: Their paths.
+
+    Returns:
+        A `tf.data.Dataset` of uint8 images of any sizes.
+    """
+
+    def contents():
+        for file in files:
+            # Read from its start to its end, without a list of all that is in it.
+            with tarfile.open(file, "r|*") as shard:
+                for member in shard:
+                    if member.isfile() and member.name.lower().endswith(IMAGES):
+                        yield shard.extractfile(member).read()
+
+    signature = tf.TensorSpec([], tf.string)
+    encoded = tf.data.Dataset.from_generator(contents, output_signature=signature)
+    return encoded.map(decoded, num_parallel_calls=tf.data.AUTOTUNE)
+
+
 def decoded(content):
     """The pixels of an encoded image."""
     return tf.io.decode_image(content, channels=3, expand_animations=False)
@@ -71,10 +97,18 @@ def main():
     import keras_rlr
 
     shards, output = map(Path, sys.argv[1:])
-    files = sorted(shards.glob("*.tfrecord"))
-    images = tfrecord_images(files) if files else None
-    if images is None:
-        images = parquet_images(sorted(shards.glob("*.parquet")))
+    readers = {
+        "tfrecord": tfrecord_images,
+        "parquet": parquet_images,
+        "tar": webdataset_images,
+    }
+    kinds = [kind for kind in readers if any(shards.glob(f"*.{kind}"))]
+    if len(kinds) != 1:
+        sys.exit(
+            f"'{shards}' must be a folder with shards of one kind: .tfrecord, .parquet "
+            f"or .tar. Found: {', '.join(kinds) or 'none'}."
+        )
+    images = readers[kinds[0]](sorted(shards.glob(f"*.{kinds[0]}")))
     images = images.shuffle(SHUFFLED, seed=0).prefetch(tf.data.AUTOTUNE)
     model = keras_rlr.RLR.from_preset("rlr_efficientnet_lite2", seed=0)
     # The backbone runs once an image; the features of all are kept in the folder.

@@ -1,5 +1,8 @@
 """Feature pyramids of keras-hub."""
 
+import contextlib
+import json
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
@@ -20,6 +23,9 @@ from keras_rlr.backbones.vision_transformer.create_vision_transformer import (
 from keras_rlr.backbones.vision_transformer.from_keras_hub import is_vision_transformer
 from keras_rlr.backbones.weights_file import load_weights_file
 from keras_rlr.image_size import ImageSize
+
+_ONE_MEAN = tuple(value / 255 for value in IMAGENET_MEAN)
+_ONE_STD = tuple(value / 255 for value in IMAGENET_STD)
 
 
 def import_keras_hub(purpose: str) -> ModuleType:
@@ -156,15 +162,55 @@ def _licence_step(preset: str) -> str:
 def _normalization(
     keras_hub: ModuleType, preset: str
 ) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
-    """The preset's x * scale + offset, written as (x - mean) / std."""
+    """The preset's x * scale + offset, written as (x - mean) / std, of 0 to 255."""
     try:
         converter = keras_hub.layers.ImageConverter.from_preset(preset)
     # keras-hub says "no converter" with a ValueError of its own wording.
     except (ValueError, FileNotFoundError):
         return IMAGENET_MEAN, IMAGENET_STD
+    if converter is None:
+        return _hugging_face_normalization(preset)
     scale = np.ones(3) if converter.scale is None else np.array(converter.scale)
     offset = np.zeros(3) if converter.offset is None else np.array(converter.offset)
     return _three(-offset / scale), _three(1.0 / scale)
+
+
+def _hugging_face_normalization(
+    preset: str,
+) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
+    """What a folder or address of Hugging Face says, which keras-hub does not read.
+
+    Without a file that says it, it is ImageNet's, and that is said.
+    """
+    file = Path(preset, "preprocessor_config.json")
+    if preset.startswith("hf://"):
+        # keras-hub has read the address by the same package just now.
+        from huggingface_hub import hf_hub_download
+        from huggingface_hub.errors import EntryNotFoundError
+
+        with contextlib.suppress(EntryNotFoundError):
+            file = Path(hf_hub_download(preset.removeprefix("hf://"), file.name))
+    if not file.is_file():
+        warnings.warn(
+            f"'{preset}' has no {file.name}, which says how its network's images are "
+            "normalised: ImageNet's mean and standard deviation are taken.",
+            stacklevel=2,
+        )
+        return IMAGENET_MEAN, IMAGENET_STD
+    try:
+        config = json.loads(file.read_text(encoding="utf-8"))
+        largest = 1 / float(config.get("rescale_factor", 1 / 255))
+        mean = largest * np.array(config.get("image_mean", _ONE_MEAN), "float64")
+        std = largest * np.array(config.get("image_std", _ONE_STD), "float64")
+        if not (np.isfinite(mean).all() and np.isfinite(std).all() and (std > 0).all()):
+            raise ValueError("image_std must be above 0, and both finite")
+        return _three(mean), _three(std)
+    except (ValueError, TypeError, AttributeError, ZeroDivisionError) as error:
+        raise ValueError(
+            f"The file preprocessor_config.json of '{preset}' is not one ({error}). "
+            "Expected JSON with image_mean and image_std, three numbers each, and "
+            "rescale_factor."
+        ) from error
 
 
 def _three(values: np.ndarray) -> tuple[float, float, float]:

@@ -107,6 +107,7 @@ class PartScorer:
             path.write_bytes(self._results.read_model())
             self._model = load_model(path)
         self._batch_size = images_at_once(self._model, batch_size)
+        self._look = self._model.where_to_look()
         self._category = category
         self._threads = threads
 
@@ -183,7 +184,9 @@ class PartScorer:
                     resized[len(rows)] = small
                 rows.append(row)
             if resized:
-                score_resized(self._model, rows, resized, self._batch_size, ranges)
+                score_resized(
+                    self._model, rows, resized, self._batch_size, ranges, self._look
+                )
         return rows
 
     def _read(self, image: StoredImage) -> tuple[Prediction, ResizedImage | None]:

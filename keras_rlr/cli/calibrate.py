@@ -16,7 +16,7 @@ from keras_rlr.cli.options import (
     model_option,
 )
 from keras_rlr.cli.printing import say
-from keras_rlr.cli.region import region_option
+from keras_rlr.cli.region import chosen_region, region_options
 
 _MOST_SHOWN = 10
 
@@ -75,7 +75,7 @@ def products_in_words(known: list[str]) -> str:
     "[default: --data, or else the table's own].",
 )
 @bit_depth_option
-@region_option
+@region_options
 @large_images_option
 @json_option
 def command(
@@ -86,6 +86,7 @@ def command(
     feedback_images: str | None,
     bit_depth: int | None,
     roi: str | None,
+    ignore: str | None,
     as_json: bool,
 ) -> None:
     """Set the thresholds of a model from normal images.
@@ -94,7 +95,8 @@ def command(
     ones. The threshold is stored in the model; so is one for every category that has
     images enough, or that the model can tell from the others by its images. The pixel
     threshold, from which on `predict --regions` finds regions, is stored beside it.
-    --bit-depth and --roi are stored too, because the threshold is for them.
+    --bit-depth, --roi and --ignore are stored too, because the threshold is for them,
+    but for masks by image, which `predict` is to be given again.
     """
     if feedback_images is not None and feedback is None:
         raise click.UsageError("--feedback-images belongs to --feedback.")
@@ -109,9 +111,15 @@ def command(
         if feedback_images is None:
             places.append(Path(feedback).parent)
         judged = Feedback.read(feedback, places)
-    detector = load_run(model, bit_depth, roi)
+    detector = load_run(model, bit_depth)
+    by_image = None
+    if not (roi is None and ignore is None):
+        region, by_image = chosen_region(detector, roi, ignore)
+        if by_image is None:
+            detector.look_within(region)
+    path = saved_model_path(Path(model))
     calibration = calibrate_run(
-        detector, saved_model_path(Path(model)), data, false_positive_rate, judged
+        detector, path, data, false_positive_rate, judged, by_image
     )
     if as_json:
         say(json.dumps(calibration, indent=2))
@@ -133,6 +141,11 @@ def command(
     )
     for name, threshold in calibration["category_pixel_thresholds"].items():
         say(f"  {name}: {threshold:.4g}")
+    if by_image:
+        say(
+            "The masks by image are not kept in the model, whose own region of "
+            "interest stays: give --roi and --ignore to `predict` and `evaluate` too."
+        )
     say(products_in_words(list(detector.known_categories)))
     if judged is not None:
         for line in _feedback_in_words(calibration["feedback"], judged.unjudged):

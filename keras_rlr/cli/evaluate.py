@@ -20,7 +20,7 @@ from keras_rlr.cli.options import (
     large_images_option,
 )
 from keras_rlr.cli.printing import say
-from keras_rlr.cli.region import read_region, region_option
+from keras_rlr.cli.region import look_for_once, region_options
 
 
 @click.command()
@@ -51,7 +51,7 @@ from keras_rlr.cli.region import read_region, region_option
 )
 @click.option("--batch-size", type=AT_LEAST_ONE, default=16, show_default=True)
 @bit_depth_option
-@region_option
+@region_options
 @large_images_option
 @click.option(
     "--decoder",
@@ -73,6 +73,7 @@ def command(
     batch_size: int,
     bit_depth: int | None,
     roi: str | None,
+    ignore: str | None,
     decoder: str | None,
     as_json: bool,
 ) -> None:
@@ -99,12 +100,18 @@ def command(
             location, place, categories, preset, bit_depth, protocol if train else None
         )
     run = run_config(place)
-    models = _load(place, protocol, bit_depth, run, read_region(roi))
+    models = _load(place, protocol, bit_depth, run)
     detector = models[0][0]
+    by_image, regions = look_for_once(detector, roi, ignore), None
+    if by_image:
+        regions = by_image([sample.path for sample in test.samples])
+    if not (roi is None and ignore is None):
+        for other, _ in models[1:]:
+            other.region_of_interest = detector.region_of_interest
     map_size = resolve_map_size(detector, map_size)
     # Before the work, so that none is lost if it is of another model.
     decoder = load_decoder(decoder, place, detector)
-    measured, predictions = _measure(models, test, batch_size, map_size)
+    measured, predictions = _measure(models, test, batch_size, map_size, regions)
     epochs = [epoch for _, epoch in models] if len(models) > 1 else None
     evaluation = describe_evaluation(
         detector,
@@ -114,6 +121,7 @@ def command(
         map_size,
         run=run,
         best_epochs=epochs,
+        regions=regions,
     )
     # Printed first: whatever keeps files from being written, the figures are known.
     if as_json:
@@ -198,7 +206,7 @@ def _train(location, output, categories, preset, bit_depth, protocol):
         progress.close()
 
 
-def _load(place, protocol, bit_depth, run, region):
+def _load(place, protocol, bit_depth, run):
     """Pairs of the models that are measured and the epochs they are of."""
     if protocol == "best-on-test-set":
         from keras_rlr.training.best_on_test_set import FOLDER, load_best
@@ -209,21 +217,23 @@ def _load(place, protocol, bit_depth, run, region):
     for model, _ in models:
         if bit_depth is not None:
             model.bit_depth = bit_depth
-        if region is not None:
-            model.region_of_interest = region
         if run is not None and not model.trained_categories:
             # Models of earlier versions don't know it themselves.
             model.trained_categories = tuple(run["data"]["categories"])
     return models
 
 
-def _measure(models, test, batch_size, map_size):
+def _measure(models, test, batch_size, map_size, regions):
     from keras_rlr.cli.progress import image_progress
     from keras_rlr.evaluation.evaluate_model import measure
     from keras_rlr.evaluation.test_predictions import predict_test_set
     from keras_rlr.training.best_on_test_set import merge_best
 
-    options = {"batch_size": batch_size, "original_size": map_size == "original"}
+    options = {
+        "batch_size": batch_size,
+        "original_size": map_size == "original",
+        "regions_of_interest": regions,
+    }
     results = []
     for model, _ in models:
         with image_progress("evaluating") as progress:

@@ -2,18 +2,14 @@ from pathlib import Path
 from typing import Any
 
 from keras_rlr.atomic_change import finish_change
-from keras_rlr.cli.region import read_region
 
 
-def load_run(
-    location: Any, bit_depth: int | None = None, roi: str | None = None
-) -> Any:
+def load_run(location: Any, bit_depth: int | None = None) -> Any:
     """Loads the model of a run's folder or of a `.keras` file.
 
     Args:
         location: The folder or file.
         bit_depth: What the user says of the images; None leaves the model's.
-        roi: What the user wrote for --roi; None leaves the model's region of interest.
 
     Raises:
         FileNotFoundError: If there is none.
@@ -34,8 +30,6 @@ def load_run(
     model = load_model(saved_model_path(location))
     if bit_depth is not None:
         model.bit_depth = bit_depth
-    if roi is not None:
-        model.region_of_interest = read_region(roi)
     return model
 
 

@@ -18,7 +18,7 @@ from keras_rlr.cli.options import (
     model_option,
 )
 from keras_rlr.cli.printing import say
-from keras_rlr.cli.region import region_option
+from keras_rlr.cli.region import look_for_once, region_options
 from keras_rlr.cli.summary import print_summary, warn_of_unknown
 
 
@@ -60,7 +60,7 @@ from keras_rlr.cli.summary import print_summary, warn_of_unknown
 )
 @engine_options
 @bit_depth_option
-@region_option
+@region_options
 @large_images_option
 @json_option
 def command(
@@ -79,6 +79,7 @@ def command(
     image_column,
     bit_depth,
     roi,
+    ignore,
     as_json,
 ):
     """Score images and draw where they are anomalous.
@@ -109,9 +110,15 @@ def command(
     from keras_rlr.evaluation.predict_images import predict_images
     from keras_rlr.training.interruption import SignalGuard
 
-    place, model = model, load_run(model, bit_depth, roi)
+    place, model = model, load_run(model, bit_depth)
     _check_category(category, model, place)
+    by_image = look_for_once(model, roi, ignore)
     if engine == "ray":
+        if by_image:
+            raise click.UsageError(
+                "--engine ray knows no masks by image. Give --roi and --ignore one "
+                "mask, a box or masks by category, or leave --engine out."
+            )
         predict_with_ray(
             model,
             images,
@@ -138,6 +145,7 @@ def command(
                 category=category,
                 regions=regions,
                 maps=maps,
+                regions_of_interest=by_image,
             )
     except KeyboardInterrupt:
         say(f"What was done is in {Path(output, 'scores.csv')}.", err=True)

@@ -26,7 +26,7 @@ from keras_rlr.cli.options import (
     optional_weights,
 )
 from keras_rlr.cli.printing import say
-from keras_rlr.cli.region import read_region, region_option
+from keras_rlr.cli.region import read_region, region_options
 
 
 @click.command()
@@ -142,7 +142,7 @@ from keras_rlr.cli.region import read_region, region_option
     help="Share of the images held out to set the threshold [default: 0.1; 0: none].",
 )
 @bit_depth_option
-@region_option
+@region_options
 @large_images_option
 @feature_cache_option
 @click.option(
@@ -189,6 +189,7 @@ def command(
     as_json,
     arguments,
     roi,
+    ignore,
     **settings,
 ):
     """Train one model on all categories of a data set.
@@ -229,8 +230,8 @@ def command(
             option = "--" + name.replace("_", "-")
             raise click.UsageError(f"`{name}` is given by {option} and by --set.")
         settings[name] = value
-    if roi is not None:
-        settings["region_of_interest"] = read_region(roi)
+    if not (roi is None and ignore is None):
+        settings["region_of_interest"] = read_region(roi, ignore)
     output = output or location.run
     # Of several processes one speaks to the user.
     progress = training_progress() if processes.is_writer() else None

@@ -199,9 +199,8 @@ class AnomalyDetector(DetectorModel):
             ValueError: If the data is not readable, or the model was never trained
                 and needs statistics of normal images.
         """
-        batches = self.inference_batches(
-            "predict", x, batch_size, steps, with_description=True
-        )
+        asked = {"with_description": True, "look": self.where_to_look()}
+        batches = self.inference_batches("predict", x, batch_size, steps, **asked)
         outputs = self._infer(batches, verbose=verbose, callbacks=callbacks)
         outputs = self.thresholds.complete(outputs, batches.categories)
         resize_outputs(self, outputs, batches.sizes, original_size)

@@ -62,6 +62,7 @@ def calibrate(model, source, false_positive_rate, training_source=None):
         model.thresholds.by_category,
         MARGINS[model.compute_dtype],
     )
+    model.warn_of_unrecognized_regions()
     return threshold
 
 
@@ -105,7 +106,7 @@ def _normal_images(model, source, measured=None):
         normal_only=True,
         with_description=True,
         with_measures=measured is not None,
-        measured_region=model.region_of_interest,
+        measured_region=model.common_region,
     ):
         scores.append(outputs["anomaly_score"])
         # No map is kept.

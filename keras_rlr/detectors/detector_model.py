@@ -20,10 +20,11 @@ from keras_rlr.detectors.from_presets import FromPresets
 from keras_rlr.detectors.inference import infer_resized
 from keras_rlr.detectors.jax_values import restore_values, values_to_restore
 from keras_rlr.detectors.on_devices import OnDevices
+from keras_rlr.detectors.on_regions import OnRegions
 from keras_rlr.detectors.on_tiles import (
     MOST_AT_ONCE,
     exportable_tiles,
-    holds_tiles,
+    is_of_training,
     outputs_on_tiles,
     tiling_of,
 )
@@ -44,7 +45,7 @@ def _check_policy(dtype):
         raise ValueError(f"`dtype` is no policy of Keras': {error}") from error
 
 
-class DetectorModel(FromPresets, OnDevices):
+class DetectorModel(FromPresets, OnDevices, OnRegions):
     """What Keras asks of every detector: devices, compiling, weights, configuration.
 
     Args:
@@ -109,30 +110,15 @@ class DetectorModel(FromPresets, OnDevices):
             self.built = True
 
     def call(self, inputs, training=False):
-        """Returns what `outputs_of` does, of whole images where it looks at tiles."""
-        if self.tiling and holds_tiles(inputs):
+        """Returns what `outputs_of` does, of whole images where it looks at tiles.
+
+        And of the region of interest alone, but for a training, which sees all.
+        """
+        if is_of_training(inputs):
             return self.outputs_of(inputs, training=training)
         run = outputs_on_tiles if self.tiling else type(self).outputs_of
-        return self.within_region(run(self, inputs, training=training))
-
-    def within_region(self, outputs):
-        """Returns outputs of the region of interest alone, if there is one."""
-        return self._region.within(outputs) if self._region else outputs
-
-    @property
-    def region_of_interest(self):
-        """Boolean array (height, width) of `map_size`: where to look; None for all.
-
-        What is set may also be a mask of any size, above 0 where to look, or a box
-        (left, top, width, height) in shares of the image's sides. Thresholds stay: they
-        are too high for less than what they were set for, and never too low.
-        """
-        return self._region and self._region.inside
-
-    @region_of_interest.setter
-    def region_of_interest(self, given):
-        self._region = RegionOfInterest.of(given, self.map_size)
-        self.forget_compiled_functions()
+        outputs = run(self, self.described(inputs), training=training)
+        return self.within_region(outputs, inputs)
 
     def outputs_of(self, inputs, training=False):
         """Returns map and score, in training the loss: see `AnomalyDetector`."""
@@ -140,7 +126,7 @@ class DetectorModel(FromPresets, OnDevices):
 
     @property
     def has_score_map(self):
-        """Whether `outputs_of` gives what `RegionOfInterest.within` calls score map."""
+        """Whether `outputs_of` gives what `outputs_within` calls score map."""
         return False
 
     @property
@@ -370,16 +356,17 @@ class DetectorModel(FromPresets, OnDevices):
                     raise batches.error from None
                 raise
 
-    def infer_resized(self, images):
+    def infer_resized(self, images, where=None):
         """What `call` says of a batch of resized images, without looking at values.
 
         And without decisions, which `thresholds.complete` adds.
 
         Args:
             images: float32 array (batch, height, width, 3), RGB in 0-255.
+            where: Dict of arrays that `WhereToLook` returned of them, or None.
 
         Returns:
             Dict of arrays: "anomaly_map", "anomaly_score" and, of methods that have
             them, "image_features".
         """
-        return infer_resized(self, super().predict_on_batch, images)
+        return infer_resized(self, super().predict_on_batch, images, where or {})

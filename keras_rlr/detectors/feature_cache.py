@@ -1,11 +1,14 @@
+import contextlib
 import hashlib
 import itertools
 import json
+import zlib
 from pathlib import Path
 
 import numpy as np
 from keras import ops
 
+from keras_rlr import processes
 from keras_rlr.detectors.feature_extractor import extract_by_image
 from keras_rlr.inputs.augmentation import variant_key, variants_of, vary
 from keras_rlr.inputs.cached_batches import CachedBatches
@@ -90,13 +93,20 @@ class FeatureCache:
             raise no_images("train on")
         shuffles_itself = _shuffles_itself(source, keys)
         filling = _Filling(store, model, order.get("augmentation", ()))
-        with store.locked():
+        with contextlib.ExitStack() as until_filled:
+            # Of processes that train together the first keeps other trainings out.
+            if processes.is_writer():
+                until_filled.enter_context(store.locked())
+            processes.wait()
             store.refresh()
-            if any(filling.lacks(key) for batch in keys for key in batch):
+            if processes.count() > 1 and store.folder is not None:
+                processes.agreed(lambda: filling.fill(source, keys, processes.shard()))
+                processes.wait()
+                store.refresh()
+            # What the others computed for a folder that is not this process's, too.
+            if filling.lacks_any(keys):
                 filling.fill(source, keys)
-                _refuse_unless(
-                    not any(filling.lacks(key) for batch in keys for key in batch)
-                )
+                _refuse_unless(not filling.lacks_any(keys))
         batches = CachedBatches(
             CachedSource(source, keys, shuffles_itself),
             store,
@@ -188,11 +198,15 @@ class _Filling:
         keys = (variant_key(key, variant) for variant in self.variants)
         return any(key not in self.store for key in keys)
 
-    def fill(self, source, keys):
-        """Computes the features that miss."""
+    def lacks_any(self, keys):
+        """Whether the features of any image of any batch miss."""
+        return any(self.lacks(key) for batch in keys for key in batch)
+
+    def fill(self, source, keys, shard=(0, 1)):
+        """Computes the features that miss, of one of several shards of the images."""
         extract = extract_by_image(self.model)
         size, value_ranges = self.model.image_size, ValueRanges(self.model.bit_depth)
-        missing = self._missing(source, keys)
+        missing = self._missing(source, keys, shard)
         while batch := list(itertools.islice(missing, _READ_AT_A_TIME)):
             names, elements, positions = zip(*batch, strict=True)
             images = stack_images(elements, size, positions, value_ranges)
@@ -212,12 +226,18 @@ class _Filling:
         names = [names[i] for i in chosen]
         self.store.add(names, np.concatenate(rows, axis=1), notes)
 
-    def _missing(self, source, keys):
+    def _missing(self, source, keys, shard):
         """Yields (key, element, position) of the first of each image that misses."""
+
+        def is_ours(key):
+            # By the key alone: what misses changes while others write.
+            number, count = shard
+            return zlib.crc32(key.encode()) % count == number and self.lacks(key)
+
         every = list(itertools.chain.from_iterable(keys))
         if names_images(source):
             first = {key: i for i, key in reversed(list(enumerate(every)))}
-            positions = sorted(i for key, i in first.items() if self.lacks(key))
+            positions = sorted(i for key, i in first.items() if is_ours(key))
             small = source.in_size_of(self.model.image_size, self.model.bit_depth)
             elements = itertools.chain.from_iterable(small.pick(positions))
             for position, element in zip(positions, elements, strict=True):
@@ -229,7 +249,7 @@ class _Filling:
         for position, element in enumerate(every_element):
             key = image_key(element["image"])
             _refuse_unless(key in known)
-            if key not in met and self.lacks(key):
+            if key not in met and is_ours(key):
                 met.add(key)
                 yield key, element, position
 

@@ -10,7 +10,7 @@ from keras_rlr.detectors.pixel_thresholds import PixelThresholds
 
 
 def forget_category(model, name, false_positive_rate):
-    """Removes a category's thresholds, class mean and calibration scores.
+    """Removes a category's thresholds, class mean, calibration scores and region.
 
     The threshold of all images is taken anew from the scores that are kept of the
     other categories, if the model has them, for the rate or the smallest they allow.
@@ -23,6 +23,7 @@ def forget_category(model, name, false_positive_rate):
     Returns:
         Whether the threshold of all images was taken anew.
     """
+    model.forget_region_of(name)
     thresholds = model.thresholds
     if thresholds.threshold is None:
         return False

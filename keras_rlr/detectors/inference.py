@@ -16,6 +16,9 @@ _BATCHES_A_PART = 4
 def infer_parts(model, infer, source, purpose, verbose=0, **options):
     """Yields (batches, outputs) of parts of a data set.
 
+    Data may have `regions_of_interest`, a region or None of each image: see
+    `WhereToLook`.
+
     Args:
         model: The detector.
         infer: A function of `PredictionBatches` that runs the model on them and
@@ -29,6 +32,8 @@ def infer_parts(model, infer, source, purpose, verbose=0, **options):
         ValueError: If there are no images.
     """
     value_ranges = ValueRanges(model.bit_depth)
+    data = getattr(source, "data", None)
+    look = model.where_to_look(getattr(data, "regions_of_interest", None))
     bar = keras.utils.Progbar(source.num_batches(), verbose=int(bool(verbose)))
     seen = done = size = 0
     source = source.in_size_of(model.map_size, model.bit_depth)
@@ -42,6 +47,7 @@ def infer_parts(model, infer, source, purpose, verbose=0, **options):
             bit_depth=model.bit_depth,
             value_ranges=value_ranges,
             purpose=purpose,
+            look=look,
             **options,
         )
         outputs = infer(batches, verbose=0)
@@ -56,21 +62,26 @@ def infer_parts(model, infer, source, purpose, verbose=0, **options):
     bar.update(done, finalize=True)
 
 
-def infer_resized(model, predict_on_batch, images):
+def infer_resized(model, predict_on_batch, images, where):
     """What a detector's `call` says of images; see `DetectorModel.infer_resized`.
 
     Args:
         model: The detector.
         predict_on_batch: Keras' method of it.
         images: See `DetectorModel.infer_resized`.
+        where: See `DetectorModel.infer_resized`.
     """
     if model.distribution is None:
         describe = np.zeros(len(images), "float32")
-        return predict_on_batch({"image": images, "describe": describe})
+        return predict_on_batch({"image": images, "describe": describe, **where})
     looked_at = ValueRanges(16)
     resized = [ResizedImage(image, image.shape, looked_at) for image in images]
+
+    def look(_, positions):
+        return {name: rows[np.array(positions, int)] for name, rows in where.items()}
+
     batches = model.inference_batches(
-        "predict", resized, len(resized), with_description=True
+        "predict", resized, len(resized), with_description=True, look=look
     )
     return model._infer(batches, verbose=0)
 

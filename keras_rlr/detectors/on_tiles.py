@@ -67,8 +67,10 @@ def training_source(model, source):
     return in_tiles(source, model.tiling, model.bit_depth)
 
 
-def holds_tiles(inputs):
-    """Whether a batch is of tiles already: of a training, or features of a cache.
+def is_of_training(inputs):
+    """Whether a batch is of a training: where there are tiles, it is of them already.
+
+    It has keys of noise, or features of a cache.
 
     Args:
         inputs: As of a model's call.
@@ -94,7 +96,10 @@ def outputs_on_tiles(model, inputs, training=False):
     tiling = model.tiling
     batch = inputs if isinstance(inputs, dict) else {"image": inputs}
     images = model.whole_preprocessor(batch["image"])
-    others = {name: rows for name, rows in batch.items() if name != "image"}
+    # Where to look is for the whole.
+    of_whole = ("image", "region", "product")
+    others = {name: rows for name, rows in batch.items() if name not in of_whole}
+    scores_too = model.has_score_map and model.looks_at_parts(batch)
     if tiling.count <= MOST_AT_ONCE:
         repeated = {
             name: ops.repeat(rows, tiling.count, axis=0)
@@ -105,13 +110,14 @@ def outputs_on_tiles(model, inputs, training=False):
         outputs = {
             name: ops.reshape(value, (-1, tiling.count, *value.shape[1:]))
             for name, value in outputs.items()
+            if scores_too or name != "score_map"
         }
     else:
-        outputs = _one_by_one(model, images, others, training)
+        outputs = _one_by_one(model, images, others, training, scores_too)
     return {name: _OF_TILES[name](value, tiling) for name, value in outputs.items()}
 
 
-def _one_by_one(model, images, others, training):
+def _one_by_one(model, images, others, training, scores_too):
     """Outputs (batch, tiles, …) in the memory of one tile's activations."""
     tiling = model.tiling
     names: list[str] = []
@@ -119,21 +125,22 @@ def _one_by_one(model, images, others, training):
     def of_tile(corner):
         tile = {"image": cut_tile(images, corner, tiling), **others}
         outputs = model.outputs_of(tile, training=training)
-        names[:] = sorted(outputs)
+        names[:] = sorted(n for n in outputs if scores_too or n != "score_map")
         return tuple(outputs[name] for name in names)
 
     corners = ops.convert_to_tensor(np.array(tiling.corners, "int32"))
-    outputs = map_entries(of_tile, (corners,), _shapes(model, others, training))
+    shapes = _shapes(model, others, training, scores_too)
+    outputs = map_entries(of_tile, (corners,), shapes)
     return {
         name: ops.moveaxis(value, 0, 1)
         for name, value in zip(names, outputs, strict=True)
     }
 
 
-def _shapes(model, others, training):
+def _shapes(model, others, training, scores_too):
     """Shapes of the outputs of all tiles by the names' order, for TensorFlow's loop."""
     shapes = {} if training else {"anomaly_map": model.image_shape, "anomaly_score": ()}
-    if model.has_score_map and not training:
+    if scores_too and not training:
         shapes["score_map"] = model.image_shape
     if training or "weight" in others:
         shapes["loss"] = ()

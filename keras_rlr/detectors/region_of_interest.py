@@ -1,7 +1,9 @@
 import base64
 import binascii
+import json
 import re
 import zlib
+from collections.abc import Mapping
 
 import numpy as np
 from keras import ops
@@ -16,17 +18,18 @@ _MOST_PIXELS = 2**28
 
 
 class RegionOfInterest:
-    """Where on an image anomalies count; elsewhere are fixtures, say, or labels.
+    """Where on images anomalies count; elsewhere are fixtures, say, or labels.
 
-    Outside of it a map has the lowest value of the image's map. A score is brought down
-    as much as the map's peak is; where the peak lies inside, it stays to the last bit.
+    One mask is for all images, or there are masks by the product that an image shows.
 
     Args:
-        inside: Boolean array (height, width), of the size of maps.
+        masks: Dict of boolean arrays (height, width), of the size of maps, by the names
+            of categories. None is the key of what is for all others, which are looked
+            at whole without it.
     """
 
-    def __init__(self, inside):
-        self.inside = inside
+    def __init__(self, masks):
+        self._masks = dict(masks)
 
     @classmethod
     def of(cls, given, size):
@@ -34,68 +37,182 @@ class RegionOfInterest:
 
         Args:
             given: None; a mask (height, width) of any size, above 0 where to look; a
-                box (left, top, width, height) in shares of the image's sides; or what
-                `as_text` returned.
+                box (left, top, width, height) in shares of the image's sides; a dict
+                of such by category, None being that of all others; or what `as_text`
+                returned.
             size: (height, width) of maps.
 
         Raises:
             ValueError: If it is none of these, or nothing would be left.
         """
-        if given is None:
-            return None
-        if isinstance(given, str):
-            mask = _of_text(given)
-        elif isinstance(given, tuple | list) and len(given) == 4:
-            mask = _of_box(given, size)
-        else:
-            mask = to_array(given)
-        inside = to_small_mask(mask, size)
-        if not inside.any():
-            raise ValueError(
-                "The region of interest has no pixel, so nothing would be looked at. "
-                "Masks are above 0 where to look."
-            )
-        return cls(inside)
+        return None if given is None else cls(_masks_of(given, size))._not_empty()
+
+    @classmethod
+    def ignoring(cls, given, size):
+        """Returns the region of all but what a user gave.
+
+        Args:
+            given: As of `of`, but for None: where not to look.
+            size: (height, width) of maps.
+
+        Raises:
+            ValueError: If it can't be read, or nothing would be left.
+        """
+        masks = _masks_of(given, size)
+        return cls({name: ~inside for name, inside in masks.items()})._not_empty()
+
+    @property
+    def names(self):
+        """The categories with masks of their own, sorted."""
+        return tuple(sorted(name for name in self._masks if name is not None))
+
+    @property
+    def arrays(self):
+        """Boolean array, or a dict of such by category; None for all others."""
+        return dict(self._masks) if self.names else self.inside
+
+    @property
+    def inside(self):
+        """Boolean array of the images that have no mask of their own; None for all."""
+        return self._masks.get(None)
+
+    def table(self):
+        """Boolean array (names + 1, height, width): the last is that of all others."""
+        masks = [self._masks[name] for name in self.names]
+        rest = np.ones_like(masks[0]) if self.inside is None else self.inside
+        return np.stack([*masks, rest])
+
+    def within_too(self, other):
+        """Returns where both this region and another one look.
+
+        Args:
+            other: The other, of maps of the same size.
+
+        Raises:
+            ValueError: If nothing is left.
+        """
+        masks = {}
+        for name in {*self._masks, *other._masks}:
+            both = [
+                each._masks.get(name, each.inside)
+                for each in (self, other)
+                if each._masks.get(name, each.inside) is not None
+            ]
+            masks[name] = np.logical_and.reduce(both)
+        return RegionOfInterest(masks)._not_empty()
+
+    def without(self, name):
+        """Returns the region without a category's mask, or None if it was all.
+
+        Args:
+            name: The category; it need not have one.
+        """
+        masks = {each: mask for each, mask in self._masks.items() if each != name}
+        return RegionOfInterest(masks) if masks else None
 
     def as_text(self):
         """The region as text, for a configuration."""
-        height, width = self.inside.shape
-        packed = zlib.compress(np.packbits(self.inside).tobytes(), 9)
-        return f"{height}x{width}:{base64.b64encode(packed).decode()}"
+        if not self.names:
+            return _to_text(self.inside)
+        # No category has an empty name.
+        return json.dumps(
+            {name or "": _to_text(mask) for name, mask in self._masks.items()}
+        )
 
-    def within(self, outputs):
-        """Returns what a model says of images, of the region alone.
+    def _not_empty(self):
+        for name, inside in self._masks.items():
+            if not inside.any():
+                of = "" if name is None else f" of {name}"
+                raise ValueError(
+                    f"The region of interest{of} has no pixel, so nothing would be "
+                    "looked at. Masks are above 0 where to look, and those of what to "
+                    "ignore are 0 there."
+                )
+        return self
 
-        Args:
-            outputs: Dict of tensors; without "anomaly_map" they are returned as they
-                are. "score_map", which is not returned, is the map that the scores are
-                of, if that is another.
-        """
-        if "anomaly_map" not in outputs:
-            return outputs
-        outputs = dict(outputs)
-        whole = ops.convert_to_tensor(outputs["anomaly_map"])
-        shown = self._shown(whole)
-        before, after = whole, shown
-        if "score_map" in outputs:
-            before = ops.convert_to_tensor(outputs.pop("score_map"))
-            after = self._shown(before)
-        before, after = (ops.max(each, axis=(1, 2)) for each in (before, after))
-        score = ops.convert_to_tensor(outputs["anomaly_score"])
-        # Shares of what is above 0; where something is below, differences.
-        is_above = ops.logical_and(after > 0, score > 0)
-        share = after / ops.where(before > 0, before, 1.0)
-        lower = ops.where(is_above, score * share, score + (after - before))
-        score = ops.where(after < before, lower, score)
-        return {**outputs, "anomaly_map": shown, "anomaly_score": score}
 
-    def _shown(self, maps):
-        lowest = ops.min(maps, axis=(1, 2), keepdims=True)
-        return ops.where(ops.convert_to_tensor(self.inside), maps, lowest)
+def outputs_within(outputs, inside):
+    """Returns what a model says of images, of a region alone.
+
+    Outside of it a map has the lowest value of the image's map. A score is brought down
+    as much as the map's peak is; where the peak lies inside, it stays to the last bit.
+
+    Args:
+        outputs: Dict of tensors; without "anomaly_map" they are returned as they are.
+            "score_map", which is not returned, is the map that the scores are of, if
+            that is another.
+        inside: Boolean tensor (height, width), or (batch, height, width): one an image.
+    """
+    if "anomaly_map" not in outputs:
+        return outputs
+    outputs = dict(outputs)
+    inside = ops.convert_to_tensor(inside)
+    whole = ops.convert_to_tensor(outputs["anomaly_map"])
+    shown = _shown(whole, inside)
+    before, after = whole, shown
+    if "score_map" in outputs:
+        before = ops.convert_to_tensor(outputs.pop("score_map"))
+        after = _shown(before, inside)
+    before, after = (ops.max(each, axis=(1, 2)) for each in (before, after))
+    score = ops.convert_to_tensor(outputs["anomaly_score"])
+    # Shares of what is above 0; where something is below, differences.
+    is_above = ops.logical_and(after > 0, score > 0)
+    share = after / ops.where(before > 0, before, 1.0)
+    lower = ops.where(is_above, score * share, score + (after - before))
+    score = ops.where(after < before, lower, score)
+    return {**outputs, "anomaly_map": shown, "anomaly_score": score}
+
+
+def _shown(maps, inside):
+    lowest = ops.min(maps, axis=(1, 2), keepdims=True)
+    return ops.where(inside, maps, lowest)
+
+
+def _masks_of(given, size):
+    """Dict of boolean arrays by category of what a user gave."""
+    if isinstance(given, str) and given.startswith("{"):
+        given = _by_category(given)
+    if not isinstance(given, Mapping):
+        return {None: _inside(given, size)}
+    strange = [name for name in given if not (name is None or isinstance(name, str))]
+    if strange or not given:
+        raise ValueError(
+            "A region of interest by category is a dict of masks or boxes by the names "
+            "of categories, and None for all others. Received "
+            f"{f'the key {strange[0]!r}' if strange else 'an empty dict'}."
+        )
+    return {name: _inside(each, size) for name, each in given.items()}
+
+
+def _inside(given, size):
+    if isinstance(given, str):
+        mask = _of_text(given)
+    elif isinstance(given, tuple | list) and len(given) == 4:
+        mask = _of_box(given, size)
+    else:
+        mask = to_array(given)
+    return to_small_mask(mask, size)
+
+
+def _by_category(text):
+    try:
+        masks = json.loads(text)
+    except (ValueError, RecursionError):
+        raise _damaged(text) from None
+    return {name or None: mask for name, mask in masks.items()}
+
+
+def _to_text(inside):
+    height, width = inside.shape
+    packed = zlib.compress(np.packbits(inside).tobytes(), 9)
+    return f"{height}x{width}:{base64.b64encode(packed).decode()}"
 
 
 def _of_box(given, size):
-    left, top, width, height = map(float, given)
+    try:
+        left, top, width, height = map(float, given)
+    except (TypeError, ValueError):
+        left = top = width = height = np.nan
     fits = 0 <= left < left + width <= 1 and 0 <= top < top + height <= 1
     if not fits:
         raise ValueError(
@@ -125,8 +242,12 @@ def _of_text(text):
         if len(packed) != count:
             raise ValueError
     except (ValueError, zlib.error, binascii.Error):
-        raise ValueError(
-            f"The region of interest {text[:40]!r} is damaged. Give a mask or a box."
-        ) from None
+        raise _damaged(text) from None
     bits = np.unpackbits(np.frombuffer(packed, "uint8"), count=height * width)
     return bits.reshape(height, width)
+
+
+def _damaged(text):
+    return ValueError(
+        f"The region of interest {text[:40]!r} is damaged. Give a mask or a box."
+    )

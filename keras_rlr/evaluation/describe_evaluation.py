@@ -1,3 +1,5 @@
+import hashlib
+import json
 from typing import Any
 
 import numpy as np
@@ -36,6 +38,7 @@ def describe_evaluation(
     map_size="model",
     run=None,
     best_epochs=None,
+    regions=None,
 ):
     """Everything that `metrics.json` holds of an evaluation.
 
@@ -48,6 +51,8 @@ def describe_evaluation(
         run: The `config.json` of the training run, or None if it is unknown.
         best_epochs: (epoch of the image figures, epoch of the pixel figures) if they
             were selected on the test set.
+        regions: Of each image its own region of interest as text, or None; None if
+            there were no masks by image.
 
     Returns:
         The result with "thresholds", "confusion", "protocol", "model",
@@ -74,6 +79,11 @@ def describe_evaluation(
         recognition["pooled_by_anomaly_score"] = image_figures(
             predictions.labels, predictions.scores
         )
+    by_image: dict[str, Any] = {}
+    if regions is not None:
+        digest = hashlib.sha256(json.dumps(regions).encode()).hexdigest()
+        by_image["images_with_a_mask"] = sum(each is not None for each in regions)
+        by_image["masks_fingerprint"] = digest
     return {
         **result,
         **recognition,
@@ -87,6 +97,7 @@ def describe_evaluation(
             if map_size == "model"
             else "original",
             "aupro_false_positive_rate_limit": _FPR_LIMIT,
+            **by_image,
         },
         "model": describe_model(model),
         "model_version": weights_version(model),

@@ -17,7 +17,9 @@ def images_at_once(model, batch_size):
     return min(batch_size, model.inference_batch) if tiled else batch_size
 
 
-def predict_batch(model, images, size, categories=None, value_ranges=None):
+def predict_batch(
+    model, images, size, categories=None, value_ranges=None, look=None, positions=None
+):
     """What `model.predict` says of a few images, given to it in a batch of `size`.
 
     A backend that compiles for a shape does so once, however many images are left
@@ -32,6 +34,9 @@ def predict_batch(model, images, size, categories=None, value_ranges=None):
             is decided; None where it is to be recognised.
         value_ranges: The `ValueRanges` of all batches of a pass; None for one of their
             own.
+        look: What `model.where_to_look` returned for the data set; None for the model's
+            own region of interest, of the products that it recognises.
+        positions: Of the images in the data set, for `look`; None if they are all.
 
     Returns:
         Dict of arrays, as `model.predict` does, for the images.
@@ -39,12 +44,18 @@ def predict_batch(model, images, size, categories=None, value_ranges=None):
     count = len(images)
     ranges = value_ranges or ValueRanges(getattr(model, "bit_depth", None))
     elements = [{"image": image} for image in images]
+    where = {}
+    if look is not None:
+        where = look(categories or [None] * count, positions or range(count))
     if getattr(model, "parts_each", 1) > MOST_AT_ONCE:
-        outputs = predict_tile_by_tile(model, elements, ranges)
+        outputs = predict_tile_by_tile(model, elements, ranges, where)
     else:
         resized = stack_images(elements, model.map_size, range(count), ranges)
         padding = ((0, size - count), (0, 0), (0, 0), (0, 0))
-        outputs = model.infer_resized(np.pad(resized, padding, mode="edge"))
+        batch = [np.pad(resized, padding, mode="edge")]
+        if where:
+            batch.append(_padded(where, size - count))
+        outputs = model.infer_resized(*batch)
         outputs = {name: np.asarray(values)[:count] for name, values in outputs.items()}
     if value_ranges is None:
         ranges.finish()
@@ -52,3 +63,10 @@ def predict_batch(model, images, size, categories=None, value_ranges=None):
         outputs.pop("image_features", None)
         return outputs
     return model.thresholds.complete(outputs, categories)
+
+
+def _padded(where, missing):
+    return {
+        name: np.pad(rows, ((0, missing), *[(0, 0)] * (rows.ndim - 1)), mode="edge")
+        for name, rows in where.items()
+    }

@@ -40,6 +40,7 @@ def predict_images(
     category=None,
     regions=False,
     maps=None,
+    regions_of_interest=None,
 ):
     """Scores every image of a folder and draws an overlay of each.
 
@@ -68,6 +69,9 @@ def predict_images(
         regions: Whether to write `regions.json` and `region_masks/` too, of the regions
             that reach the model's pixel threshold: see `RegionFiles`.
         maps: "npy" or "tiff" to write the maps in `anomaly_maps/` too: see `MapFiles`.
+        regions_of_interest: Function of the paths of all images that returns of each
+            where to look, beside the model's own region, or None for everywhere; see
+            `WhereToLook`.
 
     Returns:
         List of `Prediction`s in the order of `scores.csv`.
@@ -88,6 +92,7 @@ def predict_images(
     ```
     """
     root, paths = _find(Path(images), Path(output))
+    look = _where_to_look(model, regions_of_interest, root, paths)
     bit_depth = getattr(model, "bit_depth", None)
     value_ranges = ValueRanges(bit_depth)
     batch_size = min(images_at_once(model, batch_size), len(paths))
@@ -142,7 +147,9 @@ def predict_images(
             found = {}
             if loaded:
                 resized = {i: small for i, (small, _) in loaded.items()}
-                found = score_resized(model, rows, resized, batch_size, value_ranges)
+                found = score_resized(
+                    model, rows, resized, batch_size, value_ranges, look
+                )
             scores.advance(chosen.stop)
             sizes = {i: small.shape[:2] for i, (small, _) in loaded.items()}
             files.add(rows, names, sizes, found)
@@ -233,6 +240,14 @@ def _find(images, output):
             "there or in folders below."
         )
     return images, paths
+
+
+def _where_to_look(model, regions_of_interest, root, paths):
+    regions = None
+    if regions_of_interest is not None:
+        regions = regions_of_interest([p.relative_to(root).as_posix() for p in paths])
+    # What stands in for a model has no regions.
+    return model.where_to_look(regions) if hasattr(model, "where_to_look") else None
 
 
 def _make_folder(output):

@@ -11,37 +11,41 @@ from keras_rlr.inputs.host_batches import resized_image
 _MOST_PIXELS = 2**17
 
 
-def predict_tile_by_tile(model, elements, value_ranges):
+def predict_tile_by_tile(model, elements, value_ranges, where=None):
     """Returns what `model.infer_resized` would of the images, without making them.
 
     Args:
         model: The detector, with a `tiling`.
         elements: Dicts with "image", an array or a `ResizedImage`.
         value_ranges: The `ValueRanges` of the pass.
+        where: What `WhereToLook` returned of the images, or None.
 
     Returns:
         Dict of arrays: "anomaly_map", "anomaly_score" and, of methods that have them,
         "image_features".
     """
+    where = {**(where or {}), "describe": None}
     rows = []
     for position, element in enumerate(elements):
         image = resized_image(
             element, position, model.tiling.whole_size, value_ranges.bit_depth
         )
         value_ranges.take_in([image.value_ranges])
-        rows.append(_of_image(model, image))
+        rows.append(_of_image(model, image, model.looks_at_parts(where)))
     outputs = {name: np.stack([row[name] for row in rows]) for name in rows[0]}
     return {
         name: ops.convert_to_numpy(values)
-        for name, values in model.within_region(outputs).items()
+        for name, values in model.within_region(outputs, where).items()
     }
 
 
-def _of_image(model, image):
+def _of_image(model, image, looks_at_parts):
     tiling = model.tiling
     of_rows, of_columns = tiling.weights()
     at_once = max(1, _MOST_PIXELS // (tiling.height * tiling.width))
-    names = ("anomaly_map", "score_map") if model.has_score_map else ("anomaly_map",)
+    names = ["anomaly_map"]
+    if model.has_score_map and looks_at_parts:
+        names.append("score_map")
     whole = {name: np.zeros(tiling.whole_size, "float32") for name in names}
     scores, features = [], []
     for start in range(0, tiling.count, at_once):

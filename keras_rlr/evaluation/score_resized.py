@@ -73,14 +73,14 @@ def read_resized(
 
 
 def note_measures(model: Any, row: Prediction, resized: ResizedImage) -> None:
-    """Measures an image, within the model's region of interest.
+    """Measures an image, within the model's region of interest if that is of all.
 
     Args:
         model: The detector.
         row: The image's `Prediction`, which is completed.
         resized: The image.
     """
-    region = getattr(model, "region_of_interest", None)
+    region = getattr(model, "common_region", None)
     for name, value in measure_image(resized, region).items():
         setattr(row, name, value)
 
@@ -91,6 +91,7 @@ def score_resized(
     resized: Mapping[int, ResizedImage],
     batch_size: int,
     value_ranges: ValueRanges,
+    look: Any = None,
 ) -> dict[int, np.ndarray]:
     """Scores and decides some images, which become one batch.
 
@@ -100,6 +101,7 @@ def score_resized(
         resized: The images, by the position of their rows.
         batch_size: Images of a batch; there may be fewer.
         value_ranges: The `ValueRanges` of the pass.
+        look: What `model.where_to_look` returned of all rows.
 
     Returns:
         Dict of the anomaly maps by position, without those whose score is no number.
@@ -109,7 +111,9 @@ def score_resized(
     """
     categories = [rows[i].category for i in resized]
     images = list(resized.values())
-    output = predict_batch(model, images, batch_size, categories, value_ranges)
+    output = predict_batch(
+        model, images, batch_size, categories, value_ranges, look, list(resized)
+    )
     flags = output.get("is_anomalous", [None] * len(resized))
     maps = {}
     if "category" in output:

@@ -36,6 +36,7 @@ class TestPredictions:
             same for every product; None of a model that recognises none.
         recognized: Object array (images,) of the names of the products that were
             recognised, None for none; or None.
+        look: What the model's `where_to_look` returned of the images, or None.
     """
 
     __test__ = False  # pytest takes every name that begins so for tests
@@ -51,6 +52,7 @@ class TestPredictions:
     unseen: set = field(default_factory=set)
     comparable_scores: Any = None
     recognized: Any = None
+    look: Any = None
 
     @property
     def pooled_scores(self):
@@ -88,7 +90,12 @@ class PackedMask:
 
 
 def predict_test_set(
-    model, dataset, batch_size=16, original_size=False, on_progress=None
+    model,
+    dataset,
+    batch_size=16,
+    original_size=False,
+    on_progress=None,
+    regions_of_interest=None,
 ):
     """Runs a model over a test set.
 
@@ -98,6 +105,8 @@ def predict_test_set(
         batch_size: Images predicted at a time.
         original_size: Whether to keep the masks of the images' own sizes too.
         on_progress: Called with (images done, images in all) after every batch.
+        regions_of_interest: Of each image where to look beside the model's own region,
+            or None for everywhere; see `WhereToLook`. None if no image has one.
 
     Returns:
         `TestPredictions`.
@@ -118,6 +127,9 @@ def predict_test_set(
         maps=np.zeros((count, *size), "float32") if keep else None,
         masks=np.zeros((count, *size), bool) if keep else None,
     )
+    # What stands in for a model has no regions.
+    if hasattr(model, "where_to_look"):
+        kept.look = model.where_to_look(regions_of_interest)
     known = getattr(model, "known_categories", ())
     if known:
         kept.comparable_scores = np.zeros(count, "float32")
@@ -132,7 +144,10 @@ def predict_test_set(
         rows = range(start, start + len(elements))
         start = rows.stop
         images = [element["image"] for element in elements]
-        output = predict_batch(model, images, batch_size, value_ranges=value_ranges)
+        where = {"look": kept.look, "positions": rows}
+        output = predict_batch(
+            model, images, batch_size, value_ranges=value_ranges, **where
+        )
         # At once, and not when all images have been predicted.
         refuse_not_finite(output["anomaly_score"], "be evaluated")
         kept.scores[rows] = output["anomaly_score"]

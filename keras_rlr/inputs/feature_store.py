@@ -39,16 +39,13 @@ class FeatureStore:
         self._rows = {}
         self._shards = set()
         self._pending = {}
-        self._alone = False
         if self.folder is not None:
             self.folder.mkdir(parents=True, exist_ok=True)
 
     def refresh(self):
-        """Takes in the shards that are in the folder by now. To be called `locked`."""
+        """Takes in the shards that are in the folder by now."""
         if self.folder is None:
             return
-        if self._alone:
-            self._remove_remains(self.folder)
         for description in sorted(self.folder.glob("*.json")):
             # Those that begin with a dot are being written.
             if description.stem not in self._shards and description.name[0] != ".":
@@ -144,7 +141,11 @@ class FeatureStore:
 
     @contextlib.contextmanager
     def locked(self):
-        """One process at a time fills a folder; the others wait, if the system can."""
+        """One process at a time fills a folder; the others wait, if the system can.
+
+        One that trains with others may fill it with them: what an earlier one left
+        unfinished is removed at the start alone.
+        """
         if self.folder is None:
             yield
             return
@@ -153,14 +154,11 @@ class FeatureStore:
                 import fcntl
 
                 fcntl.flock(file, fcntl.LOCK_EX)
-                self._alone = True
+                self._remove_remains(self.folder)
             except (ImportError, OSError):
                 # Without it two processes compute the same features twice, no more.
                 pass
-            try:
-                yield
-            finally:
-                self._alone = False
+            yield
 
 
 def _sha256(rows):

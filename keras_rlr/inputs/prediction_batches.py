@@ -43,6 +43,9 @@ class PredictionBatches(HostBatches):
             returns "image_features" too.
         with_measures: Whether images are measured.
         measured_region: Where, as of `measure_image`; None for everywhere.
+        look: Function of the categories of some images and their positions that returns
+            a dict of arrays, a row an image, which batches that are dicts have too; or
+            None.
         **kwargs: See `HostBatches`.
     """
 
@@ -62,6 +65,7 @@ class PredictionBatches(HostBatches):
         with_description=False,
         with_measures=False,
         measured_region=None,
+        look=None,
         **kwargs,
     ):
         super().__init__(source, image_size, **kwargs)
@@ -77,6 +81,7 @@ class PredictionBatches(HostBatches):
         self.with_description = with_description
         self.with_measures = with_measures
         self.measured_region = measured_region
+        self.look = look
         self.is_real = np.zeros(0, bool)
         self.counts: list[int] = []
         self.sizes: list[tuple[int, ...]] = []
@@ -135,7 +140,9 @@ class PredictionBatches(HostBatches):
             is_real.extend([True] * count + [False] * (padded - count))
             counts.append(count)
             sizes.extend(np.shape(element["image"])[:2] for element in elements)
-            categories.extend(map(category_name, elements))
+            names = list(map(category_name, elements))
+            first = self.first_index + len(categories)
+            categories.extend(names)
             if self.with_measures:
                 measures.extend(self._measure(image) for image in images)
             if self.with_weight:
@@ -145,7 +152,7 @@ class PredictionBatches(HostBatches):
                 images = np.pad(
                     images, ((0, padded - count), (0, 0), (0, 0), (0, 0)), mode="edge"
                 )
-            pending = self._batch(images, count)
+            pending = self._batch(images, names, first)
         self.is_real = np.array(is_real)
         self.counts = counts
         self.sizes = sizes
@@ -159,7 +166,8 @@ class PredictionBatches(HostBatches):
             self.masks = np.stack(masks)
         yield (pending,)
 
-    def _batch(self, images, count):
+    def _batch(self, images, names, first):
+        count = len(names)
         index, shards = self.shard
         rows = len(images) // shards
         mine = slice(index * rows, (index + 1) * rows)
@@ -170,6 +178,10 @@ class PredictionBatches(HostBatches):
             batch["weight"] = (np.arange(len(images)) < count).astype("float32")
         if self.with_description:
             batch["describe"] = np.zeros(len(images), "float32")
+        if self.look:
+            for name, rows in self.look(names, range(first, first + count)).items():
+                padding = ((0, len(images) - count), *[(0, 0)] * (rows.ndim - 1))
+                batch[name] = np.pad(rows, padding, mode="edge")
         return {name: rows[mine] for name, rows in batch.items()}
 
     def _measure(self, image):
@@ -200,6 +212,9 @@ class PredictionBatches(HostBatches):
             signature["weight"] = ((None,), "float32")
         if self.with_description:
             signature["describe"] = ((None,), "float32")
+        if self.look:
+            for name, rows in self.look([], []).items():
+                signature[name] = ((None, *rows.shape[1:]), rows.dtype.name)
         return signature
 
 

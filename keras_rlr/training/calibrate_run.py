@@ -1,3 +1,4 @@
+import contextlib
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ from keras_rlr.detectors.save_model import (
     save_checkpoint,
     save_without_optimizer,
 )
+from keras_rlr.evaluation.regions_by_image import RegionsByImage
 from keras_rlr.training.feedback import Feedback, JudgedImage
 from keras_rlr.training.hold_out import hold_out
 from keras_rlr.training.images_record import (
@@ -35,6 +37,7 @@ def calibrate_run(
     data: Any,
     false_positive_rate: float,
     feedback: Feedback | None = None,
+    regions_of_interest: RegionsByImage | None = None,
 ) -> dict[str, Any]:
     """Sets the thresholds of a saved model from a folder of normal images.
 
@@ -52,6 +55,8 @@ def calibrate_run(
         feedback: What people say of images, or None. Those that are normal join the
             images; those that are anomalous are left out of them, and move no
             threshold.
+        regions_of_interest: Where to look on each image, by its path below `data`; the
+            model keeps the region that it has.
 
     Returns:
         Dict of "images", "trained_on" (the number that was left out; None if it is not
@@ -77,7 +82,22 @@ def calibrate_run(
         told["joined"] = images.join(feedback.normal)
     trained_on = _trained_on(path, config)
     left_out = None if trained_on is None else images.leave_out(trained_on)
-    model.calibrate(images, false_positive_rate=false_positive_rate)
+    judged = () if feedback is None else (*feedback.normal, *feedback.anomalous)
+    regions_of_judged = None
+    beside = contextlib.nullcontext()
+    if regions_of_interest is not None:
+        files = [*(file for file, _ in images.pairs), *(image.file for image in judged)]
+        regions = regions_of_interest([_path_below(file, data) for file in files])
+        images.regions_of_interest = regions[: len(images)]
+        regions_of_judged = regions[len(images) :]
+        beside = model.looking_within(regions_of_interest.beside)
+    report: dict[str, Any] = {}
+    with beside:
+        model.calibrate(images, false_positive_rate=false_positive_rate)
+        if feedback is not None:
+            report = feedback_report(
+                model, feedback, false_positive_rate, regions_of_judged
+            )
     calibration = {
         "images": len(images),
         "trained_on": left_out,
@@ -88,7 +108,6 @@ def calibrate_run(
         "category_pixel_thresholds": dict(model.thresholds.pixels.by_category),
     }
     if feedback is not None:
-        report = feedback_report(model, feedback, false_positive_rate)
         calibration["feedback"] = {**told, **report}
     notes = read_notes(path)
     with changed_together(path.parent) as place:
@@ -145,6 +164,14 @@ def _normal_images(data):
     return [(sample.image, sample.category) for sample in dataset.samples]
 
 
+def _path_below(file, folder):
+    """A file's path below a folder; of a file that lies elsewhere all of it."""
+    file, folder = Path(file).resolve(), Path(folder).resolve()
+    return (
+        file.relative_to(folder) if file.is_relative_to(folder) else file
+    ).as_posix()
+
+
 def _trained_on(path, config):
     """SHA-256 of the images that a model was trained on, or None if nobody knows."""
     # Models that were selected on a test set lie in a folder of the run.
@@ -185,6 +212,7 @@ class _Images:
     def __init__(self, pairs: Any, folder: Path) -> None:
         self.folder = folder
         self.pairs = pairs
+        self.regions_of_interest: list[str | None] | None = None
         if not pairs:
             raise FileNotFoundError(
                 f"There are no images in '{folder}'. Expected {SUFFIXES_IN_WORDS} "

@@ -28,13 +28,16 @@ def named_category(image: JudgedImage, known: Any) -> str | None:
     return nearest_category(image.file.resolve().parent.parts, known)
 
 
-def feedback_report(model: Any, feedback: Feedback, rate: float) -> dict[str, Any]:
+def feedback_report(
+    model: Any, feedback: Feedback, rate: float, regions: Any = None
+) -> dict[str, Any]:
     """Says how a calibrated model decides the images that people judged.
 
     Args:
         model: The detector, with the thresholds of now.
         feedback: The `Feedback`.
         rate: The false-positive rate that the thresholds are for.
+        regions: Of each image, the normal ones first, where to look, see `WhereToLook`.
 
     Returns:
         Dict: "normal", the number of them, and "called_anomalous", how many of those
@@ -43,8 +46,9 @@ def feedback_report(model: Any, feedback: Feedback, rate: float) -> dict[str, An
         "threshold", "found" and "false_positive_rate", the rate from which on it would
         be found; "found_at", pairs of a rate and how many would be found at it.
     """
-    normal = _scored(model, feedback.normal)
-    missed = _scored(model, feedback.anomalous)
+    look = model.where_to_look(regions)
+    normal = _scored(model, feedback.normal, look, 0)
+    missed = _scored(model, feedback.anomalous, look, len(normal))
     rates = []
     for score, category, found in missed:
         needed = _rate_needed(model, score, category)
@@ -94,11 +98,13 @@ def decided_images(model: Any, judged: Sequence[JudgedImage]) -> list[dict[str, 
             "threshold": model.thresholds.of(name) if is_calibrated else None,
             "is_anomalous": flag if is_calibrated else None,
         }
-        for score, name, flag in _scored(model, judged)
+        for score, name, flag in _scored(model, judged, model.where_to_look(), 0)
     ]
 
 
-def _scored(model: Any, judged: Sequence[JudgedImage]) -> list[tuple[Any, ...]]:
+def _scored(
+    model: Any, judged: Sequence[JudgedImage], look: Any, first: int
+) -> list[tuple[Any, ...]]:
     """Score, category (or None) and decision of each image."""
     rows: list[tuple[Any, ...]] = []
     known = model.known_categories
@@ -109,7 +115,8 @@ def _scored(model: Any, judged: Sequence[JudgedImage]) -> list[tuple[Any, ...]]:
         batch = judged[start : start + size]
         names = [named_category(image, products) for image in batch]
         images = [read_image(image.file) for image in batch]
-        output = predict_batch(model, images, size, names, ranges)
+        places = range(first + start, first + start + len(batch))
+        output = predict_batch(model, images, size, names, ranges, look, places)
         if "category" in output:
             found = [known[i] if i >= 0 else None for i in output["category"]]
             names = [name or other for name, other in zip(names, found, strict=True)]

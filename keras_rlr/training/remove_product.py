@@ -31,9 +31,10 @@ def remove_product(
 ) -> dict[str, Any]:
     """Removes a product: what `keras-rlr train --remove` does.
 
-    Its thresholds, its class mean and the maps that are kept of its images go, and the
-    patches in a memory bank that no other product has, if the run's images are still
-    there; all thresholds are then set anew. Weights that were learned stay.
+    Its thresholds, its class mean, its mask of where to look and the maps that are kept
+    of its images go, and the patches in a memory bank that no other product has, if the
+    run's images are still there; all thresholds are then set anew. Weights that were
+    learned stay.
 
     Args:
         run: Folder of the finished run.
@@ -91,6 +92,8 @@ def remove_product(
                 )
             else:
                 done.append(f"{removed} maps of its training images")
+        if model.forget_region_of(category):
+            done.append("its mask of where to look")
         rate = changed.rate or FALSE_POSITIVE_RATE
         anew = forget_category(model, category, rate)
         calibration = changed.config.get("calibration")

@@ -160,6 +160,7 @@ def train(
             )
         )
         _check_steps(model, settings)
+        _check_regions(model, settings, config["data"]["categories"])
         if "anomaly_source" in settings:
             model.take_anomalies_from(*source_images(settings["anomaly_source"]))
         # A run that is resumed on other devices keeps its batches.
@@ -258,6 +259,24 @@ def _check_steps(model, settings):
         raise ValueError(
             f"{type(model).__name__} takes no steps, so there is nothing to go on from "
             "inside of its one pass. Leave `checkpoint_every` out."
+        )
+
+
+def _check_regions(model, settings, categories):
+    """Refuses masks by category where the model won't know the categories."""
+    masks = model.region_of_interest
+    names = [name for name in masks if name] if isinstance(masks, dict) else []
+    unknown = [name for name in names if name not in categories]
+    if unknown:
+        raise ValueError(
+            f"The region of interest has a mask for {', '.join(unknown)}, which the "
+            f"data set does not have. Its categories are {', '.join(categories)}."
+        )
+    if names and not settings["calibration_fraction"]:
+        raise ValueError(
+            "Masks by category need a model that recognises categories by their "
+            "images, which it learns from images that are held out. Give a "
+            "`calibration_fraction` above 0, or one mask for all images."
         )
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keras_rlr.detectors.region_of_interest import RegionOfInterest
+from keras_rlr.detectors.region_of_interest import RegionOfInterest, outputs_within
 from tests.tiny_model import ONE_LEVEL, random_images, tiny_model
 
 IMAGES = random_images(5, 40, 40)
@@ -29,7 +29,8 @@ def test_scores_fall_as_peaks_do(seed, offset):
     inside = draw.random((6, 8)) < 0.5
     inside[2, 3] = True
     region = RegionOfInterest.of(inside, (6, 8))
-    found = region.within({"anomaly_map": maps, "anomaly_score": scores})
+    outputs = {"anomaly_map": maps, "anomaly_score": scores}
+    found = outputs_within(outputs, region.inside)
     for i, whole in enumerate(maps):
         expected = np.where(inside, whole, whole.min())
         np.testing.assert_array_equal(found["anomaly_map"][i], expected)
@@ -88,6 +89,9 @@ def test_text_holds_it(height, width, seed):
         ((0, 0, 1.5, 1), "in shares of the image's sides"),
         ((0.5, 0, 0.6, 1), "in shares"),
         ((0, 0, 0, 1), "in shares"),
+        ('{"a": [0, 0, 1, null]}', "in shares"),
+        ('{"a": 3}', "A mask must be"),
+        ("{", "is damaged"),
         (np.zeros((2, 2, 2, 2)), "A mask must be"),
         ("nonsense", "is damaged"),
         ("9x9:AAAA", "is damaged"),

@@ -2,6 +2,7 @@
 
 import importlib.util
 import io
+import tarfile
 from pathlib import Path
 
 import numpy as np
@@ -58,6 +59,19 @@ def parquets(folder, make=encoded):
     return sorted(folder.glob("*.parquet"))
 
 
+def tars(folder):
+    for shard in range(3):
+        with tarfile.open(folder / f"{shard}.tar", "w") as file:
+            for number in range(4 * shard, 4 * shard + 4):
+                # WebDataset keeps what belongs to one sample under one name.
+                parts = {"png": encoded(PIXELS[number]), "json": b"{}"}
+                for end, content in parts.items():
+                    member = tarfile.TarInfo(f"{number:06}.{end}")
+                    member.size = len(content)
+                    file.addfile(member, io.BytesIO(content))
+    return sorted(folder.glob("*.tar"))
+
+
 def structs(folder):
     return parquets(folder, lambda pixels: {"bytes": encoded(pixels), "path": None})
 
@@ -68,6 +82,7 @@ def structs(folder):
         (tfrecords, "tfrecord_images"),
         (parquets, "parquet_images"),
         (structs, "parquet_images"),
+        (tars, "webdataset_images"),
     ],
 )
 def test_training_from_shards_is_training_from_memory(

@@ -12,7 +12,7 @@ from keras_rlr.evaluation.predict_images import predict_images
 from tests.export.run_alone import assert_same, run_alone
 from tests.export.saved_model_test import png
 from tests.products import elements_of, strange_images
-from tests.tiny_model import ONE_LEVEL, tiny_model
+from tests.tiny_model import IMAGE_SIZE, ONE_LEVEL, tiny_model
 
 pytestmark = [pytest.mark.backend_independent, pytest.mark.needs_tensorflow]
 
@@ -23,6 +23,8 @@ SUFFIXES = {"litert": ".tflite", "onnx": ".onnx", "openvino": ".xml"}
 @pytest.fixture(scope="module")
 def model():
     model = tiny_model(**ONE_LEVEL)
+    # What shows another product is looked at whole.
+    model.region_of_interest = {"bolt": (0, 0, 0.5, 1), "washer": (0, 0.5, 1, 0.5)}
     model.calibrate(elements_of(COUNTS), false_positive_rate=0.2)
     return model
 
@@ -49,6 +51,11 @@ def test_every_format_decides_as_the_model(format, model, images, tmp_path):
     expected = model.predict(images, verbose=0)
     assert len(set(expected["is_anomalous"][:-2])) == 2
     assert_same(found, expected)
+    half = IMAGE_SIZE // 2
+    for i, category in enumerate(found["category"]):
+        right, upper = found["anomaly_map"][i, :, half:], found["anomaly_map"][i, :half]
+        assert (np.ptp(right) == 0) == (category == 0)
+        assert (np.ptp(upper) == 0) == (category == 2)
 
 
 def test_served_bytes_say_that_a_product_is_unknown(model, images, tmp_path):

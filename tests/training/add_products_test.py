@@ -60,7 +60,7 @@ def trained(data, tmp_path_factory):
     train(
         data / "old", root / "rlr", epochs=1, levels=(1,), hidden_dims=(16,),
         num_blocks=1, coreset_ratio=0.1, similar_images=2, calibration_fraction=0.4,
-        **SMALL,
+        region_of_interest={"gear": [0, 0, 0.5, 1], "wood": [0, 0, 1, 0.5]}, **SMALL,
     )  # fmt: skip
     return root
 
@@ -256,8 +256,12 @@ def test_of_steps_old_and_new_products_together(trained, data, tmp_path):
     moved = np.abs(np.subtract(*map(keras.ops.convert_to_numpy, weights)))
     assert 0 < moved.max() < 0.1
 
+    # New products are looked at whole.
+    assert sorted(new.region_of_interest) == OLD
     removed = remove_product(folder, "gear")
-    after = removed["model"]
+    after = load_model(folder / "model.keras")
+    assert list(after.region_of_interest) == ["wood"]
+    assert "its mask of where to look" in removed["done"]
     assert len(removed["stays"]) == 1
     assert "what the weights learned of it" in removed["stays"][0]
     assert int(np.sum(keras.ops.convert_to_numpy(after.usual_map.is_stored))) == 12

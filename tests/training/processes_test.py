@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import time
+import zlib
 
 import keras
 import numpy as np
@@ -124,10 +125,18 @@ def test_two_processes_train_what_one_does(tmp_path):
     # Its learning rate depends on the number of epochs.
     train(data, tmp_path / "one", epochs=1, **SETTINGS)
     one = train(data, tmp_path / "one", epochs=2, resume=True)
-    run, found = tmp_path / "two", tmp_path / "found"
-    results = run_two(SCRIPT, data, run, found, OPTIONS)
+    run, found, cache = (tmp_path / name for name in ("two", "found", "cache"))
+    options = f"{OPTIONS} --feature-cache {cache}"
+    results = run_two(SCRIPT, data, run, found, options)
     for result in results:
         assert result.returncode == 0, result.stderr[-3000:]
+
+    # Each computed the features of its part of the images, and none of another's.
+    shards = [json.loads(file.read_text())["keys"] for file in cache.glob("*/*.json")]
+    parts = [{zlib.crc32(key.encode()) % 2 for key in keys} for keys in shards]
+    assert sorted(parts, key=min) == [{0}, {1}]
+    assert sum(map(len, shards)) == len(set().union(*shards))
+    assert sum(map(len, shards)) == (12 if BACKEND == "torch" else 14)
 
     # One writes and speaks.
     names = [sorted(p.name for p in tmp_path.glob(f"{k}/*")) for k in ("one", "two")]

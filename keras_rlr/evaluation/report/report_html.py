@@ -176,7 +176,8 @@ def _figures(model, dataset, predictions, chosen, name, threshold, decoder):
     elements = [dataset[index] for index in indices]
     if predictions.maps is None:
         images = [element["image"] for element in elements]
-        maps = predict_batch(model, images, len(images))["anomaly_map"]
+        where = {"look": predictions.look, "positions": indices}
+        maps = predict_batch(model, images, len(images), **where)["anomaly_map"]
     else:
         maps = predictions.maps[indices]
     scale = cases.category_scale(predictions, name, threshold)

@@ -337,9 +337,7 @@ class RLR(ReconstructionDetector):
     @property
     def has_score_map(self):
         """Whether scores are those of another map, which a region is to see too."""
-        is_other = len(set(self.similar_share)) == 2
-        has_region = self.region_of_interest is not None
-        return self.usual_map is not None and is_other and has_region
+        return self.usual_map is not None and len(set(self.similar_share)) == 2
 
     def map_and_score(self, error, features):
         """Returns map and score: of the error, and of what is beside it."""
