@@ -12,7 +12,11 @@ from keras_rlr.batch.result_folder import ResultFolder
 from keras_rlr.batch.stored_image import StoredImage
 from keras_rlr.evaluation.predict_batch import images_at_once
 from keras_rlr.evaluation.prediction import Prediction
-from keras_rlr.evaluation.score_resized import read_resized, score_resized
+from keras_rlr.evaluation.score_resized import (
+    note_measures,
+    read_resized,
+    score_resized,
+)
 from keras_rlr.inputs.read_ahead import read_ahead
 from keras_rlr.inputs.resized_image import ResizedImage
 from keras_rlr.inputs.value_ranges import ValueRanges
@@ -193,4 +197,7 @@ class PartScorer:
         )
         known = model.thresholds.by_category
         category = self._category or image.category(known)
-        return Prediction(image.name, error=error, category=category), small
+        row = Prediction(image.name, error=error, category=category)
+        if small is not None:
+            note_measures(model, row, small)
+        return row, small

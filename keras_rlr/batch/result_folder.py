@@ -130,6 +130,8 @@ class ResultFolder:
             "error": [row.error for row in rows],
             "category": [row.category_name for row in rows],
             "comparable_score": [row.comparable_score for row in rows],
+            "brightness": [row.brightness for row in rows],
+            "sharpness": [row.sharpness for row in rows],
         }
         sink = pa.BufferOutputStream()
         pyarrow.parquet.write_table(pa.table(columns, _schema()), sink)
@@ -221,5 +223,7 @@ def _schema(names: Collection[str] | None = None) -> Any:
         "error": pa.string(),
         "category": pa.string(),
         "comparable_score": pa.float32(),
+        "brightness": pa.float32(),
+        "sharpness": pa.float32(),
     }
     return pa.schema([(n, t) for n, t in fields.items() if names is None or n in names])

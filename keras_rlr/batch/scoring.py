@@ -57,9 +57,10 @@ def score_images(
     """Scores images by many processes and writes Parquet files.
 
     They have the columns path, anomaly_score, is_anomalous, error (why an image could
-    not be read or scored, else ""), category and comparable_score, and are those of
-    `keras-rlr predict`. Each file is there whole or not at all, and what the output
-    has already is not scored again: called once more after an interruption, it goes on.
+    not be read or scored, else ""), category, comparable_score, brightness and
+    sharpness, and are those of `keras-rlr predict`. Each file is there whole or not at
+    all, and what the output has already is not scored again: called once more after an
+    interruption, it goes on.
 
     Args:
         model: A detector, trained; or the path of a run's folder or a `.keras` file.

@@ -1,6 +1,8 @@
 from pathlib import Path
 from typing import Any
 
+from keras_rlr.atomic_change import finish_change
+
 
 def load_run(location: Any, bit_depth: int | None = None) -> Any:
     """Loads the model of a run's folder or of a `.keras` file.
@@ -37,6 +39,7 @@ def run_config(location: Any) -> dict[str, Any] | None:
 
     path = Path(location)
     run = RunFolder(path.parent if path.suffix == ".keras" else path)
+    finish_change(run.path)
     # A file by another name may be of any run.
     ours = path.suffix != ".keras" or path.name == run.model.name
     if not (ours and run.config.is_file()):

@@ -53,12 +53,13 @@ def command(
     fail_on_drift: bool,
     as_json: bool,
 ) -> None:
-    """Say whether scores have drifted since calibration.
+    """Say whether scores, light or focus have drifted since calibration.
 
     SCORES_CSV is what `keras-rlr predict` wrote, the table or its folder; of several,
     in their order, one series is made. Windows of consecutive images of each product
-    are compared with the normal images that the model was calibrated on: drift is
-    what unchanged images would look like in less than 1 of 100 tables.
+    are compared with the normal images that the model was calibrated on, by their
+    scores, brightness and sharpness: drift is what unchanged images would look like in
+    less than 1 of 100 tables.
     """
     if output is not None:
         check_writable(output)
@@ -105,15 +106,15 @@ def _print(found, sentences):
         figures = f"p {window.p_value:.2g}"
         if window.psi is not None:
             figures += (
-                f", median score {window.median_score:.4g} (usually "
-                f"{window.usual_median_score:.4g}), PSI {window.psi:.2f} (by chance "
-                f"{window.psi_by_chance:.2f})"
+                f", median {window.median:.4g} (usually {window.usual_median:.4g}), "
+                f"PSI {window.psi:.2f} (by chance {window.psi_by_chance:.2f})"
             )
         else:
-            figures += f", {window.above} images"
+            figures += f", {window.beyond} images"
+        title = window.title[:1].upper() + window.title[1:]
         say(
-            f"{window.title}, images {window.first} to {window.last} "
-            f"({window.images}): {mark}; {figures}"
+            f"{title}, images {window.first} to {window.last} ({window.images}): "
+            f"{mark}; {figures}"
         )
     for sentence in sentences:
         say(sentence)

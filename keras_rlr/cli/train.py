@@ -38,6 +38,20 @@ from keras_rlr.cli.region import read_region, region_options
     help="Add the products of the data set in this folder to the run of --model.",
 )
 @click.option(
+    "--feedback",
+    type=PLACE,
+    metavar="CSV",
+    help="Have the run of --model learn false alarms: the scores.csv of `predict` with "
+    "a column verdict; normal is learned, anomalous never.",
+)
+@click.option(
+    "--feedback-images",
+    type=PLACE,
+    metavar="DIR",
+    help="Folder that the paths in --feedback are below: the one `predict` was given "
+    "[default: the table's own].",
+)
+@click.option(
     "--remove",
     metavar="CATEGORY",
     help="Take a product out of the run of --model.",
@@ -45,9 +59,9 @@ from keras_rlr.cli.region import read_region, region_options
 @click.option(
     "--model",
     type=PLACE,
-    help="With --add or --remove: the folder of the finished run. --data is then where "
-    "its own images are now, if they were moved, and --output a folder for the changed "
-    "run [default: the run itself; its folder `before` keeps it as it was].",
+    help="With --add, --feedback or --remove: the folder of the finished run. --data "
+    "is then where its own images are now, if they were moved, and --output a folder "
+    "for the changed run [default: the run itself; its folder `before` keeps it].",
 )
 @click.option("--output", type=PLACE, help="Folder of the run [default: runs/NAME].")
 @categories_option
@@ -162,6 +176,8 @@ from keras_rlr.cli.region import read_region, region_options
 @json_option
 def command(
     add,
+    feedback,
+    feedback_images,
     remove,
     model,
     data,
@@ -185,15 +201,21 @@ def command(
     Started alike in several processes, by torchrun or with Keras' variables
     KERAS_DISTRIBUTION_*, it trains one model on the devices of all.
 
-    `--add DIR --model RUN` adds the products of DIR to a finished run, and `--remove
-    CATEGORY --model RUN` takes one out.
+    `--add DIR --model RUN` adds the products of DIR to a finished run, `--feedback CSV
+    --model RUN` has it learn false alarms, and `--remove CATEGORY --model RUN` takes a
+    product out.
     """
-    if not (add is None and remove is None and model is None):
+    changes = {
+        "add": add,
+        "remove": remove,
+        "feedback": feedback,
+        "feedback_images": feedback_images,
+        "model": model,
+    }
+    if any(value is not None for value in changes.values()):
         options = {"output": output, "old_data": data, "as_json": as_json}
         more = ("categories", "epochs", "feature_cache")
-        change_products(
-            add, remove, model, **options, **{name: settings[name] for name in more}
-        )
+        change_products(**changes, **options, **{name: settings[name] for name in more})
         return
     location = data_location(data, dataset, data_dir)
     start_backend(with_others=True)

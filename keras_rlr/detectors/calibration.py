@@ -17,6 +17,7 @@ from keras_rlr.detectors.decision_thresholds import (
     with_margin,
 )
 from keras_rlr.detectors.pixel_thresholds import PixelThresholds
+from keras_rlr.inputs.image_measures import MEASURES
 
 
 def calibrate(model, source, false_positive_rate, training_source=None):
@@ -31,7 +32,8 @@ def calibrate(model, source, false_positive_rate, training_source=None):
     Returns:
         The threshold of all images.
     """
-    scores, peaks, features, categories = _normal_images(model, source)
+    measured: list[dict[str, float]] = []
+    scores, peaks, features, categories = _normal_images(model, source, measured)
     if features is not None and model.thresholds.known.names:
         categories = _recognized(model.thresholds.known, features, categories)
     appearance = None
@@ -51,6 +53,7 @@ def calibrate(model, source, false_positive_rate, training_source=None):
         model.compute_dtype,
         features,
         appearance,
+        {name: [each[name] for each in measured] for name in MEASURES},
     )
     model.thresholds.pixels = pixel_thresholds(
         peaks,
@@ -94,15 +97,23 @@ def pixel_thresholds(
     return PixelThresholds(of_all, chosen)
 
 
-def _normal_images(model, source):
+def _normal_images(model, source, measured=None):
+    """What a model says of images; what is measured of them is added to a list."""
     scores, peaks, parts, categories = [], [], [], []
     for batches, outputs in model.infer_parts(
-        source, purpose="calibrate", normal_only=True, with_description=True
+        source,
+        purpose="calibrate",
+        normal_only=True,
+        with_description=True,
+        with_measures=measured is not None,
+        measured_region=model.common_region,
     ):
         scores.append(outputs["anomaly_score"])
         # No map is kept.
         peaks += [float(np.max(values)) for values in outputs["anomaly_map"]]
         categories += batches.categories
+        if measured is not None:
+            measured += batches.measures
         if "image_features" in outputs:
             parts.append(outputs["image_features"])
     features = np.concatenate(parts) if parts else None

@@ -173,6 +173,7 @@ class DecisionThresholds(keras.layers.Layer):
         compute_dtype="float32",
         features=None,
         appearance=None,
+        measures=None,
     ):
         """Takes thresholds from the scores of normal images.
 
@@ -186,6 +187,7 @@ class DecisionThresholds(keras.layers.Layer):
                 recognised; None where there are none.
             appearance: The `Appearance` of the categories in training images; None to
                 take it from these.
+            measures: What else was measured of the images, see `CalibrationScores`.
 
         Returns:
             The threshold of all images, a Python float.
@@ -219,7 +221,7 @@ class DecisionThresholds(keras.layers.Layer):
         self.set_categories(sorted(own.items()))
         self.pixels = PixelThresholds()
         self.known.set(known)
-        self.calibration_scores.set(scores, categories)
+        self.calibration_scores.set(scores, categories, measures)
         return self.threshold
 
     def copy_from(self, other):

@@ -38,13 +38,18 @@ def forget_category(model, name, false_positive_rate):
     scores = thresholds.calibration_scores
     if name not in scores.categories:
         return False
-    kept = {other: scores.of(other) for other in scores.categories if other != name}
-    if not kept:
+    others = [other for other in scores.categories if other != name]
+    if not others:
         scores.forget()
         return False
-    names = [other for other, own in kept.items() for _ in own]
-    together = np.concatenate(list(kept.values()))
-    scores.set(together, names)
+    names = [other for other in others for _ in scores.of(other)]
+
+    def of_others(measure=None):
+        return np.concatenate([scores.of(other, measure) for other in others])
+
+    together = of_others()
+    measures = {measure: of_others(measure) for measure in scores.measures}
+    scores.set(together, names, measures)
     rate = max(false_positive_rate, 1 / (len(together) + 1))
     threshold = threshold_from_scores(together, rate, MARGINS[model.compute_dtype])
     thresholds.threshold_weight.assign(threshold)

@@ -9,6 +9,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from keras_rlr.atomic_change import finish_change
 from keras_rlr.backbones.safe_loading import PACKAGES, RefusedModelError
 from keras_rlr.detectors.distribution import distribution_scope, resolve_distribution
 from keras_rlr.keras_private import checked_variables
@@ -95,6 +96,7 @@ def saved_model_path(location):
         FileNotFoundError: If there is no such file, or the folder holds no model.
     """
     path = Path(location)
+    finish_change(path if path.is_dir() else path.parent)
     if path.is_dir():
         if not (path / "model.keras").is_file():
             raise FileNotFoundError(

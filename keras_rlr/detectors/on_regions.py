@@ -46,6 +46,16 @@ class OnRegions(keras.Model):
     def region_of_interest(self, given):
         self.look_within(RegionOfInterest.of(given, self.map_size))
 
+    @property
+    def common_region(self):
+        """Where to look on all images: boolean array, or None.
+
+        None where that depends on the product: what images show is not known yet when
+        they are measured.
+        """
+        arrays = self.region_of_interest
+        return None if isinstance(arrays, dict) else arrays
+
     def ignore(self, given):
         """Takes a part of images out of the region of interest.
 

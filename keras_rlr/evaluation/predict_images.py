@@ -17,9 +17,11 @@ from keras_rlr.evaluation.prediction import Prediction, path_below
 from keras_rlr.evaluation.regions.image_files import ImageFiles
 from keras_rlr.evaluation.score_resized import (
     folder_category,
+    note_measures,
     read_resized,
     score_resized,
 )
+from keras_rlr.inputs.image_measures import MEASURES
 from keras_rlr.inputs.read_ahead import read_ahead
 from keras_rlr.inputs.value_ranges import ValueRanges
 from keras_rlr.table_text import table_text
@@ -42,11 +44,12 @@ def predict_images(
 ):
     """Scores every image of a folder and draws an overlay of each.
 
-    `output` gets `scores.csv` (path, anomaly_score, is_anomalous, error) and
-    `overlays/`, which mirrors the tree of the images in `.png` files. All overlays
-    have one scale of colours: the threshold's, or without one that of all scores. An
-    image that can't be read, or whose score is NaN, gets a row with its error; the
-    others go on. If it is interrupted, `scores.csv` has the images that were done.
+    `output` gets `scores.csv` (path, anomaly_score, is_anomalous, error, brightness,
+    sharpness: see `measure_image`) and `overlays/`, which mirrors the tree of the
+    images in `.png` files. All overlays have one scale of colours: the threshold's, or
+    without one that of all scores. An image that can't be read, or whose score is NaN,
+    gets a row with its error; the others go on. If it is interrupted, `scores.csv` has
+    the images that were done.
 
     An image is decided by the threshold of its category, if the model has one: the
     nearest folder around the image that is called like it, above `images` too, else
@@ -105,8 +108,11 @@ def predict_images(
     ]
     names = _picture_names(rows)
 
-    def read(path):
-        return _read(path, model.map_size, bit_depth)
+    def read(i):
+        small, pixels, error = _read(paths[i], model.map_size, bit_depth)
+        if not error:
+            note_measures(model, rows[i], small)
+        return small, pixels, error
 
     def draw(i, picture, anomaly_map):
         row, path = rows[i], output / _OVERLAYS / names[i]
@@ -128,7 +134,9 @@ def predict_images(
             file = stack.enter_context(tempfile.TemporaryFile(dir=output))
             shape = (len(paths), *model.map_size)
             kept = np.memmap(file, "float32", "w+", shape=shape)
-        images = stack.enter_context(contextlib.closing(read_ahead(read, paths)))
+        images = stack.enter_context(
+            contextlib.closing(read_ahead(read, range(len(paths))))
+        )
         for start in range(0, len(paths), batch_size):
             chosen = range(start, min(start + batch_size, len(paths)))
             loaded = {}
@@ -159,7 +167,7 @@ def predict_images(
             scale = HeatScale.of_scores(finite)
 
             def read_and_draw(i):
-                *picture, error = read(paths[i])
+                *picture, error = read(i)
                 # It was read before, but files may go away.
                 if not error:
                     draw(i, picture, kept[i])
@@ -290,16 +298,17 @@ def _draw(model, decoder, path, small, pixels, anomaly_map, scale, score):
 
 def _write_scores(path, rows, with_categories):
     more = ("category", "comparable_score") if with_categories else ()
-    table = [("path", "anomaly_score", "is_anomalous", "error", *more)]
+    table = [("path", "anomaly_score", "is_anomalous", "error", *more, *MEASURES)]
     for row in rows:
-        score = "" if row.anomaly_score is None else repr(row.anomaly_score)
         flag = "" if row.is_anomalous is None else str(row.is_anomalous).lower()
-        cells = [row.path, score, flag, row.error]
+        cells = [row.path, _number(row.anomaly_score), flag, row.error]
         if with_categories:
-            comparable = row.comparable_score
-            cells.append(row.category_name or "")
-            cells.append("" if comparable is None else repr(comparable))
-        table.append(tuple(cells))
+            cells += [row.category_name or "", _number(row.comparable_score)]
+        table.append((*cells, *(_number(getattr(row, name)) for name in MEASURES)))
     with atomic_path(path) as temporary:
         # File names are bytes: those that are no UTF-8 are written as they are.
         temporary.write_bytes(table_text(table).encode("utf-8", "surrogateescape"))
+
+
+def _number(value):
+    return "" if value is None else repr(value)

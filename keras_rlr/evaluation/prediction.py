@@ -24,6 +24,9 @@ class Prediction:
         comparable_score: The score in units that mean the same for all products; None
             where the model knows none.
         regions: The number of its regions; None if they were not looked for.
+        brightness: See `keras_rlr.inputs.image_measures.measure_image`; None if the
+            image could not be read.
+        sharpness: The same.
     """
 
     path: str
@@ -34,6 +37,8 @@ class Prediction:
     is_known_category: bool | None = None
     comparable_score: float | None = None
     regions: int | None = None
+    brightness: float | None = None
+    sharpness: float | None = None
 
     @property
     def category_name(self) -> str | None:

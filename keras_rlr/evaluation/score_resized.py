@@ -11,6 +11,7 @@ from keras_rlr.evaluation.predict_batch import predict_batch
 from keras_rlr.evaluation.prediction import Prediction
 from keras_rlr.image_size import ImageSize
 from keras_rlr.inputs.host_batches import resized_image
+from keras_rlr.inputs.image_measures import measure_image
 from keras_rlr.inputs.resized_image import ResizedImage
 from keras_rlr.inputs.value_ranges import ValueRanges, check_bit_depth
 
@@ -69,6 +70,19 @@ def read_resized(
         return image, resized_image(element, 0, size, bit_depth), ""
     except (OSError, ValueError) as error:
         return None, None, str(error)
+
+
+def note_measures(model: Any, row: Prediction, resized: ResizedImage) -> None:
+    """Measures an image, within the model's region of interest if that is of all.
+
+    Args:
+        model: The detector.
+        row: The image's `Prediction`, which is completed.
+        resized: The image.
+    """
+    region = getattr(model, "common_region", None)
+    for name, value in measure_image(resized, region).items():
+        setattr(row, name, value)
 
 
 def score_resized(

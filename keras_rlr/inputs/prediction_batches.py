@@ -4,10 +4,13 @@ import numpy as np
 
 from keras_rlr.image_size import height_and_width
 from keras_rlr.inputs.host_batches import HostBatches, no_images, stack_images
+from keras_rlr.inputs.image_measures import measure_image
 from keras_rlr.inputs.images import to_array
 from keras_rlr.inputs.labels import label_of
 from keras_rlr.inputs.masks import to_small_mask
 from keras_rlr.inputs.normal_images import refuse_anomalous
+from keras_rlr.inputs.resized_image import ResizedImage
+from keras_rlr.inputs.value_ranges import ValueRanges
 from keras_rlr.torch_processes import join_rows
 
 
@@ -18,6 +21,7 @@ class PredictionBatches(HostBatches):
     devices, so that backends that compile for a shape compile once. After a pass,
     `is_real` says which rows were images, `counts` how many of each batch, `sizes`
     what their sizes were, `categories` what products they show (None where unknown),
+    `measures` what `measure_image` said of each if it was asked,
     and `labels` and `masks` what came with them (None if any had none); `labelled` and
     `masked` count those that had.
 
@@ -37,6 +41,8 @@ class PredictionBatches(HostBatches):
         normal_only: Whether anomalous images are refused.
         with_description: Whether batches are dicts with "describe", for which the model
             returns "image_features" too.
+        with_measures: Whether images are measured.
+        measured_region: Where, as of `measure_image`; None for everywhere.
         look: Function of the categories of some images and their positions that returns
             a dict of arrays, a row an image, which batches that are dicts have too; or
             None.
@@ -57,6 +63,8 @@ class PredictionBatches(HostBatches):
         padded_to=0,
         normal_only=False,
         with_description=False,
+        with_measures=False,
+        measured_region=None,
         look=None,
         **kwargs,
     ):
@@ -71,11 +79,14 @@ class PredictionBatches(HostBatches):
         self.padded_to = padded_to
         self.normal_only = normal_only
         self.with_description = with_description
+        self.with_measures = with_measures
+        self.measured_region = measured_region
         self.look = look
         self.is_real = np.zeros(0, bool)
         self.counts: list[int] = []
         self.sizes: list[tuple[int, ...]] = []
         self.categories: list[str | None] = []
+        self.measures: list[dict[str, float]] = []
         self.labels: np.ndarray | None = None
         self.masks: np.ndarray | None = None
         self.labelled = self.masked = 0
@@ -114,6 +125,7 @@ class PredictionBatches(HostBatches):
         counts: list[int] = []
         sizes: list[tuple[int, ...]] = []
         categories: list[str | None] = []
+        measures: list[dict[str, float]] = []
         labels: list[int | None] = []
         masks: list[Any] = []
         first_size = self.padded_to
@@ -131,6 +143,8 @@ class PredictionBatches(HostBatches):
             names = list(map(category_name, elements))
             first = self.first_index + len(categories)
             categories.extend(names)
+            if self.with_measures:
+                measures.extend(self._measure(image) for image in images)
             if self.with_weight:
                 labels.extend(self._labels(elements, len(labels)))
                 masks.extend(self._masks(elements))
@@ -143,6 +157,7 @@ class PredictionBatches(HostBatches):
         self.counts = counts
         self.sizes = sizes
         self.categories = categories
+        self.measures = measures
         self.labelled = sum(label is not None for label in labels)
         self.masked = sum(mask is not None for mask in masks)
         if labels and None not in labels:
@@ -168,6 +183,10 @@ class PredictionBatches(HostBatches):
                 padding = ((0, len(images) - count), *[(0, 0)] * (rows.ndim - 1))
                 batch[name] = np.pad(rows, padding, mode="edge")
         return {name: rows[mine] for name, rows in batch.items()}
+
+    def _measure(self, image):
+        whole = ResizedImage(image, image.shape, ValueRanges())
+        return measure_image(whole, self.measured_region)
 
     def _labels(self, elements, first):
         for offset, element in enumerate(elements, self.first_index + first):

@@ -1,36 +1,14 @@
 """Adds the products of a data set to the model of a finished run."""
 
-import contextlib
-import math
-import warnings
 from pathlib import Path
 from typing import Any
 
-import keras
-
 from keras_rlr.datasets import FolderDataset
-from keras_rlr.datasets.joined_dataset import JoinedDataset
-from keras_rlr.detectors.describe_model import describe_model
-from keras_rlr.detectors.feature_cache import FeatureCache
-from keras_rlr.training.before_and_after import compared, figures_of, images_to_test
 from keras_rlr.training.changed_run import ChangedRun
-from keras_rlr.training.default_feature_cache import default_feature_cache
-from keras_rlr.training.held_out_thresholds import (
-    FALSE_POSITIVE_RATE,
-    calibrate_held_out,
-)
+from keras_rlr.training.extend_run import NewImages, check_epochs, extend_run
 from keras_rlr.training.hold_out import hold_out
-from keras_rlr.training.images_record import (
-    content_hashes,
-    write_run_images,
-)
-from keras_rlr.training.interruption import SignalGuard
-from keras_rlr.training.run_folder import source_images
-from keras_rlr.training.run_images import find_run_images
-
-# Of the epochs that the recipe has for old and new products together: what the model
-# knows of the old ones it keeps, and of the new ones it knows how features look.
-SHARE_OF_EPOCHS = 0.5
+from keras_rlr.training.images_record import content_hashes
+from keras_rlr.training.run_images import RunPart, find_run_images
 
 
 def add_products(
@@ -93,70 +71,22 @@ def add_products(
     model = changed.load()
     old_names = model.trained_categories
     _refuse_known(new.categories, old_names, changed.run.path)
-    _check_epochs(model, epochs)
+    check_epochs(model, epochs)
     settings = changed.config["settings"]
-    new_fitted, new_held = hold_out(
+    fitted, held = hold_out(
         new, settings.get("calibration_fraction", 0.1), settings.get("seed", 0)
     )
-    for i in range(len(new_held)):
-        new_held[i]  # A damaged image is noticed before the work.
+    for i in range(len(held)):
+        held[i]  # A damaged image is noticed before the work.
     old = find_run_images(changed.run, changed.config, old_names, old_data)
     _refuse_same_images(new, old)
-    if "anomaly_source" in settings:
-        model.take_anomalies_from(*source_images(settings["anomaly_source"]))
-    fitted = JoinedDataset([*old.fitted.parts, new_fitted])
-    held = JoinedDataset([*old.held.parts, new_held])
-    place = Path(data).resolve()
-    old_tests = images_to_test(old.parts)
-    new_tests = images_to_test([(place, new.categories)])
-    stored = {"before": model.described_size}
-    with SignalGuard() as guard:
-        before = figures_of(model, old_tests, on_progress)
-        losses = _fit(
-            model, fitted, new_fitted, settings, guard, epochs, feature_cache, callbacks
-        )
-        stored["after"] = model.described_size
-        calibration = _calibrate(model, changed, held, fitted)
-        tests = JoinedDataset([*old_tests.parts, *new_tests.parts])
-        after = figures_of(model, tests, on_progress)
-        config = {**changed.config, "model": describe_model(model)}
-        config["calibration"] = calibration
-        config["data"] = {
-            **_described(changed.config["data"], fitted, held),
-            "parts": [
-                {"path": str(path), "categories": list(names)}
-                for path, names in (*old.parts, (place, new.categories))
-            ],
-        }
-        change = {
-            "added": list(new.categories),
-            "path": str(place),
-            "epochs": len(losses),
-            "losses": losses,
-        }
-        config["changes"] = [*changed.config.get("changes", ()), change]
-        guard.deferring = True
-        changed.write(model, config, lambda p: write_run_images(p, fitted, held))
-    return {
-        "model": model,
-        "config": config,
-        "added": list(new.categories),
-        "categories": compared(before, after),
-        "stored": stored,
-        "kept": None if not changed.is_in_place else changed.run.path / "before",
-        "output": changed.target.path,
-    }
-
-
-def _described(data, fitted, held):
-    return {
-        **data,
-        "categories": sorted({*fitted.categories, *held.categories}),
-        "training_images": len(fitted),
-        "training_fingerprint": fitted.fingerprint(),
-        "calibration_images": len(held),
-        "calibration_fingerprint": held.fingerprint(),
-    }
+    part = RunPart(Path(data).resolve(), new.categories)
+    change = {"added": list(new.categories), "path": str(part.path)}
+    options = (epochs, feature_cache, callbacks, on_progress)
+    result = extend_run(
+        changed, model, old, NewImages(fitted, held, part, change), *options
+    )
+    return {**result, "added": list(new.categories)}
 
 
 def _refuse_known(new, old, run):
@@ -167,8 +97,8 @@ def _refuse_known(new, old, run):
     choose = f"Choose the others with --categories {others}, or give" if others else ""
     raise ValueError(
         f"The model in '{run}' knows {', '.join(both)} already. {choose or 'Give'} new "
-        "products names of their own; to learn from more images of a product that it "
-        "knows, train on all of them anew."
+        "products names of their own; to learn false alarms of a product that it "
+        "knows, use --feedback; to learn from more images of it, train on all anew."
     )
 
 
@@ -185,82 +115,3 @@ def _refuse_same_images(new, old):
             f"run was trained or calibrated on, by another name (the first: {again[0]})"
             ". Give images of new products."
         )
-
-
-def _check_epochs(model, epochs):
-    if not model.has_steps and epochs not in (None, 1):
-        raise ValueError(
-            f"{type(model).__name__} looks at each image once: more epochs change "
-            f"nothing. Received epochs={epochs}; leave it out."
-        )
-
-
-class _HeedSignals(keras.callbacks.Callback):
-    """Stops between two steps if a signal came, and notes the losses."""
-
-    def __init__(self, guard):
-        super().__init__()
-        self.guard = guard
-        self.losses = []
-
-    def on_train_batch_begin(self, batch, logs=None):
-        self.guard.check()
-
-    def on_epoch_end(self, epoch, logs=None):
-        self.losses.append(float(logs["loss"]))
-
-
-def _fit(model, fitted, new, settings, guard, epochs, feature_cache, callbacks):
-    """Trains; returns the loss of each epoch."""
-    heed = _HeedSignals(guard)
-    adds = model.adds_to_what_it_stores
-    dataset = new if adds else fitted
-    batch_size = settings.get("batch_size", model.default_batch_size)
-    count = len(dataset) * model.parts_each
-    if epochs is None and model.has_steps:
-        steps = math.ceil(count / batch_size)
-        epochs = math.ceil(SHARE_OF_EPOCHS * model.recipe.epochs_for(steps))
-    if "learning_rate" in settings:
-        model.optimizer.learning_rate = settings["learning_rate"]
-    with contextlib.ExitStack() as stack:
-        cache = None
-        if feature_cache:
-            cache = FeatureCache.of(feature_cache)
-        elif model.profits_from_cache:
-            augmentation = getattr(model, "augmentation", ())
-            cache = stack.enter_context(
-                default_feature_cache(model, count, augmentation=augmentation)
-            )
-        if adds:
-            stack.enter_context(model.storing_more())
-        guard.deferring = True
-        model.fit(
-            dataset,
-            epochs=epochs or 1,
-            batch_size=batch_size,
-            feature_cache=cache,
-            callbacks=[*callbacks, heed],
-            verbose=0,
-        )
-        guard.check()
-        guard.deferring = False
-    return heed.losses
-
-
-def _calibrate(model, changed, held, fitted):
-    if not len(held):
-        warnings.warn(
-            f"The run in '{changed.run.path}' held no images out, so there is nothing "
-            "to set thresholds by, and the model has none now. Set them with "
-            "`keras-rlr calibrate`.",
-            stacklevel=3,
-        )
-        return None
-    if changed.is_calibrated:
-        warnings.warn(
-            "The run's thresholds were set by `keras-rlr calibrate`. They are set anew "
-            "from the images that were held out of all products, for the same rate; "
-            "call `keras-rlr calibrate` again to use other images.",
-            stacklevel=3,
-        )
-    return calibrate_held_out(model, held, fitted, changed.rate or FALSE_POSITIVE_RATE)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from keras_rlr.atomic_change import changed_together
 from keras_rlr.atomic_file import check_writable
 from keras_rlr.datasets import FolderDataset, account_for_images, read_image
 from keras_rlr.datasets.image_files import SUFFIXES_IN_WORDS, check_folder
@@ -108,13 +109,16 @@ def calibrate_run(
     }
     if feedback is not None:
         calibration["feedback"] = {**told, **report}
-    # A checkpoint keeps what training needs to go on.
-    if model.optimizer.built:
-        save_checkpoint(model, path, read_notes(path))
-    else:
-        save_without_optimizer(model, path)
-    if config is not None and path.name == run.model.name:
-        run.write_json(run.config, {**config, "calibration": calibration})
+    notes = read_notes(path)
+    with changed_together(path.parent) as place:
+        # A checkpoint keeps what training needs to go on.
+        if model.optimizer.built:
+            save_checkpoint(model, place / path.name, notes)
+        else:
+            save_without_optimizer(model, place / path.name)
+        if config is not None and path.name == run.model.name:
+            new = {**config, "calibration": calibration}
+            run.write_json(place / run.config.name, new)
     return calibration
 
 

@@ -6,14 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from keras_rlr import processes
-from keras_rlr.atomic_file import atomic_path, check_writable
+from keras_rlr.atomic_change import changed_together, finish_change
+from keras_rlr.atomic_file import check_writable
 from keras_rlr.detectors.anomaly_detector import AnomalyDetector
 from keras_rlr.detectors.save_model import save_without_optimizer
 from keras_rlr.environment import describe_environment
 from keras_rlr.training.run_folder import RunFolder
-
-# The folder in a run's folder that keeps it as it was.
-BEFORE = "before"
+from keras_rlr.training.run_images import BEFORE, FEEDBACK
 
 
 class ChangedRun:
@@ -37,6 +36,7 @@ class ChangedRun:
             )
         path = Path(run)
         self.run = RunFolder(path.parent if path.name == "model.keras" else path)
+        finish_change(self.run.path)
         if not (self.run.model.is_file() and self.run.config.is_file()):
             raise FileNotFoundError(
                 f"There is no finished run in '{self.run.path}'. Expected a folder "
@@ -81,7 +81,7 @@ class ChangedRun:
         return model
 
     def write(self, model: Any, config: dict[str, Any], write_images: Any) -> None:
-        """Writes the changed run, its model last: before that it has the old one.
+        """Writes the changed run, all of it in one moment: see `changed_together`.
 
         Args:
             model: The changed detector.
@@ -90,13 +90,21 @@ class ChangedRun:
         """
         if self.is_in_place:
             self._keep_before()
-        elif self.run.history.is_file():
-            with atomic_path(self.target.history) as temporary:
-                shutil.copyfile(self.run.history, temporary)
-        write_images(self.target.images)
-        self.target.write_json(self.target.config, config)
-        self.target.write_json(self.target.environment, describe_environment())
-        save_without_optimizer(model, self.target.model)
+        with changed_together(self.target.path) as place:
+            new = RunFolder(place)
+            if not self.is_in_place and self.run.history.is_file():
+                shutil.copyfile(self.run.history, new.history)
+            if not self.is_in_place and (self.run.path / FEEDBACK).is_dir():
+                # The run that it comes from may go.
+                shutil.copytree(
+                    self.run.path / FEEDBACK,
+                    self.target.path / FEEDBACK,
+                    dirs_exist_ok=True,
+                )
+            write_images(new.images)
+            new.write_json(new.config, config)
+            new.write_json(new.environment, describe_environment())
+            save_without_optimizer(model, new.model)
         # A training that would go on from it is another model's.
         self.target.checkpoints.remove()
 

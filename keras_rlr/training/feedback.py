@@ -1,16 +1,19 @@
 """What people say of scored images: false alarms and missed anomalies."""
 
-import csv
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from keras_rlr.inputs.image_measures import MEASURES
+from keras_rlr.read_table import read_table
+
 NORMAL, ANOMALOUS = "normal", "anomalous"
 _PATH, _VERDICT, _CATEGORY = "path", "verdict", "category"
 # People mark images in the table that `predict` wrote.
-_ALSO = ("anomaly_score", "is_anomalous", "error", _CATEGORY, "comparable_score")
-_LONGEST_CELL = 1 << 20
+_ALSO = (
+    *("anomaly_score", "is_anomalous", "error", *MEASURES),
+    *(_CATEGORY, "comparable_score"),
+)
 
 
 @dataclass(frozen=True)
@@ -94,63 +97,18 @@ class Feedback:
         return cls(of[NORMAL], of[ANOMALOUS], len(rows) - len(judged))
 
 
-def _rows(table):
+def _rows(file):
     """Tuples of line, verdict, path and category."""
-    if not table.is_file():
+    if not file.is_file():
         raise FileNotFoundError(
-            f"There is no table '{table}'. Expected a CSV file with the columns "
+            f"There is no table '{file}'. Expected a CSV file with the columns "
             f"{_PATH} and {_VERDICT}."
         )
-    # As `predict` writes it: file names are bytes, and may be no UTF-8.
-    text = table.read_bytes().decode("utf-8-sig", "surrogateescape")
-    lines = csv.reader(io.StringIO(text, newline=""), strict=True)
-    limit = csv.field_size_limit(_LONGEST_CELL)
-    try:
-        columns = [column.strip() for column in next(lines, [])]
-        _check_columns(table, columns)
-        rows = []
-        for cells in lines:
-            if not any(cells):
-                continue
-            if len(cells) != len(columns):
-                raise ValueError(
-                    f"Line {lines.line_num} of '{table}' has {len(cells)} cells where "
-                    f"the first line has {len(columns)}."
-                )
-            row = dict(zip(columns, cells, strict=True))
-            verdict = row[_VERDICT].strip()
-            rows.append(
-                (lines.line_num, verdict, row[_PATH], row.get(_CATEGORY, "").strip())
-            )
-    except csv.Error as error:
-        raise ValueError(
-            f"'{table}' is no CSV table: line {lines.line_num}: {error}."
-        ) from error
-    finally:
-        csv.field_size_limit(limit)
-    return rows
-
-
-def _check_columns(table, columns):
-    missing = [name for name in (_PATH, _VERDICT) if name not in columns]
-    unknown = [name for name in columns if name not in (_PATH, _VERDICT, *_ALSO)]
-    again = sorted({name for name in columns if columns.count(name) > 1})
-    if not (missing or unknown or again):
-        return
-    if missing:
-        problem = f"has no column {' or '.join(missing)}"
-    elif again:
-        problem = f"has the column {again[0]!r} more than once"
-    else:
-        problem = (
-            f"has {len(unknown)} unknown column{'s' if len(unknown) > 1 else ''} "
-            f"({', '.join(repr(name) for name in unknown)[:200]})"
-        )
-    raise ValueError(
-        f"'{table}' {problem}. Expected a table with commas between {_PATH} and "
-        f"{_VERDICT}, and perhaps {', '.join(_ALSO)}, as `keras-rlr predict` writes "
-        "them."
-    )
+    table = read_table(file, (_PATH, _VERDICT), _ALSO, others_allowed=False)
+    return [
+        (line, row[_VERDICT].strip(), row[_PATH], row.get(_CATEGORY, "").strip())
+        for line, row in table.rows
+    ]
 
 
 def _refuse_unknown(table, judged):

@@ -80,27 +80,51 @@ def feedback_report(
     }
 
 
+def decided_images(model: Any, judged: Sequence[JudgedImage]) -> list[dict[str, Any]]:
+    """What a model says of images that people judged.
+
+    Args:
+        model: The detector.
+        judged: The images.
+
+    Returns:
+        List of dicts: "anomaly_score"; "threshold" and "is_anomalous", None of a model
+        that has no threshold.
+    """
+    is_calibrated = model.threshold is not None
+    return [
+        {
+            "anomaly_score": score,
+            "threshold": model.thresholds.of(name) if is_calibrated else None,
+            "is_anomalous": flag if is_calibrated else None,
+        }
+        for score, name, flag in _scored(model, judged, model.where_to_look(), 0)
+    ]
+
+
 def _scored(
     model: Any, judged: Sequence[JudgedImage], look: Any, first: int
 ) -> list[tuple[Any, ...]]:
     """Score, category (or None) and decision of each image."""
     rows: list[tuple[Any, ...]] = []
     known = model.known_categories
+    products = model.thresholds.by_category
     ranges = ValueRanges(model.bit_depth)
     size = images_at_once(model, _BATCH)
     for start in range(0, len(judged), size):
         batch = judged[start : start + size]
-        names = [named_category(image, model.thresholds.by_category) for image in batch]
+        names = [named_category(image, products) for image in batch]
         images = [read_image(image.file) for image in batch]
         places = range(first + start, first + start + len(batch))
         output = predict_batch(model, images, size, names, ranges, look, places)
         if "category" in output:
             found = [known[i] if i >= 0 else None for i in output["category"]]
             names = [name or other for name, other in zip(names, found, strict=True)]
+        flags = output.get("is_anomalous", [False] * len(batch))
         rows += [
             (float(score), name, bool(flag))
             for score, name, flag in zip(
-                output["anomaly_score"], names, output["is_anomalous"], strict=True
+                output["anomaly_score"], names, flags, strict=True
             )
         ]
     if judged:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_rlr.atomic_change import finish_change
 from keras_rlr.atomic_file import check_writable, write_text
 from keras_rlr.datasets import find_images, read_image
 from keras_rlr.detectors.anomaly_detector import AnomalyDetector
@@ -53,6 +54,7 @@ class RunFolder:
                 f"'{self.path}' is a file. Choose another folder for the run with "
                 "--output."
             )
+        finish_change(self.path)
         found = [file.name for file in self._files() if file.exists()]
         if found:
             raise FileExistsError(
@@ -70,6 +72,7 @@ class RunFolder:
             FileNotFoundError: If there is none.
             ValueError: If its file is damaged.
         """
+        finish_change(self.path)
         if not self.config.is_file():
             raise FileNotFoundError(
                 f"There is no run to resume in '{self.path}' (no config.json). Check "

@@ -2,7 +2,7 @@
 
 import csv
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,30 @@ from keras_rlr.training.images_record import (
 )
 from keras_rlr.training.run_folder import RunFolder
 
+# Folders in a run's folder: images that people marked, in MVTec AD's layout, and the
+# run as it was before the last change, which has no such folder of its own.
+FEEDBACK, BEFORE = "feedback", "before"
+
+
+@dataclass(frozen=True)
+class RunPart:
+    """A folder with images of a run.
+
+    Args:
+        path: The folder.
+        categories: The names of its categories that are the run's.
+        is_feedback: Whether it is the run's own folder of images that people marked.
+    """
+
+    path: Path
+    categories: tuple[str, ...]
+    is_feedback: bool = False
+
+    def as_json(self) -> dict[str, Any]:
+        """As `config.json` has it."""
+        described = {"path": str(self.path), "categories": list(self.categories)}
+        return {**described, FEEDBACK: True} if self.is_feedback else described
+
 
 @dataclass(frozen=True)
 class RunImages:
@@ -25,13 +49,13 @@ class RunImages:
     Args:
         fitted: Those that its model was trained on.
         held: Those that were held out for calibration.
-        parts: Pairs of a data set's folder and the names of its categories.
+        parts: The folders they lie in.
         hashes: SHA-256 of all these images.
     """
 
     fitted: JoinedDataset
     held: JoinedDataset
-    parts: tuple[tuple[Path, tuple[str, ...]], ...]
+    parts: tuple[RunPart, ...]
     hashes: frozenset[str]
 
 
@@ -65,41 +89,57 @@ def find_run_images(
         FileNotFoundError: If images are missing; it says how many and what to do.
     """
     record = _read_record(run, config)
+    needed = {row[1]: row[2] for row in record or () if row[3] in (*categories, None)}
     fitted, held, parts, extra = [], [], [], 0
     hashes: set[str] = set()
+    problems: list[str] = []
     for part in run_parts(config):
         names = sorted(set(part["categories"]) & set(categories))
         if not names:
             continue
-        places = [Path(place) for place in (data, part["path"]) if place is not None]
-        problems = []
-        for place in places:
+        chosen, own = None, []
+        for place in _places(run, part, data):
             try:
                 dataset = FolderDataset(place, "train", names)
             except (OSError, ValueError) as error:
-                problems.append(str(error))
+                own.append(str(error))
                 continue
             if record is None:
-                found, problem = _same_split(dataset, config)
+                found = _same_split(dataset, config)
             else:
-                found, problem = _by_record(dataset, record, names)
-            if found is not None:
-                hashes.update(found[2])
+                found = _by_record(dataset, record, hashes)
+            # Of several folders that with the most of the images.
+            if chosen is None or len(found.hashes) > len(chosen.hashes):
+                chosen = found
+            if not found.problems and needed.keys() <= hashes | found.hashes:
                 break
-            problems.append(problem)
-        else:
-            raise FileNotFoundError(
-                f"The images of {', '.join(names)} that the run in '{run.path}' was "
-                "trained on are needed, so that its model does not forget them and "
-                f"their thresholds stay right: {' '.join(problems)} Restore them, or "
-                "name the folder that has them now with --data; or train on all "
-                "products anew. A feature cache can't take their place: it does not "
-                "hold the images that thresholds are set by."
+        if chosen is None or chosen.problems:
+            problems += own + (chosen.problems if chosen else [])
+        if chosen is None:
+            continue
+        hashes |= chosen.hashes
+        extra += len(chosen.dataset) - len(chosen.fitted) - len(chosen.held)
+        fitted.append(chosen.dataset.subset(chosen.fitted))
+        held.append(chosen.dataset.subset(chosen.held))
+        is_feedback = bool(part.get(FEEDBACK))
+        place = chosen.dataset.path.resolve()
+        parts.append(RunPart(place, tuple(names), is_feedback))
+    missing = [path for digest, path in needed.items() if digest not in hashes]
+    if missing or (record is None and problems):
+        if missing:
+            places = " or ".join(f"'{part.path}'" for part in parts) or "any folder"
+            problems.append(
+                f"{len(missing)} of {len(needed)} are not in {places}, or are others "
+                f"there (the first: {missing[0]})."
             )
-        fitted.append(found[0])
-        held.append(found[1])
-        extra += len(dataset) - len(found[0]) - len(found[1])
-        parts.append((place.resolve(), tuple(names)))
+        raise FileNotFoundError(
+            f"The images of {', '.join(sorted(categories))} that the run in "
+            f"'{run.path}' was trained on are needed, so that its model does not "
+            f"forget them and their thresholds stay right: {' '.join(problems)} "
+            "Restore them, or name the folder that has them now with --data; or train "
+            "on all products anew. A feature cache can't take their place: it does "
+            "not hold the images that thresholds are set by."
+        )
     if extra:
         warnings.warn(
             f"{extra} images came to the run's data since it was trained; they are not "
@@ -109,6 +149,28 @@ def find_run_images(
     return RunImages(
         JoinedDataset(fitted), JoinedDataset(held), tuple(parts), frozenset(hashes)
     )
+
+
+@dataclass(frozen=True)
+class _Found:
+    """Positions of a run's images in a data set, and what is wrong with it."""
+
+    dataset: FolderDataset
+    fitted: list[int]
+    held: list[int]
+    hashes: set[str]
+    problems: list[str] = field(default_factory=list)
+
+
+def _places(run, part, data):
+    """Folders that a part may be in, the likeliest first."""
+    places = [part["path"]]
+    if part.get(FEEDBACK):
+        owner = run.path.parent if run.path.name == BEFORE else run.path
+        places.insert(0, owner / FEEDBACK)
+    elif data is not None:
+        places.insert(0, data)
+    return list(dict.fromkeys(map(Path, places)))
 
 
 def _read_record(run, config):
@@ -139,8 +201,8 @@ def category_in(row: dict[str, str], config: dict[str, Any]) -> str | None:
     return first if first in names else None
 
 
-def _by_record(dataset, record, names):
-    """Images trained on, held out, and hashes of both; or None and what is wrong."""
+def _by_record(dataset, record, taken):
+    """The images of a record that are in a data set, but those that others have."""
     # Copies of an image may have been for both; their names tell them apart.
     by_path = {(digest, path): use for use, digest, path, _ in record}
     by_content: dict[str, str] = {}
@@ -150,21 +212,10 @@ def _by_record(dataset, record, names):
     hashes = content_hashes([sample.image for sample in dataset.samples])
     for i, (sample, digest) in enumerate(zip(dataset.samples, hashes, strict=True)):
         use = by_path.get((digest, sample.path)) or by_content.get(digest)
-        if use is not None:
+        if use is not None and digest not in taken:
             uses[use].append(i)
-    needed = {row[1]: row[2] for row in record if row[3] in (*names, None)}
-    there = set(hashes)
-    missing = [path for digest, path in needed.items() if digest not in there]
-    if missing:
-        return None, (
-            f"{len(missing)} of {len(needed)} are not in '{dataset.path}', or are "
-            f"others there (the first: {missing[0]})."
-        )
-    return (
-        dataset.subset(uses[TRAINING]),
-        dataset.subset(uses[CALIBRATION]),
-        set(needed),
-    ), ""
+    found = {digest for digest in hashes if digest in by_content} - taken
+    return _Found(dataset, uses[TRAINING], uses[CALIBRATION], found)
 
 
 def _same_split(dataset, config):
@@ -174,9 +225,16 @@ def _same_split(dataset, config):
         dataset, settings.get("calibration_fraction", 0.1), settings.get("seed", 0)
     )
     if fitted.fingerprint() != config["data"].get("training_fingerprint"):
-        return None, (
+        problem = (
             f"those in '{dataset.path}' have other names, sizes or times of change, "
             "and the run has no images.csv that would tell them by content."
         )
-    files = [sample.image for sample in (*fitted.samples, *held.samples)]
-    return (fitted, held, content_hashes(files)), ""
+        return _Found(dataset, [], [], set(), [problem])
+    positions = {sample: i for i, sample in enumerate(dataset.samples)}
+    hashes = content_hashes([sample.image for sample in dataset.samples])
+    return _Found(
+        dataset,
+        [positions[sample] for sample in fitted.samples],
+        [positions[sample] for sample in held.samples],
+        set(hashes),
+    )

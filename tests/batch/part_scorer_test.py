@@ -11,6 +11,7 @@ from keras_rlr.batch import lake as lakes
 from keras_rlr.batch.find_lake import find_lake
 from keras_rlr.detectors.loading import load_model
 from keras_rlr.evaluation.predict_images import predict_images
+from keras_rlr.inputs.image_measures import MEASURES
 from tests.batch.lakes import MODEL, open_results, score_here, scorer, write_lake
 
 pytestmark = pytest.mark.backend_independent
@@ -46,6 +47,8 @@ def check(rows, expected, name_of=lambda row: row["path"]):
         if not row["error"]:
             score = float(wanted["anomaly_score"])
             assert row["anomaly_score"] == pytest.approx(score, abs=1e-5)
+            for name in MEASURES:
+                assert row[name] == pytest.approx(float(wanted[name]), abs=1e-6)
 
 
 def test_a_folder_gets_the_rows_of_predict(lake, expected, tmp_path):
@@ -119,6 +122,8 @@ def test_parquet_of_structs_and_of_bytes_without_names(lake, expected, tmp_path)
         if not row["error"]:
             score = float(wanted["anomaly_score"])
             assert row["anomaly_score"] == pytest.approx(score, abs=1e-5)
+            for name in MEASURES:
+                assert row[name] == pytest.approx(float(wanted[name]), abs=1e-6)
 
 
 def test_parquet_of_paths_and_addresses(lake, expected, tmp_path):

@@ -33,6 +33,8 @@ def test_the_columns(results):
         "error": "string",
         "category": "string",
         "comparable_score": "float",
+        "brightness": "float",
+        "sharpness": "float",
     }
     assert table["error"].to_pylist() == ["", "", "", "it is empty"]
     assert table["category"].to_pylist() == ["nut", "nut", "(unknown)", "nut"]

@@ -64,6 +64,24 @@ def test_drift_or_none(model, usual, drifts, tmp_path):
     assert ("No drift" in result.stdout) is not drifts
 
 
+def test_a_lamp_that_fades_from_images_to_advice(model, tmp_path):
+    images = random_images(40, seed=7).astype("float32")
+    for folder, light in (("usual", 1.0), ("faded", 0.6)):
+        (tmp_path / folder).mkdir()
+        for i, image in enumerate((light * images).astype("uint8")):
+            keras.utils.save_img(tmp_path / folder / f"{i:03d}.png", image, scale=False)
+        result = run(
+            "predict", tmp_path / folder, "--model", model,
+            "--output", tmp_path / f"{folder}_out",
+        )  # fmt: skip
+        assert result.exit_code == 0, result.stderr
+    words = ("monitor", "--model", model, "--window", 40)
+    result = run(*words, tmp_path / "usual_out")
+    assert "No drift" in result.stdout, result.stderr
+    result = run(*words, tmp_path / "faded_out")
+    assert "40 % darker than in calibration: look at the lamp" in result.stdout
+
+
 def test_a_broken_table_is_refused_and_nothing_written(model, tmp_path):
     (tmp_path / "scores.csv").write_text("path,anomaly_score\na,b\n")
     result = run("monitor", tmp_path, "--model", model, "--output", tmp_path / "out")

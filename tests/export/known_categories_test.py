@@ -93,7 +93,7 @@ def test_the_command_and_the_page_decide_as_the_model(model, images, tmp_path):
     ]
     assert [row.is_anomalous for row in rows] == expected["is_anomalous"].tolist()
     lines = (tmp_path / "found" / "scores.csv").read_text("utf-8").splitlines()
-    assert lines[0].endswith("error,category,comparable_score")
+    assert lines[0].endswith("error,category,comparable_score,brightness,sharpness")
     assert ",(unknown)," in lines[-1]
     paths = sorted(str(path) for path in folder.iterdir())
     flags = [

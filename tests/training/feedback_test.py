@@ -5,9 +5,10 @@ import keras
 import numpy as np
 import pytest
 
-from keras_rlr.datasets import write_procedural_dataset
+from keras_rlr.datasets import read_image, write_procedural_dataset
 from keras_rlr.training import train
 from keras_rlr.training.feedback import Feedback
+from keras_rlr.training.learn_feedback import learn_feedback
 from tests.datasets.layouts.write_files import write_image
 from tests.run_command import run
 
@@ -41,7 +42,7 @@ def test_verdicts_in_the_table_of_predict(tmp_path):
 @pytest.mark.parametrize(
     ("head", "rows", "message"),
     [
-        ("path,label", ["a.png,normal"], "has no column verdict"),
+        ("path,label", ["a.png,normal"], "and no column verdict"),
         ("path,verdict,note", ["a.png,normal,x"], r"1 unknown column \('note'\)"),
         ("path,verdict,path", ["a.png,normal,a"], "column 'path' more than once"),
         ("path,verdict", ["a.png,fine", "a.png,normal"], "1 of 2 verdicts .*'fine' in"),
@@ -132,6 +133,126 @@ def test_calibrate_with_feedback(folder, data, tmp_path):
     facts = json.loads(result.stdout)
     assert facts["images"] == 4 + 3 - 1
     assert (facts["feedback"]["joined"], facts["feedback"]["left_out"]) == (0, 1)
+
+
+@pytest.fixture(scope="module")
+def line(data, tmp_path_factory):
+    """Images of production, of which two are normal gears and two anomalous ones."""
+    images = tmp_path_factory.mktemp("line")
+    shutil.copytree(data / "gear/test/good", images / "gear")
+    shutil.copy(data / "wood/test/good/000.png", images / "loose.png")
+    defects = sorted((data / "gear/test").glob("[!g]*/*.png"))
+    for i, file in enumerate(defects[:2]):
+        shutil.copy(file, images / f"gear/missed_{i}.png")
+    return images
+
+
+MARKED = [
+    *("gear/000.png,normal", "gear/001.png,normal", "gear/002.png,normal"),
+    *("gear/missed_0.png,anomalous", "gear/missed_1.png,anomalous", "gear/003.png,"),
+]
+
+
+def test_a_run_learns_false_alarms(folder, data, line, tmp_path):
+    place = shutil.copytree(folder, tmp_path / "run")
+    file = table(line, *MARKED)
+    words = ("train", "--feedback", file, "--model", place)
+    result = run(*words, "--json")
+    assert result.exit_code == 0, result.stderr
+    facts = json.loads(result.stdout)
+    # Half of three are held out, rounded up.
+    assert (facts["learned"], facts["held_out"], facts["known"]) == ({"gear": 1}, 2, 0)
+    assert facts["training_images"] == 12 + 1
+    assert facts["calibration"]["images"] == 12 + 2
+    assert sorted(facts["categories"]) == ["gear", "wood"]
+    assert facts["stored"]["before"] != facts["stored"]["after"]
+    rows = facts["feedback"]
+    assert [row["verdict"] for row in rows] == ["normal"] * 3 + ["anomalous"] * 2
+    before, after = (
+        keras.saving.load_model(path / "model.keras") for path in (folder, place)
+    )
+    images = [read_image(line / row["path"]) for row in rows]
+    for when, model in (("before", before), ("after", after)):
+        scores = model.predict(images, verbose=0)["anomaly_score"]
+        told = [row[when]["anomaly_score"] for row in rows]
+        np.testing.assert_allclose(told, scores, rtol=1e-4)
+        assert {row[when]["threshold"] for row in rows} == {model.thresholds.of("gear")}
+    # What was learned scores lower; what was missed is not in the run.
+    learned = {path.name for path in (place / "feedback").rglob("*.png")}
+    assert sorted(name.split("-")[0] for name in learned) == ["000", "001", "002"]
+    record = (place / "images.csv").read_text()
+    assert all(f"gear/train/good/{name}" in record for name in learned)
+    assert "missed" not in record
+    changes = json.loads((place / "config.json").read_text())["changes"]
+    assert (changes[0]["learned"], changes[0]["held_out"]) == ({"gear": 1}, 2)
+
+    # They are found again, wherever production's images and the run have gone.
+    shutil.move(place, tmp_path / "moved")
+    table(line, "gear/003.png,normal,gear", "loose.png,normal,wood",
+          head="path,verdict,category")  # fmt: skip
+    result = run(
+        "train", "--feedback", file, "--model", tmp_path / "moved",
+        "--output", tmp_path / "again",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.stderr
+    assert (
+        "Learned images that were marked normal (1 of gear, 1 of wood)" in result.stdout
+    )
+    assert "Images marked normal: 2; " in result.stdout
+    assert "came to the run's data" not in result.stderr
+    config = json.loads((tmp_path / "again/config.json").read_text())
+    assert config["data"]["training_images"] == 12 + 1 + 2
+    assert [bool(part.get("feedback")) for part in config["data"]["parts"]] == [
+        *(False, True),
+    ]
+    assert config["data"]["parts"][1]["categories"] == ["gear", "wood"]
+    assert len(list((tmp_path / "again/feedback").rglob("*.png"))) == 5
+    shutil.rmtree(tmp_path / "moved")
+    # Once more: all of it is the run's own by now.
+    result = run("train", "--feedback", file, "--model", tmp_path / "again")
+    assert result.exit_code == 2
+    assert "All 2 images marked normal are the run's own" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("rows", "more", "message"),
+    [
+        (MARKED[3:], (), "No image of the feedback is marked normal"),
+        (["loose.png,normal"], (), "which product 1 of 1 images marked normal show"),
+        (MARKED, ("--epochs", 3), "looks at each image once"),
+        (MARKED, ("--categories", "gear"), "--categories can't be given with --feed"),
+        (MARKED, ("--add", "x"), "give one of the three"),
+        (["gear/000.png,normal", "TRAINED,anomalous"], (), "was trained on 1 images"),
+        (["gear/000.png,normal", "COPY,anomalous"], (), "and a copy of it normal"),
+    ],
+)
+def test_what_can_not_be_learned_is_refused(folder, data, line, rows, more, message):
+    record = (folder / "images.csv").read_text().splitlines()
+    trained = next(row.split(",")[2] for row in record if row.startswith("training"))
+    (line / "other").mkdir(exist_ok=True)
+    copy = shutil.copy(line / "gear/000.png", line / "other/copy.png")
+    rows = [
+        row.replace("TRAINED", str(data / trained)).replace("COPY", str(copy))
+        for row in rows
+    ]
+    before = (folder / "config.json").read_bytes()
+    file = table(line, *rows)
+    result = run("train", "--feedback", file, "--model", folder, *more)
+    assert result.exit_code == 2, result.stdout
+    assert message in result.stderr
+    assert not (folder / "feedback").exists()
+    assert (folder / "config.json").read_bytes() == before
+
+
+def test_held_out_images_that_are_anomalous_are_left_out(folder, data, line, tmp_path):
+    place = shutil.copytree(folder, tmp_path / "run")
+    record = (folder / "images.csv").read_text().splitlines()
+    held = next(row.split(",")[2] for row in record if row.startswith("calibration"))
+    file = table(line, "gear/000.png,normal", f"{data / held},anomalous")
+    with pytest.warns(UserWarning, match="1 of 12 images that thresholds were set"):
+        found = learn_feedback(place, Feedback.read(file, [line]))
+    assert found["config"]["calibration"]["images"] == 11
+    assert found["learned"] == {"gear": 1}
 
 
 def test_feedback_images_need_feedback(folder, data):

@@ -1,7 +1,8 @@
 """What to do about drift, in sentences."""
 
+from keras_rlr.evaluation.drift.difference_in_words import difference_in_words
 from keras_rlr.evaluation.drift.drift import Drift
-from keras_rlr.evaluation.drift.drift_window import UNKNOWN_PRODUCTS
+from keras_rlr.evaluation.drift.drift_window import SCORES, UNKNOWN_PRODUCTS
 
 _WHAT_TO_DO = (
     "Look at these images. If lamp, camera, fixture or parts have changed and are to "
@@ -13,7 +14,7 @@ _WHAT_TO_DO = (
 
 
 def advice(drift: Drift) -> list[str]:
-    """Sentences that say whether and from when on scores have drifted, and what to do.
+    """Sentences that say what has drifted, how and from when on, and what to do.
 
     Args:
         drift: What `monitor_scores` returned.
@@ -29,12 +30,17 @@ def advice(drift: Drift) -> list[str]:
         lasts |= is_last
         where = f"from image {first.first} on ('{first.first_path}')"
         where = f"{len(drifted)} of {len(windows)} windows, first in that {where}"
-        if test == UNKNOWN_PRODUCTS:
-            what = "Too many images show no product that the model knows: "
-        else:
-            what = f"Scores of {first.title} have drifted: "
         ends = "" if is_last else "; it has passed by the last window"
-        sentences.append(f"{what}{where}{ends}.")
+        if test == UNKNOWN_PRODUCTS:
+            what = "Too many images show no product that the model knows"
+        elif test == SCORES:
+            what = f"The {first.title} have drifted"
+        else:
+            last = drifted[-1]
+            images = "Images" if category is None else f"Images of {category}"
+            words = difference_in_words(test, last.median, last.usual_median)
+            what = f"{images} {words}"
+        sentences.append(f"{what}. Drift in {where}{ends}.")
     if lasts:
         sentences.append(_WHAT_TO_DO)
     else:

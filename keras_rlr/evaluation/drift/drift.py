@@ -14,7 +14,7 @@ class Drift:
         failed: Number of rows without a score that can be used.
         unknown: Number of scored images that show no product that the model knows.
         notes: Sentences on what was not judged, and on what the tests rest.
-        series: By product, row numbers from 1 and scores of its images.
+        series: By quantity and product, row numbers from 1 and values of the images.
     """
 
     windows: list[DriftWindow]
@@ -22,7 +22,7 @@ class Drift:
     failed: int
     unknown: int
     notes: list[str]
-    series: dict[str | None, tuple[Any, Any]]
+    series: dict[tuple[str, str | None], tuple[Any, Any]]
 
     @property
     def drift(self) -> bool:

@@ -1,13 +1,13 @@
-"""The page of `keras-rlr monitor`: curves of scores, and a table of windows."""
+"""The page of `keras-rlr monitor`: curves, and a table of windows."""
 
 from typing import Any
 
 import numpy as np
 
 from keras_rlr.evaluation.drift.advice import advice
-from keras_rlr.evaluation.drift.compare_scores import cut_rank
+from keras_rlr.evaluation.drift.compare_values import cuts
 from keras_rlr.evaluation.drift.drift import Drift
-from keras_rlr.evaluation.drift.drift_window import SCORES
+from keras_rlr.evaluation.drift.drift_window import QUANTITIES, SCORES
 from keras_rlr.evaluation.report.page import (
     Picture,
     facts_table,
@@ -28,20 +28,36 @@ from keras_rlr.evaluation.report.svg import (
 
 _MOST_POINTS = 1000
 _METHOD = (
-    "Each window is compared with the calibration's scores of its product, by a "
-    "two-sample Kolmogorov-Smirnov test of the scores up to the cut, and by the number "
-    "of those above it. So many of these as the tolerated share of true anomalies are "
-    "no drift. A window drifts where unchanged images would differ so much in less "
+    "Each window is compared with the calibration's images of its product, by a "
+    "two-sample Kolmogorov-Smirnov test of the values within the cuts (brightness and "
+    "sharpness by a Mann-Whitney test too), and by the number of those beyond. So many "
+    "of these as the tolerated share of true anomalies are no drift. Scores are cut "
+    "above alone. A window drifts where unchanged images would differ so much in less "
     "than 1 of 100 tables. The population stability index (PSI) stands beside it and "
     "decides nothing."
 )
+_CAPTION = (
+    "{} in the order of the table, the median of each window, and of calibration the "
+    "median and the cut{}. Windows that drift are shaded."
+)
+_CAPTIONS = {
+    SCORES: _CAPTION.format("Scores", ""),
+    "brightness": _CAPTION.format(
+        "Brightness of the images (0 is black and 1 white)", "s"
+    ),
+    "sharpness": _CAPTION.format(
+        "Sharpness of the images (how much neighbouring pixels differ, in standard "
+        "deviations of the image)",
+        "s",
+    ),
+}
 _TITLES = [
     "window",
     "images",
     "first image",
-    "median score",
+    "median",
     "usual",
-    "above the cut",
+    "beyond the cuts",
     "PSI",
     "PSI by chance",
     "p-value",
@@ -64,15 +80,15 @@ def drift_page(
     parts = [
         paragraph(text, label=drift.drift and not i) for i, text in enumerate(sentences)
     ]
-    judged = list(dict.fromkeys(w.category for w in drift.windows if w.test == SCORES))
-    if judged:
-        caption = (
-            "Scores in the order of the table, the median of each window, and of "
-            "calibration the median and the cut. Windows that drift are shaded."
-        )
-        scores = Picture(_scores_figure(drift, calibration, judged), caption)
-        indices = Picture(_psi_figure(drift, judged), "PSI of each window.")
-        parts += [section("Scores"), figure(scores), figure(indices)]
+    for quantity in QUANTITIES:
+        judged = [w.category for w in drift.windows if w.test == quantity]
+        judged = list(dict.fromkeys(judged))
+        if judged:
+            parts.append(section(quantity.capitalize()))
+            values = _values_figure(drift, calibration, quantity, judged)
+            indices = _psi_figure(drift, quantity, judged)
+            parts.append(figure(Picture(values, _CAPTIONS[quantity])))
+            parts.append(figure(Picture(indices, "PSI of each window.")))
     rows = [_row(window) for window in drift.windows]
     parts += [section("Windows"), paragraph(_METHOD), table(_TITLES, rows, [])]
     return page(title, [*parts, section("What was used"), facts_table(facts)])
@@ -86,9 +102,9 @@ def _row(window):
         window.title,
         str(window.images),
         f"{window.first}: {window.first_path}",
-        shown(window.median_score),
-        shown(window.usual_median_score),
-        str(window.above),
+        shown(window.median),
+        shown(window.usual_median),
+        str(window.beyond),
         shown(window.psi),
         shown(window.psi_by_chance),
         shown(window.p_value),
@@ -96,15 +112,16 @@ def _row(window):
     ]
 
 
-def _windows(drift, category):
-    return [w for w in drift.windows if w.test == SCORES and w.category == category]
+def _windows(drift, quantity, category):
+    chosen = (quantity, category)
+    return [w for w in drift.windows if (w.test, w.category) == chosen]
 
 
 def _title(category):
     return drawable("all images" if category is None else category)
 
 
-def _scores_figure(drift, calibration, categories):
+def _values_figure(drift, calibration, quantity, categories):
     columns = min(2, len(categories))
     rows = -(-len(categories) // columns)
     drawing = new_figure(10, 2.8 * rows)
@@ -112,27 +129,29 @@ def _scores_figure(drift, calibration, categories):
     for axes in grid.ravel()[len(categories) :]:
         axes.set_axis_off()
     for category, axes in zip(categories, grid.ravel(), strict=False):
-        numbers, scores = drift.series[category]
-        kept = np.unique(np.linspace(0, len(scores) - 1, _MOST_POINTS).astype(int))
+        numbers, values = drift.series[quantity, category]
+        kept = np.unique(np.linspace(0, len(values) - 1, _MOST_POINTS).astype(int))
         axes.plot(
-            numbers[kept], scores[kept], ".", color=COLOURS[4], ms=3, label="images"
+            numbers[kept], values[kept], ".", color=COLOURS[4], ms=3, label="images"
         )
-        for window in _windows(drift, category):
+        for window in _windows(drift, quantity, category):
             span = (window.first, window.last)
             axes.plot(
                 span,
-                [window.median_score] * 2,
+                [window.median] * 2,
                 color=COLOURS[0],
                 lw=2.5,
                 label="median of a window",
             )
             if window.drift:
                 axes.axvspan(*span, color=COLOURS[1], alpha=0.2, label="drift")
-        usual = calibration.of(category)
-        median, cut = np.median(usual), usual[cut_rank(len(usual)) - 1]
+        measure = None if quantity == SCORES else quantity
+        usual = calibration.of(category, measure)
+        median = np.median(usual)
         axes.axhline(median, color="black", ls="--", lw=1, label="usual median")
-        axes.axhline(cut, color="black", ls=":", lw=1, label="cut")
-        axes.set(xlabel="image", ylabel="anomaly score")
+        for cut in filter(np.isfinite, cuts(usual, two_sided=bool(measure))):
+            axes.axhline(cut, color="black", ls=":", lw=1, label="cut")
+        axes.set(xlabel="image", ylabel=measure or "anomaly score")
         axes.set_title(_title(category), parse_math=False)
     handles: dict[str, Any] = {}
     for axes in grid.ravel()[: len(categories)]:
@@ -142,11 +161,11 @@ def _scores_figure(drift, calibration, categories):
     return svg_text(drawing)
 
 
-def _psi_figure(drift, categories):
+def _psi_figure(drift, quantity, categories):
     drawing = new_figure(10, 3.2)
     axes = drawing.subplots()
     for number, category in enumerate(categories):
-        windows = _windows(drift, category)
+        windows = _windows(drift, quantity, category)
         look = {
             "color": COLOURS[number % len(COLOURS)],
             "linestyle": STYLES[number // len(COLOURS) % len(STYLES)],

@@ -1,17 +1,19 @@
-from collections.abc import Sequence
+import math
 from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
 
-from keras_rlr.evaluation.drift.compare_scores import (
+from keras_rlr.evaluation.drift.compare_values import (
     LEAST_CALIBRATION,
-    compare_scores,
+    compare_values,
     unknown_p_value,
 )
+from keras_rlr.evaluation.drift.difference_in_words import difference_in_words
 from keras_rlr.evaluation.drift.drift import Drift
 from keras_rlr.evaluation.drift.drift_window import (
+    QUANTITIES,
     SCORES,
     UNKNOWN_PRODUCTS,
     DriftWindow,
@@ -20,6 +22,7 @@ from keras_rlr.evaluation.drift.scored_row import ScoredRow
 from keras_rlr.evaluation.drift.scores_table import ScoresTable
 from keras_rlr.evaluation.prediction import UNKNOWN_PRODUCT
 from keras_rlr.evaluation.score_resized import nearest_category
+from keras_rlr.inputs.image_measures import MEASURES
 
 # Unchanged images are called drift in so many of all tables, at most.
 FALSE_ALARMS = 0.01
@@ -34,12 +37,12 @@ def monitor_scores(
     anomalous_share: float = 0.05,
     category: str | None = None,
 ) -> Drift:
-    """Compares the scores of production images with those of calibration.
+    """Compares scores and measures of production images with those of calibration.
 
     The images of each product, in their order, are cut into windows. What is left at
     the end is a smaller window, of 20 images at least. A window drifts if unchanged
     images would differ so much in less than 1 of 100 tables: its p-value is below 0.01
-    by the number of windows.
+    by the number of windows, those of each quantity counted.
 
     Args:
         table: The scores.
@@ -77,7 +80,10 @@ def monitor_scores(
     unknown = groups.pop(UNKNOWN_PRODUCT, [])
     failed = len(rows) - len(scored)
     notes = _notes_on_rows(rows, failed, unknown, groups, calibration)
-    windows = []
+    compared, missing = _compared(scored, calibration)
+    notes += missing
+    windows: list[DriftWindow] = []
+    least = min(window, LEAST_IMAGES)
     for name in sorted(groups, key=lambda name: name or ""):
         usual = calibration.of(name)
         if len(usual) < LEAST_CALIBRATION:
@@ -93,14 +99,19 @@ def monitor_scores(
                 f"The last {left} images of {name or 'all products'} are not judged: a "
                 f"window has at least {LEAST_IMAGES}. Give them again with later ones."
             )
-        windows += [_of_scores(p, name, usual, anomalous_share) for p in parts]
+        found = [
+            _of_values(part, quantity, name, calibration, anomalous_share, least)
+            for quantity in compared
+            for part in parts
+        ]
+        windows += [each for each in found if each is not None]
     if table.names_products and category is None:
         parts, _ = _parts(scored, window)
         windows += [_of_unknown(part, anomalous_share) for part in parts]
     limit = FALSE_ALARMS / max(len(windows), 1)
     windows = [replace(each, limit=limit) for each in windows]
     # That all images show known products says nothing of their scores.
-    if not any(each.test == SCORES or each.drift for each in windows):
+    if not any(each.test in QUANTITIES or each.drift for each in windows):
         raise ValueError(
             f"None of the {len(rows)} images can be judged. " + " ".join(notes)
         )
@@ -111,7 +122,8 @@ def monitor_scores(
         unknown=len(unknown),
         notes=notes,
         series={
-            name: (np.array([n for n, _ in group]), _scores(group))
+            (quantity, name): _series(group, quantity)
+            for quantity in compared
             for name, group in groups.items()
         },
     )
@@ -141,12 +153,28 @@ def _notes_on_rows(rows, failed, unknown, groups, calibration):
             f"{len(unknown)} of {len(rows) - failed} images show no product that the "
             f"model knows; the first is '{unknown[0][1].path}'."
         )
+        notes += _looks(unknown, calibration)
     if None in groups and len(calibration.categories) > 1:
         notes.append(
             f"It is not known which product {len(groups[None])} images show: they are "
             "compared with all images of calibration together, and another mix of "
             "products is drift too. Give --category where they all show one."
         )
+    return notes
+
+
+def _looks(unknown, calibration):
+    """What images of no known product have that hardly any of calibration has."""
+    notes = []
+    for measure in MEASURES:
+        values, usual = _series(unknown, measure)[1], calibration.of(None, measure)
+        if not (len(values) and len(usual)):
+            continue
+        median = float(np.median(values))
+        low, high = np.quantile(usual, [0.05, 0.95])
+        if not low <= median <= high:
+            words = difference_in_words(measure, median, float(np.median(usual)))
+            notes.append(f"The images of no known product {words}.")
     return notes
 
 
@@ -159,25 +187,60 @@ def _parts(group, window) -> tuple[list[Any], int]:
     return parts, left
 
 
-def _scores(part: Sequence[tuple[int, ScoredRow]]) -> Any:
-    return np.array([row.score for _, row in part])
+def _compared(scored, calibration):
+    """The quantities that both sides have, and what is to be said of those missing."""
+    lacking = [
+        row
+        for _, row in scored
+        if not all(math.isfinite(row.value(name)) for name in MEASURES)
+    ]
+    if scored and len(lacking) == len(scored):
+        return (SCORES,), [
+            "The table has no brightness and sharpness of the images, which "
+            "`keras-rlr predict` writes by now: scores alone are compared."
+        ]
+    if not all(len(calibration.of(None, name)) for name in MEASURES):
+        return (SCORES,), [
+            "The model keeps no brightness and sharpness of the images that it was "
+            "calibrated on: scores alone are compared. Calibrate it again to compare "
+            "those too."
+        ]
+    if not lacking:
+        return QUANTITIES, []
+    return QUANTITIES, [
+        f"{len(lacking)} of {len(scored)} images have no brightness or sharpness in "
+        f"the table; the first is '{lacking[0].path}'. Of them what is there is "
+        "compared."
+    ]
 
 
-def _of_scores(part, name, usual, anomalous_share):
-    scores = _scores(part)
-    found = compare_scores(usual, scores, anomalous_share)
+def _series(group, quantity):
+    """Row numbers and values of a product's rows, as far as they have a value."""
+    pairs = [(number, row.value(quantity)) for number, row in group]
+    pairs = [pair for pair in pairs if math.isfinite(pair[1])]
+    return np.array([n for n, _ in pairs], int), np.array([v for _, v in pairs])
+
+
+def _of_values(part, quantity, name, calibration, anomalous_share, least):
+    """The window of a quantity; None where too few of its images have a value."""
+    values = _series(part, quantity)[1]
+    if len(values) < least:
+        return None
+    measure = None if quantity == SCORES else quantity
+    usual = calibration.of(name, measure)
+    found = compare_values(usual, values, anomalous_share, two_sided=bool(measure))
     return DriftWindow(
-        test=SCORES,
+        test=quantity,
         category=name,
         first=part[0][0],
         last=part[-1][0],
         first_path=part[0][1].path,
-        images=len(part),
-        above=found.above,
+        images=len(values),
+        beyond=found.beyond,
         p_value=found.p_value,
         limit=FALSE_ALARMS,
-        median_score=float(np.median(scores)),
-        usual_median_score=float(np.median(usual)),
+        median=float(np.median(values)),
+        usual_median=float(np.median(usual)),
         psi=found.psi,
         psi_by_chance=found.psi_by_chance,
     )
@@ -192,7 +255,7 @@ def _of_unknown(part, anomalous_share):
         last=part[-1][0],
         first_path=part[0][1].path,
         images=len(part),
-        above=unknown,
+        beyond=unknown,
         p_value=unknown_p_value(unknown, len(part), anomalous_share),
         limit=FALSE_ALARMS,
     )

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from keras_rlr.evaluation.drift.drift import Drift
-from keras_rlr.evaluation.drift.drift_window import SCORES, DriftWindow
+from keras_rlr.evaluation.drift.drift_window import QUANTITIES, DriftWindow
 from keras_rlr.printable import printable
 
 # Images whose product is not known have an empty label: to Prometheus, none.
@@ -13,15 +13,17 @@ _ALL = ""
 def prometheus_text(drift: Drift) -> str:
     """The text of a file in Prometheus' format, for node_exporter's textfile folder.
 
-    Of each product it has the last window, the one of now.
+    Of each product and quantity (scores, brightness, sharpness) it has the last window,
+    the one of now.
 
     Args:
         drift: What `monitor_scores` returned.
     """
-    last: dict[str, DriftWindow] = {}
+    last: dict[tuple[str, str], DriftWindow] = {}
     for window in drift.windows:
-        if window.test == SCORES:
-            last[_ALL if window.category is None else window.category] = window
+        if window.test in QUANTITIES:
+            category = _ALL if window.category is None else window.category
+            last[category, window.test] = window
     parts = [
         _metric("drift", "Whether any window drifted.", [("", int(drift.drift))]),
         _metric(
@@ -46,17 +48,13 @@ def prometheus_text(drift: Drift) -> str:
         ("drift_last_window", "Whether the last window of a product drifted.", "drift"),
         ("drift_p_value", "p-value of the last window.", "p_value"),
         ("drift_psi", "Population stability index of the last window.", "psi"),
-        ("drift_median_score", "Median score of the last window.", "median_score"),
-        (
-            "drift_usual_median_score",
-            "Median score of calibration.",
-            "usual_median_score",
-        ),
+        ("drift_median", "Median of the last window.", "median"),
+        ("drift_usual_median", "Median of calibration.", "usual_median"),
     )
     for name, meaning, attribute in of_window:
         samples = [
-            (_label(category), float(getattr(window, attribute)))
-            for category, window in last.items()
+            (_labels(*labels), float(getattr(window, attribute)))
+            for labels, window in last.items()
         ]
         if samples:
             parts.append(_metric(name, meaning, samples))
@@ -70,8 +68,8 @@ def _metric(name: str, meaning: str, samples: Iterable[tuple[str, float]]) -> st
     return "\n".join(lines) + "\n"
 
 
-def _label(category: str) -> str:
+def _labels(category: str, quantity: str) -> str:
     text = printable(category)
     for character in ("\\", '"'):
         text = text.replace(character, "\\" + character)
-    return f'{{category="{text}"}}'
+    return f'{{category="{text}",quantity="{quantity}"}}'

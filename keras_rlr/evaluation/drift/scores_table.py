@@ -1,16 +1,14 @@
-import csv
-import io
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from keras_rlr.evaluation.drift.scored_row import ScoredRow
+from keras_rlr.inputs.image_measures import MEASURES
+from keras_rlr.read_table import read_table
 
 _PATH, _SCORE = "path", "anomaly_score"
 _FILE = "scores.csv"
-# A cell that is longer is no path.
-_LONGEST_CELL = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -64,56 +62,28 @@ def _file(place):
 
 
 def _read(file):
-    # File names are bytes: those that are no UTF-8 are written as they are. A
-    # spreadsheet may have put a mark at the beginning.
-    text = file.read_bytes().decode("utf-8-sig", "surrogateescape")
-    # A name may hold any end of line but those of tables.
-    lines = csv.reader(io.StringIO(text, newline=""), strict=True)
-    limit = csv.field_size_limit(_LONGEST_CELL)
-    try:
-        columns = next(lines, [])
-        _check_columns(file, columns)
-        rows = [_row(file, lines.line_num, columns, c) for c in lines if c]
-    except csv.Error as error:
-        raise ValueError(
-            f"'{file}' is no CSV table: line {lines.line_num}: {error}."
-        ) from error
-    finally:
-        csv.field_size_limit(limit)
-    if not rows:
+    table = read_table(file, (_PATH, _SCORE), ("error", "category", *MEASURES))
+    if not table.rows:
         raise ValueError(f"The table '{file}' has no rows: there is nothing to judge.")
-    return rows, "category" in columns
-
-
-def _check_columns(file, columns):
-    missing = [name for name in (_PATH, _SCORE) if name not in columns]
-    if missing:
-        shown = ", ".join(columns)
-        has = f"has the columns {shown[:200]}" if shown else "is empty"
-        raise ValueError(
-            f"'{file}' {has}, and no column {' or '.join(missing)}. Expected a table "
-            f"with commas between {_PATH}, {_SCORE}, error and perhaps category, as "
-            "`keras-rlr predict` writes it."
+    rows = [
+        ScoredRow(
+            cells[_PATH],
+            _number(file, line, cells, _SCORE),
+            cells.get("error", ""),
+            cells.get("category", ""),
+            {name: _number(file, line, cells, name) for name in MEASURES},
         )
-    again = {name for name in columns if columns.count(name) > 1}
-    if again:
-        raise ValueError(f"'{file}' has the column {min(again)!r} more than once.")
+        for line, cells in table.rows
+    ]
+    return rows, "category" in table.columns
 
 
-def _row(file, number, columns, cells):
-    if len(cells) != len(columns):
-        raise ValueError(
-            f"Line {number} of '{file}' has {len(cells)} cells where the first line "
-            f"has {len(columns)}."
-        )
-    values = dict(zip(columns, cells, strict=True))
-    text = values[_SCORE].strip()
+def _number(file, line, cells, column):
+    """The number of a cell; NaN where there is none."""
+    text = cells.get(column, "").strip()
     try:
-        score = float(text) if text else math.nan
+        return float(text) if text else math.nan
     except ValueError:
         raise ValueError(
-            f"Line {number} of '{file}': the {_SCORE} {text[:40]!r} is no number."
+            f"Line {line} of '{file}': the {column} {text[:40]!r} is no number."
         ) from None
-    return ScoredRow(
-        values[_PATH], score, values.get("error", ""), values.get("category", "")
-    )

@@ -2,6 +2,7 @@ import json
 
 import numpy as np
 import pytest
+from scipy.stats import binom
 
 from keras_rlr.detectors.calibration_scores import MOST_KEPT, CalibrationScores
 from keras_rlr.evaluation.drift.advice import advice
@@ -35,6 +36,114 @@ def rows(scores, category="", folder="a"):
     ]
 
 
+def measured(random, count, light=1.0, focus=1.0, anomalous=0.0):
+    """Scores, brightness and sharpness of images that depend on each other.
+
+    Anomalies have high scores, and are brighter or darker.
+    """
+    exposure, texture = random.normal(size=(2, count))
+    strange = random.random(count) < anomalous
+    side = np.where(random.random(count) < 0.5, 0.3, -0.3)
+    scores = np.exp(0.3 * texture + 0.2 * exposure) + 9 * strange
+    brightness = light * (0.5 + 0.05 * exposure) + side * strange
+    sharpness = focus * np.exp(0.2 * texture)
+    return scores, {"brightness": brightness, "sharpness": sharpness}
+
+
+def measured_rows(values, category="nut"):
+    scores, measures = values
+    return [
+        ScoredRow(
+            *(f"a/{i}.png", score, "", category),
+            {name: column[i] for name, column in measures.items()},
+        )
+        for i, score in enumerate(scores)
+    ]
+
+
+def measured_calibration(random, count=80):
+    kept = CalibrationScores(name="calibration_scores")
+    scores, measures = measured(random, count)
+    kept.set(scores, ["nut"] * count, measures)
+    return kept
+
+
+@pytest.mark.parametrize(
+    ("calibrated", "windows", "anomalous"), [(20, 1, 0.0), (80, 3, 0.04)]
+)
+def test_of_all_quantities_together_few_tables_are_false_alarms(
+    calibrated, windows, anomalous
+):
+    random, trials, found = np.random.default_rng(3), 250, 0
+    for _ in range(trials):
+        kept = measured_calibration(random, calibrated)
+        now = measured(random, 100 * windows, anomalous=anomalous)
+        table = ScoresTable(measured_rows(now), False)
+        drift = monitor_scores(table, kept, category="nut")
+        assert len(drift.windows) == 3 * windows
+        found += drift.drift
+    assert found <= binom.ppf(0.999, trials, 0.01)
+
+
+def test_light_and_focus_that_change_are_told_from_each_other():
+    random = np.random.default_rng(0)
+    kept = measured_calibration(random)
+    for changed, quantity, words in (
+        ({"light": 0.8}, "brightness", "% darker than in calibration: look at the l"),
+        ({"light": 1.2}, "brightness", "% brighter than in calibration: look at the"),
+        (
+            {"focus": 0.7},
+            "sharpness",
+            "% less sharp than in calibration: look at the f",
+        ),
+    ):
+        values = measured(random, 100, **changed)
+        table = ScoresTable(measured_rows(values), True)
+        found = monitor_scores(table, kept)
+        assert [w.test for w in found.windows if w.drift] == [quantity]
+        assert advice(found)[0].startswith("Images of nut are ")
+        assert words in advice(found)[0]
+        assert not found.notes
+        page = drift_page("monitor", found, kept, {})
+        assert page.count("<img") == 6
+        assert f"<h2>{quantity.capitalize()}</h2>" in page
+        text = prometheus_text(found)
+        label = f'category="nut",quantity="{quantity}"'
+        assert f"keras_rlr_drift_last_window{{{label}}} 1.0\n" in text
+
+
+def test_tables_and_models_without_measures_are_judged_by_scores(calibration):
+    random = np.random.default_rng(0)
+    kept = measured_calibration(random)
+    values = measured(random, 100, light=0.5)
+    without = ScoresTable(rows(values[0], "nut"), False)
+    for table, scores, words in (
+        (without, kept, "table has no brightness and sharpness"),
+        (ScoresTable(measured_rows(values), False), calibration, "Calibrate it again"),
+    ):
+        found = monitor_scores(table, scores, category="nut")
+        assert {w.test for w in found.windows} == {"scores"}
+        assert any(words in note for note in found.notes)
+    # Of a table of both what is there is compared.
+    both = ScoresTable([*without.rows[:50], *measured_rows(values)], False)
+    found = monitor_scores(both, kept, window=50, category="nut")
+    assert [(w.test, w.first) for w in found.windows] == [
+        *(("scores", first) for first in (1, 51, 101)),
+        *((name, first) for name in ("brightness", "sharpness") for first in (51, 101)),
+    ]
+    assert "50 of 150 images have no brightness or sharpness" in found.notes[0]
+
+
+def test_how_images_of_no_known_product_look():
+    random = np.random.default_rng(0)
+    kept = measured_calibration(random)
+    values = measured(random, 100, light=0.4)
+    table = ScoresTable(measured_rows(values, "(unknown)"), True)
+    found = monitor_scores(table, kept)
+    assert found.drift
+    assert "The images of no known product are 61 % darker" in found.notes[1]
+
+
 def mixed(*groups):
     """Rows of groups of the same length, in turn."""
     return [row for together in zip(*groups, strict=True) for row in together]
@@ -60,8 +169,8 @@ def test_products_are_judged_by_themselves(calibration):
     assert as_json["windows"][1]["drift"] is True
     first, what = advice(found)
     assert (
-        "Scores of bolt have drifted: 2 of 3 windows, first in that from image 202"
-        in first
+        "The scores of bolt have drifted. Drift in 2 of 3 windows, first in that from "
+        "image 202 on" in first
     )
     assert "calibrate again" in what
 
@@ -78,7 +187,7 @@ def test_images_of_no_known_product_are_drift_if_they_are_many(calibration):
     table = rows(drawn(100), "nut") + rows(drawn(100), "(unknown)")
     found = monitor_scores(ScoresTable(table, True), calibration)
     assert [w.drift for w in found.windows] == [False, False, True]
-    assert (found.unknown, found.windows[2].above) == (100, 100)
+    assert (found.unknown, found.windows[2].beyond) == (100, 100)
     assert "100 of 200 images show no product" in found.notes[0]
     assert "no product that the model knows" in advice(found)[0]
 
@@ -143,7 +252,10 @@ def test_page_and_metrics_hold_any_name():
     assert "keras_rlr_drift 1\n" in text
     assert 'keras_rlr_drift_images{state="scored"} 120\n' in text
     label = 'a\\"b\\\\c\\\\n$d <b>\\\\x1b'
-    assert f'keras_rlr_drift_last_window{{category="{label}"}} 1.0\n' in text
+    assert (
+        f'keras_rlr_drift_last_window{{category="{label}",quantity="scores"}} 1.0\n'
+        in text
+    )
     for line in text.splitlines():
         assert line.startswith("#") or float(line.rpartition(" ")[2]) >= 0
 

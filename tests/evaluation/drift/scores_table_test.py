@@ -46,11 +46,12 @@ def test_rows_of_several_tables_and_folders(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("", "is empty, and no column path or anomaly_score"),
+        ("", "is empty. Expected a table with commas between path and"),
         ("path,score\na,1\n", "the columns path, score, and no column anomaly_score"),
         ("path;anomaly_score\na;1\n", "table with commas"),
         (HEAD, "has no rows"),
         ("path,anomaly_score\na,high\n", "Line 2 of .*'high' is no number"),
+        ("path,anomaly_score,sharpness\na,1,x\n", "the sharpness 'x' is no number"),
         ("path,anomaly_score\na,1\nb\n", "Line 3 of .* has 1 cells where"),
         ("path,path,anomaly_score\na,a,1\n", "'path' more than once"),
         ('path,anomaly_score\n"a,1\n', "is no CSV table: line 2"),

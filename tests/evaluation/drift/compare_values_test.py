@@ -5,8 +5,8 @@ import pytest
 from scipy.integrate import quad
 from scipy.stats import beta, binom
 
-from keras_rlr.evaluation.drift.compare_scores import (
-    compare_scores,
+from keras_rlr.evaluation.drift.compare_values import (
+    compare_values,
     cut_rank,
     stability_index,
 )
@@ -18,7 +18,9 @@ LEVEL, TRIALS = 0.01, 800
 MOST = int(binom.ppf(0.999, TRIALS, LEVEL))
 
 
-def alarms(calibrated, images, trials=TRIALS, anomalous=0.0, change=lambda x: x):
+def alarms(
+    calibrated, images, trials=TRIALS, anomalous=0.0, change=lambda x: x, **options
+):
     """Number of trials in which a window of gamma-distributed scores is drift."""
     random = np.random.default_rng(0)
     found = 0
@@ -26,7 +28,9 @@ def alarms(calibrated, images, trials=TRIALS, anomalous=0.0, change=lambda x: x)
         usual = np.sort(random.gamma(4.0, size=calibrated))
         scores = change(random.gamma(4.0, size=images))
         scores[random.random(images) < anomalous] += 20
-        found += compare_scores(usual, scores, 0.05).p_value < LEVEL
+        if options:  # Anomalies of low values too.
+            scores[random.random(images) < anomalous / 2] = 0
+        found += compare_values(usual, scores, 0.05, **options).p_value < LEVEL
     return found
 
 
@@ -36,6 +40,21 @@ def alarms(calibrated, images, trials=TRIALS, anomalous=0.0, change=lambda x: x)
 )
 def test_unchanged_scores_are_no_drift(calibrated, images, anomalous):
     assert alarms(calibrated, images, anomalous=anomalous) <= MOST
+
+
+@pytest.mark.parametrize(
+    ("calibrated", "images", "anomalous"),
+    [(10, 100, 0.0), (20, 20, 0.0), (80, 100, 0.03), (400, 100, 0.0)],
+)
+def test_unchanged_measures_are_no_drift(calibrated, images, anomalous):
+    found = alarms(calibrated, images, 400, anomalous=anomalous, two_sided=True)
+    assert found <= binom.ppf(0.999, 400, LEVEL)
+
+
+@pytest.mark.parametrize("factor", [0.5, 1.6])
+def test_measures_that_rise_or_fall_are(factor):
+    options = {"change": lambda x: factor * x, "two_sided": True}
+    assert alarms(100, 100, trials=40, **options) >= 36
 
 
 @pytest.mark.parametrize(
@@ -59,29 +78,30 @@ def test_more_anomalies_than_are_tolerated_are_drift():
 
 def test_the_number_above_is_of_a_mixture_of_binomials():
     usual, scores = np.arange(1.0, 41.0), np.r_[np.zeros(45), np.full(5, 99.0)]
-    found = compare_scores(usual, scores, 0.02)
+    found = compare_values(usual, scores, 0.02)
     rank = cut_rank(40)
-    assert (rank, found.above) == (39, 5)
+    assert (rank, found.beyond) == (39, 5)
 
     def value(share):
         mixed = 0.02 + 0.98 * share
         return beta.pdf(share, 40 - rank + 1, rank) * binom.sf(4, 50, mixed)
 
     exact = quad(value, 0, 1)[0]
-    assert exact <= found.above_p_value <= 1.02 * exact
+    assert exact <= found.beyond_p_value <= 1.02 * exact
 
 
 @pytest.mark.parametrize("value", [0.0, 3.5])
 def test_equal_scores_everywhere_are_no_drift(value):
     usual, scores = np.full(30, value), np.full(100, value)
-    assert compare_scores(usual, scores, 0.0).p_value == 1.0
+    assert compare_values(usual, scores, 0.0).p_value == 1.0
+    assert compare_values(usual, scores, 0.0, two_sided=True).p_value == 1.0
 
 
 def test_a_table_has_more_digits_than_the_model():
     usual = np.sort(np.random.default_rng(0).gamma(4.0, size=50)).astype("float32")
     printed = np.array([float(f"{value:.12g}") for value in usual])
-    found = compare_scores(usual, printed, 0.0)
-    assert (found.above, found.test_p_value) == (50 - cut_rank(50), 1.0)
+    found = compare_values(usual, printed, 0.0)
+    assert (found.beyond, found.test_p_value) == (50 - cut_rank(50), 1.0)
 
 
 def test_the_stability_index_by_hand_and_by_chance():
