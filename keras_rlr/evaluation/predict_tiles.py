@@ -30,11 +30,16 @@ def predict_tile_by_tile(model, elements, value_ranges):
         )
         value_ranges.take_in([image.value_ranges])
         rows.append(_of_image(model, image))
-    outputs = {name: np.stack([row[name] for row in rows]) for name in rows[0]}
+    outputs = {name: _stacked([row[name] for row in rows]) for name in rows[0]}
     return {
         name: ops.convert_to_numpy(values)
         for name, values in model.within_region(outputs).items()
     }
+
+
+def _stacked(values):
+    # The map of one large image is not copied.
+    return np.asarray(values[0])[None] if len(values) == 1 else np.stack(values)
 
 
 def _of_image(model, image):
