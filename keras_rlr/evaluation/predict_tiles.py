@@ -46,6 +46,8 @@ def _of_image(model, image):
     tiling = model.tiling
     of_rows, of_columns = tiling.weights()
     at_once = max(1, _MOST_PIXELS // (tiling.height * tiling.width))
+    if model.tiles_aligned:
+        at_once = 1  # Those of a batch lie in one place.
     names = ("anomaly_map", "score_map") if model.has_score_map else ("anomaly_map",)
     whole = {name: np.zeros(tiling.whole_size, "float32") for name in names}
     scores, features = [], []
@@ -55,6 +57,7 @@ def _of_image(model, image):
             model,
             np.stack([_pixels(image, tiling, number) for number in numbers]),
             at_once,
+            start,
         )
         for i, number in enumerate(numbers):
             row, column = divmod(number, tiling.columns)
