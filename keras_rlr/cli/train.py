@@ -103,6 +103,12 @@ from keras_rlr.cli.region import read_region, region_options
     help="Of neighbouring tiles: a share of a tile's side, or pixels [default: 0.25].",
 )
 @click.option(
+    "--tiles-aligned/--no-tiles-aligned",
+    default=None,
+    help="Learn what is normal for each tile by itself: for parts that lie in one "
+    "position (RLR, PaDiM).",
+)
+@click.option(
     "--standardize-features/--no-standardize-features",
     default=None,
     help="Bring every feature channel to mean 0 and variance 1.",

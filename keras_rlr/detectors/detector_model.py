@@ -60,6 +60,8 @@ class DetectorModel(FromPresets, OnDevices, OnRegions):
             of any place; None for the image as one. Its score is the highest of them.
         overlap: What neighbouring tiles have in common: a share of a tile's side, or
             whole pixels.
+        tiles_aligned: Whether a tile shows the same part of every image, as of parts
+            that lie in one position: what is normal is then learned for each by itself.
         region_of_interest: Where to look: see the property of that name, and text that
             `get_config` has.
         **kwargs: `name`, `dtype` and `trainable`, as in Keras.
@@ -71,8 +73,9 @@ class DetectorModel(FromPresets, OnDevices, OnRegions):
     profits_from_cache = False
     # Whether it is trained by steps of an optimizer.
     has_steps = True
-    # Whether tiles of an image can be looked at in its place.
+    # Whether tiles of any place can be looked at, and tiles whose place it knows.
     takes_tiles = True
+    takes_aligned_tiles = False
     # Whether `look_back` has something to do.
     looks_back = False
     # Whether `fit` within `storing_more()` adds to what it stores of other images.
@@ -87,6 +90,7 @@ class DetectorModel(FromPresets, OnDevices, OnRegions):
         trained_categories=(),
         tiles=None,
         overlap=DEFAULT_OVERLAP,
+        tiles_aligned=False,
         region_of_interest=None,
         **kwargs,
     ):
@@ -98,6 +102,7 @@ class DetectorModel(FromPresets, OnDevices, OnRegions):
             self.distribution = distribution or current_distribution()
             self.image_size = possible_image_size(image_size)
             self.overlap = checked_overlap(overlap)
+            self.tiles_aligned = bool(tiles_aligned)
             self.tiling, self.whole_preprocessor = tiling_of(self, tiles)
             self._region = RegionOfInterest.of(region_of_interest, self.map_size)
             self.recipe = recipe
@@ -138,6 +143,11 @@ class DetectorModel(FromPresets, OnDevices, OnRegions):
     def parts_each(self):
         """Number of tiles that an image is trained on as, or 1."""
         return self.tiling.count if self.tiling else 1
+
+    @property
+    def places_each(self):
+        """Number of tiles that each have a normal of their own, or 1."""
+        return self.parts_each if self.tiles_aligned else 1
 
     @property
     def tiles(self):
@@ -268,6 +278,7 @@ class DetectorModel(FromPresets, OnDevices, OnRegions):
             "trained_categories": self.trained_categories,
             "tiles": self.tiles,
             "overlap": self.overlap,
+            "tiles_aligned": self.tiles_aligned,
             "region_of_interest": self._region and self._region.as_text(),
         }
 

@@ -78,11 +78,12 @@ def forget_usual_maps(model, name):
     )
     rows = is_stored > 0
     descriptions = descriptions[rows] * spread + center
+    tiles = ops.convert_to_numpy(usual.numbers) if usual.with_numbers else is_stored
     numbers = ops.convert_to_numpy(known.recognize(descriptions)[0])
     others = numbers != known.names.index(name)
     with model.scope():
         if others.any():
-            usual.store(maps[rows][others], descriptions[others])
+            usual.store(maps[rows][others], descriptions[others], tiles[rows][others])
         else:
             usual.forget()
     return int((~others).sum())

@@ -18,6 +18,12 @@ _TAKES_TILES = (
     "image is the highest of its tiles; `keras_rlr.tiling.Tiling` says where they lie. "
     "Format 'saved_model' takes the whole image."
 )
+_ALIGNED_TAKE_MOST = (
+    f"An image of more than {MOST_AT_ONCE} tiles needs a loop, which this format does "
+    "not hold, and one tile alone doesn't say where it lies, which tiles_aligned=True "
+    "needs. Export as 'saved_model', which takes the whole image, or train with "
+    f"{MOST_AT_ONCE} tiles or fewer."
+)
 _NO_REGION = (
     "The region of interest is of the whole image, and is not in the export: leave "
     "tiles out that lie outside of it."
@@ -40,12 +46,24 @@ def tiling_of(model, tiles):
                 "`overlap` is of tiles, and there are none. Received "
                 f"{model.overlap!r}. Give tiles=(rows, columns) too, or leave it out."
             )
+        if model.tiles_aligned:
+            raise ValueError(
+                "`tiles_aligned` is of tiles, and there are none. Give "
+                "tiles=(rows, columns) too, or leave it out."
+            )
         return None, None
-    if not model.takes_tiles:
+    if model.tiles_aligned and not model.takes_aligned_tiles:
+        raise ValueError(
+            f"{type(model).__name__} has one normal for tiles of all places. Leave "
+            "`tiles_aligned` out, or choose a method that learns what is usual at each "
+            "place of an image."
+        )
+    if not (model.takes_tiles or model.tiles_aligned):
         raise ValueError(
             f"{type(model).__name__} learns what is usual at each place of an image, "
-            "and a tile may be at any. Leave `tiles` out; for images that are no "
-            "squares give image_size=(height, width)."
+            "and a tile may be at any. If all parts lie in one position, give "
+            "tiles_aligned=True too; else leave `tiles` out, and for images that are "
+            "no squares give image_size=(height, width)."
         )
     tiling = Tiling.of(tiles, model.overlap, model.image_size)
     preprocessor = Preprocessor(
@@ -93,6 +111,7 @@ def outputs_on_tiles(model, inputs, training=False):
     Returns:
         Dict of tensors, as of the model's call.
     """
+    # Without a word on their places, `outputs_of` takes tiles of images in order.
     tiling = model.tiling
     batch = inputs if isinstance(inputs, dict) else {"image": inputs}
     images = model.whole_preprocessor(batch["image"])
@@ -122,15 +141,18 @@ def _one_by_one(model, images, others, training, scores_too):
     tiling = model.tiling
     names: list[str] = []
 
-    def of_tile(corner):
+    def of_tile(corner, number):
         tile = {"image": cut_tile(images, corner, tiling), **others}
+        if model.tiles_aligned:
+            tile["tile"] = ops.reshape(number, (1,))
         outputs = model.outputs_of(tile, training=training)
         names[:] = sorted(n for n in outputs if scores_too or n != "score_map")
         return tuple(outputs[name] for name in names)
 
     corners = ops.convert_to_tensor(np.array(tiling.corners, "int32"))
+    places = (corners, ops.arange(tiling.count, dtype="int32"))
     shapes = _shapes(model, others, training, scores_too)
-    outputs = map_entries(of_tile, (corners,), shapes)
+    outputs = map_entries(of_tile, places, shapes)
     return {
         name: ops.moveaxis(value, 0, 1)
         for name, value in zip(names, outputs, strict=True)
@@ -171,13 +193,14 @@ _OF_TILES = {
 }
 
 
-def infer_tiles(model, tiles, batch_size):
+def infer_tiles(model, tiles, batch_size, number=None):
     """What a detector says of tiles by themselves.
 
     Args:
         model: The detector.
         tiles: float32 array (tiles, height, width, 3), RGB in 0-255.
         batch_size: Tiles of a batch; there may be fewer.
+        number: Where all of them lie, of a model that is to know it.
 
     Returns:
         Dict of arrays, as of `DetectorModel.infer_resized`.
@@ -189,6 +212,8 @@ def infer_tiles(model, tiles, batch_size):
         "noise_key": np.zeros((batch_size, 2), "int32"),
         "describe": np.zeros(batch_size, "float32"),
     }
+    if model.tiles_aligned:
+        batch["tile"] = np.array([number], "int32")
     with model.scope():
         outputs = keras.Model.predict_on_batch(model, batch)
     return {name: np.asarray(values)[:count] for name, values in outputs.items()}
@@ -203,6 +228,8 @@ def exportable_tiles(model, format):
     """
     if format == "saved_model" or model.parts_each <= MOST_AT_ONCE:
         return model, []
+    if model.tiles_aligned:
+        raise ValueError(_ALIGNED_TAKE_MOST)
     whole = {"tiles": None, "overlap": DEFAULT_OVERLAP, "region_of_interest": None}
     lost = [] if model.region_of_interest is None else [_NO_REGION]
     return model._copy({**model.get_config(), **whole}), [_TAKES_TILES, *lost]

@@ -29,12 +29,14 @@ class OnePassDetector(FeatureDetector):
         """Forgets what an earlier pass left behind."""
         raise NotImplementedError(f"{type(self).__name__} must define `begin_pass`.")
 
-    def take_in(self, features):
+    def take_in(self, features, tiles=None):
         """Learns from the features of some images.
 
         Args:
             features: List of float32 tensors (images, H, W, C), one a level,
                 standardised if the model does so.
+            tiles: int array (images,): which tile of an image each is, where that is
+                to be known; else None.
         """
         raise NotImplementedError(f"{type(self).__name__} must define `take_in`.")
 
@@ -87,8 +89,9 @@ class OnePassDetector(FeatureDetector):
         whole = batches.generate(whole=True)
         for (batch,) in itertools.islice(whole, steps_per_epoch):
             callbacks.on_train_batch_begin(done)
+            tiles = batch["tile"][batch["weight"] > 0] if "tile" in batch else None
             for features in self.features_in(batch, extract):
-                self.take_in(features)
+                self.take_in(features, tiles)
             done += 1
             callbacks.on_train_batch_end(done - 1)
         logs = {"loss": float(self.end_pass())}

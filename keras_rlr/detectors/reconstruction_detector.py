@@ -9,6 +9,7 @@ from keras_rlr.layers.anomaly_score import AnomalyScore
 from keras_rlr.layers.feature_perturbation import FeaturePerturbation
 from keras_rlr.layers.fused_levels import FusedLevels
 from keras_rlr.layers.initializers import derive_seed
+from keras_rlr.layers.tiles import numbers_in_order
 from keras_rlr.losses import ReconstructionLoss
 
 
@@ -86,12 +87,14 @@ class ReconstructionDetector(FeatureDetector):
         """Whether anything depends on mean and variance of the features."""
         return self.standardize_features or self.cosine_damping > 0
 
-    def reconstruct_levels(self, features):
+    def reconstruct_levels(self, features, tiles=None):
         """Returns the reconstructions of what is in each grid.
 
         Args:
             features: List of float32 tensors (batch, H, W, C), one a grid: one a level,
                 or one of all levels where they are fused.
+            tiles: int32 tensor (batch or 1,): which tile of an image each is, where
+                that is to be known; else None.
 
         Returns:
             List of tensors of the same shapes.
@@ -105,11 +108,16 @@ class ReconstructionDetector(FeatureDetector):
         batch = inputs if isinstance(inputs, dict) else {"image": inputs}
         levels = self.features_of(batch)
         features = self.in_grids(levels)
+        tiles = None
+        if self.tiles_aligned:
+            tiles = batch.get("tile")
+            if tiles is None:
+                tiles = numbers_in_order(levels[0], self.parts_each)
         visible = [
             perturb(f, noise_key=batch.get("noise_key"), training=training)
             for perturb, f in zip(self.perturbations, features, strict=True)
         ]
-        reconstructions = self._by_level(self.reconstruct_levels(visible))
+        reconstructions = self._by_level(self.reconstruct_levels(visible, tiles))
         features = self._by_level(features)
         outputs = {}
         if training or "weight" in batch:
@@ -121,17 +129,18 @@ class ReconstructionDetector(FeatureDetector):
             )
         if not training:
             error = self.anomaly_map(features, reconstructions, damping=self._damping())
-            outputs.update(self.map_and_score(error, levels))
+            outputs.update(self.map_and_score(error, levels, tiles))
         if "describe" in batch:
             outputs["image_features"] = mean_features(levels)
         return outputs
 
-    def map_and_score(self, error, features):
+    def map_and_score(self, error, features, tiles=None):
         """Returns anomaly map and score: of the error, unless a method adds to it.
 
         Args:
             error: float32 tensor (batch, height, width).
             features: List of float32 tensors (batch, H, W, C), one a level.
+            tiles: As of `reconstruct_levels`.
 
         Returns:
             Dict of float32 tensors: "anomaly_map" (batch, height, width) and
@@ -178,6 +187,11 @@ class ReconstructionDetector(FeatureDetector):
         Raises:
             ValueError: If the number of levels or a shape is another.
         """
+        if self.tiles_aligned:
+            raise ValueError(
+                "This model reconstructs each tile from a reference of its own, and "
+                "features don't say which. Ask a model without `tiles_aligned`."
+            )
         received = [tuple(np.shape(f))[1:] for f in features]
         counts = {len(f) for f in features}
         if received != self.feature_shapes or len(counts) != 1:

@@ -76,6 +76,7 @@ def train(
         first_step=steps_taken(model),
         first_batch=passed_over,
         shuffle=shuffle,
+        with_tiles=model.tiles_aligned,
         **model.places,
     )
     for each in continued:
@@ -144,6 +145,7 @@ def one_training_batch(model, x, y, sample_weight, class_weight):
         seed=model.seed,
         first_step=steps_taken(model),
         shuffle=False,
+        with_tiles=model.tiles_aligned,
         **model.places,
     )
     ((batch,),) = batches.generate()

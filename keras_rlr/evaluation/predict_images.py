@@ -161,6 +161,9 @@ def predict_images(
                 _for_all(draw, drawn, decoder is None)
             if on_progress:
                 on_progress(chosen.stop, len(paths))
+        # Of a large image those are hundreds of megabytes, and drawing reads it anew.
+        loaded, resized, found, picture = {}, {}, {}, []
+        anomaly_map = np.empty(0)
         value_ranges.finish()
         finite = [row.anomaly_score for row in rows if row.anomaly_score is not None]
         if kept is not None and finite:

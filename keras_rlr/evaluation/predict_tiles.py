@@ -32,17 +32,24 @@ def predict_tile_by_tile(model, elements, value_ranges, where=None):
         )
         value_ranges.take_in([image.value_ranges])
         rows.append(_of_image(model, image, model.looks_at_parts(where)))
-    outputs = {name: np.stack([row[name] for row in rows]) for name in rows[0]}
+    outputs = {name: _stacked([row[name] for row in rows]) for name in rows[0]}
     return {
         name: ops.convert_to_numpy(values)
         for name, values in model.within_region(outputs, where).items()
     }
 
 
+def _stacked(values):
+    # The map of one large image is not copied.
+    return np.asarray(values[0])[None] if len(values) == 1 else np.stack(values)
+
+
 def _of_image(model, image, looks_at_parts):
     tiling = model.tiling
     of_rows, of_columns = tiling.weights()
     at_once = max(1, _MOST_PIXELS // (tiling.height * tiling.width))
+    if model.tiles_aligned:
+        at_once = 1  # Those of a batch lie in one place.
     names = ["anomaly_map"]
     if model.has_score_map and looks_at_parts:
         names.append("score_map")
@@ -54,6 +61,7 @@ def _of_image(model, image, looks_at_parts):
             model,
             np.stack([_pixels(image, tiling, number) for number in numbers]),
             at_once,
+            start,
         )
         for i, number in enumerate(numbers):
             row, column = divmod(number, tiling.columns)

@@ -1,6 +1,7 @@
 import numpy as np
 
 from keras_rlr.inputs.augmentation import variant_key
+from keras_rlr.inputs.image_keys import tile_of_key
 from keras_rlr.inputs.training_batches import TrainingBatches
 
 
@@ -43,6 +44,9 @@ class CachedBatches(TrainingBatches):
             feature_name(level): rows.astype(self.dtype, copy=False)
             for level, rows in enumerate(levels)
         }
+
+    def _tile(self, key):
+        return tile_of_key(key)
 
     def _input_signature(self):
         return {

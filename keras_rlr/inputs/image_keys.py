@@ -11,13 +11,37 @@ from keras_rlr.inputs.resized_image import ResizedImage
 
 
 def image_key(image):
-    """Hexadecimal SHA-256 of an image as delivered: type, shape and values."""
+    """Hexadecimal SHA-256 of an image as delivered: type, shape and values.
+
+    Of a tile, its number is in it too.
+    """
     image = to_array(image)
+    tile = image.tile if isinstance(image, ResizedImage) else None
     image = image.pixels if isinstance(image, ResizedImage) else image
     image = np.ascontiguousarray(image)
     digest = hashlib.sha256(f"{image.dtype.str} {image.shape}".encode())
     digest.update(image)
-    return digest.hexdigest()
+    key = digest.hexdigest()
+    return key if tile is None else key_of_tile(key, tile)
+
+
+def key_of_tile(key, number):
+    """Returns what a tile of an image is known by, which ends in its number.
+
+    Args:
+        key: What else it is known by.
+        number: Of the tile, row by row.
+    """
+    return f"{key}#{number}"
+
+
+def tile_of_key(key):
+    """Returns the number of the tile that a key is of.
+
+    Args:
+        key: What `key_of_tile` returned.
+    """
+    return int(key.rpartition("#")[-1])
 
 
 def names_images(source):

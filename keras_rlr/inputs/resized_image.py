@@ -17,11 +17,13 @@ class ResizedImage:
         pixels: float32 array (height, width, 3), RGB in 0-255.
         shape: The shape it had.
         value_ranges: What was seen of its values.
+        tile: Of a tile its number in the image, row by row; None of an image.
     """
 
     pixels: np.ndarray
     shape: tuple
     value_ranges: "ValueRanges"
+    tile: int | None = None
 
     def part(self, top, left, height, width):
         """Returns the pixels of a part of it, float32 (height, width, 3).

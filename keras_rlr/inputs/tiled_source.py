@@ -7,6 +7,7 @@ from typing import Any
 
 from keras_rlr.inputs.first_batches import FirstBatches
 from keras_rlr.inputs.host_batches import resized_image
+from keras_rlr.inputs.image_keys import key_of_tile
 from keras_rlr.inputs.image_source import BatchList, ImageSource
 from keras_rlr.inputs.resized_image import ResizedImage
 from keras_rlr.inputs.value_ranges import ValueRanges
@@ -112,23 +113,17 @@ class _Tiles:
 
     def _image_keys(self):
         return [
-            key_of_tile(key, number, self._tiling)
+            _key(key, number, self._tiling)
             for key in self._source.data.image_keys()
             for number in range(self._tiling.count)
         ]
 
 
-def key_of_tile(key, number, tiling):
-    """Returns what a tile of an image is known by in a feature cache.
-
-    Args:
-        key: What the image is known by.
-        number: Of the tile, row by row.
-        tiling: The `Tiling`.
-    """
+def _key(key, number, tiling):
+    """What a tile of an image with that key is known by in a feature cache."""
     top, left = tiling.corners[number]
     height, width = tiling.whole_size
-    return f"{key}-{top}+{left}of{height}x{width}"
+    return key_of_tile(f"{key}-{top}+{left}of{height}x{width}", number)
 
 
 def _tiles_of(one, position, tiling, bit_depth):
@@ -143,5 +138,5 @@ def _tile(one, number, tiling, bit_depth):
     pixels = whole.part(*tiling.corners[number], tiling.height, tiling.width)
     # What was seen of the values counts once an image.
     seen = whole.value_ranges if number == 0 else ValueRanges(bit_depth)
-    tile = ResizedImage(pixels, pixels.shape, seen)
+    tile = ResizedImage(pixels, pixels.shape, seen, number)
     return {key: value for key, value in one.items() if key != "mask"} | {"image": tile}

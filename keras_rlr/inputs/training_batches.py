@@ -15,6 +15,8 @@ _OF_VARIANTS = 2**32
 class TrainingBatches(HostBatches):
     """Batches of normal images for `fit`: {"image", "noise_key", "weight"}.
 
+    Of tiles whose model knows their place, "tile" is the number of each.
+
     The key of an image's noise is a hash of (seed, step, position in the global
     batch), made here and split with the images, so any number of devices sees the
     same noise. A batch is padded to a multiple of the devices with images of weight
@@ -35,6 +37,7 @@ class TrainingBatches(HostBatches):
             given its part of each batch.
         augmentation: What `resolve_augmentation` returned: each image of each step is
             one of the variants it makes, drawn by seed, step and position.
+        with_tiles: Whether images are tiles, and batches say which.
         **kwargs: See `HostBatches`.
     """
 
@@ -50,6 +53,7 @@ class TrainingBatches(HostBatches):
         devices=1,
         shard=(0, 1),
         augmentation=(),
+        with_tiles=False,
         **kwargs,
     ):
         super().__init__(source, image_size, **kwargs)
@@ -58,6 +62,7 @@ class TrainingBatches(HostBatches):
         self.devices = devices
         self.shard = shard
         self.variants = variants_of(augmentation)
+        self.with_tiles = with_tiles
         self.epoch = first_epoch
         self._first_step = {first_epoch: first_step}
         self._first_batch = {first_epoch: first_batch}
@@ -96,6 +101,8 @@ class TrainingBatches(HostBatches):
             if variant is not None:
                 variants = [variant] * len(elements)
             inputs = self._inputs(elements, seen, value_ranges, variants)
+            if self.with_tiles:
+                inputs["tile"] = np.array(list(map(self._tile, elements)), "int32")
             # What is said of the values is said of all images.
             if number == last and not first:
                 self.end_pass(value_ranges)
@@ -127,6 +134,9 @@ class TrainingBatches(HostBatches):
             images = np.stack(list(map(vary, images, variants)))
         return {"image": images}
 
+    def _tile(self, element):
+        return element["image"].tile
+
     def _batch(self, inputs, count, step, whole):
         index, shards = self.shard
         padded = -(-count // (self.devices * shards)) * self.devices * shards
@@ -147,8 +157,10 @@ class TrainingBatches(HostBatches):
 
     def signature(self):
         """Shapes and dtypes of a batch."""
+        tile = {"tile": ((None,), "int32")} if self.with_tiles else {}
         return {
             **self._input_signature(),
+            **tile,
             "noise_key": ((None, 2), "int32"),
             "weight": ((None,), "float32"),
         }

@@ -14,10 +14,13 @@ class PositionGaussians(keras.layers.Layer):
     Distribution Modeling Framework" (Defard et al., 2021).
 
     Args:
+        grids: Number of grids that each have Gaussians of their own.
         **kwargs: See `keras.layers.Layer`.
 
     Call arguments:
-        tokens: Tensor (batch, height, width, C).
+        tokens: Tensor (batch, height, width, C); of several grids the rows are those of
+            the first grid, the second and so on, and again.
+        number: int32 tensor (1,): the grid that all rows are of, if it is one.
 
     Returns:
         float32 tensor (batch, height, width), at least 0.
@@ -31,13 +34,14 @@ class PositionGaussians(keras.layers.Layer):
     (1, 2, 2)
     """
 
-    def __init__(self, **kwargs: Any) -> None:
+    def __init__(self, grids: int = 1, **kwargs: Any) -> None:
         super().__init__(**{**kwargs, "dtype": "float32", "trainable": False})
+        self.grids = int(grids)
 
     def build(self, tokens_shape: Any) -> None:
         """Makes means of 0 and covariances of 1."""
         height, width, channels = tokens_shape[1:]
-        places = height * width
+        places = self.grids * height * width
         self.mean = self.add_weight(
             name="mean", shape=(places, channels), initializer="zeros"
         )
@@ -50,21 +54,32 @@ class PositionGaussians(keras.layers.Layer):
         """Sets the Gaussians.
 
         Args:
-            mean: Array (places, C), places row by row.
+            mean: Array (places, C), places row by row, one grid after the other.
             whitening: Array (places, C, C), W of each place.
         """
         self.mean.assign(mean)
         self.whitening.assign(whitening)
 
-    def call(self, tokens: Any) -> Any:
+    def call(self, tokens: Any, number: Any = None) -> Any:
         """Returns the distance of each token."""
         height, width, channels = tokens.shape[1:]
-        centred = ops.reshape(tokens, (-1, height * width, channels)) - self.mean
+        mean, whitening = self.mean, self.whitening
+        if number is not None:
+            mean, whitening = (self._of_grid(w, number) for w in (mean, whitening))
+        centred = ops.reshape(tokens, (-1, mean.shape[0], channels)) - mean
         # Places first, so that each one's images meet its matrix in one product.
-        white = ops.matmul(ops.transpose(centred, (1, 0, 2)), self.whitening)
+        white = ops.matmul(ops.transpose(centred, (1, 0, 2)), whitening)
         distance = ops.sqrt(ops.sum(ops.square(white), axis=-1))
         return ops.reshape(ops.transpose(distance), (-1, height, width))
 
-    def compute_output_shape(self, tokens_shape: Any) -> Any:
+    def _of_grid(self, weight, number):
+        by_grid = ops.reshape(weight, (self.grids, -1, *weight.shape[1:]))
+        return ops.take(by_grid, number, axis=0)[0]
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the constructor's arguments."""
+        return {**super().get_config(), "grids": self.grids}
+
+    def compute_output_shape(self, tokens_shape: Any, number_shape: Any = None) -> Any:
         """Returns (batch, height, width)."""
         return tuple(tokens_shape)[:-1]

@@ -23,13 +23,15 @@ class ReferenceWeights(keras.layers.Layer):
         tokens: Tokens K of each place; the paper has one.
         starts_from_data: Whether it is to be set once, by `start`. Such a layer has a
             further weight that tells whether it was, so a saved one is not set again.
+        references: Number of references, of which each image has one.
 
     Call arguments:
         features: Tensor (batch, height, width, C); only its shape counts.
+        numbers: int32 tensor (batch or 1,): which reference of several each image has.
 
     Returns:
-        Tensor (1, height, width · K, C) in the compute dtype; the tokens of a place
-        are side by side.
+        Tensor (1, height, width · K, C) in the compute dtype, or of several references
+        (batch or 1, …); the tokens of a place are side by side.
 
     Raises:
         ValueError: If `tokens` is not possible, or height, width or C is not static.
@@ -46,12 +48,14 @@ class ReferenceWeights(keras.layers.Layer):
         seed: int | None = None,
         tokens: int = 1,
         starts_from_data: bool = False,
+        references: int = 1,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.seed = resolve_seed(seed)
         self.tokens = validate_tokens(tokens)
         self.starts_from_data = bool(starts_from_data)
+        self.references = int(references)
 
     def build(self, input_shape: Any) -> None:
         """Creates the matrix for features of shape `input_shape`."""
@@ -63,7 +67,7 @@ class ReferenceWeights(keras.layers.Layer):
             )
         self.grid = (height, width)
         self.reference = self.add_weight(
-            shape=(height * width * self.tokens, channels),
+            shape=(self.references * height * width * self.tokens, channels),
             initializer=SeededNormal(1.0, derive_seed(self.seed, "reference")),
             name="reference",
         )
@@ -86,16 +90,21 @@ class ReferenceWeights(keras.layers.Layer):
         self.reference.assign(np.reshape(tokens, self.reference.shape))
         self.started.assign(1.0)
 
-    def call(self, features: Any) -> Any:
+    def call(self, features: Any, numbers: Any = None) -> Any:
         """Returns the reference as a grid."""
         reference = ops.cast(self.reference, self.compute_dtype)
         height, width = self.grid
-        return ops.reshape(reference, (1, height, width * self.tokens, -1))
+        shape = (self.references, height, width * self.tokens, reference.shape[-1])
+        reference = ops.reshape(reference, shape)
+        return reference if numbers is None else ops.take(reference, numbers, axis=0)
 
-    def compute_output_shape(self, input_shape: Any) -> Any:
-        """Returns (1, height, width · K, C)."""
-        height, width, channels = input_shape[1:]
-        return (1, height, width and width * self.tokens, channels)
+    def compute_output_shape(
+        self, features_shape: Any, numbers_shape: Any = None
+    ) -> Any:
+        """Returns (1, height, width · K, C), or as many as there are numbers."""
+        height, width, channels = features_shape[1:]
+        count = self.references if numbers_shape is None else numbers_shape[0]
+        return (count, height, width and width * self.tokens, channels)
 
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""
@@ -104,6 +113,7 @@ class ReferenceWeights(keras.layers.Layer):
             "seed": self.seed,
             "tokens": self.tokens,
             "starts_from_data": self.starts_from_data,
+            "references": self.references,
         }
 
 

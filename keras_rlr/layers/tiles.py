@@ -42,6 +42,22 @@ def cut_tile(images: Any, corner: Any, tiling: Tiling) -> Any:
     return ops.take(ops.take(images, rows, axis=1), columns, axis=2)
 
 
+def numbers_in_order(tiles: Any, count: int) -> Any:
+    """Returns the number of each tile, those of an image one after the other.
+
+    Args:
+        tiles: Tensor (batch · tiles, …) of whatever there is of the tiles.
+        count: Tiles of an image.
+
+    Returns:
+        int32 tensor (batch · tiles,): 0, 1, …, and again.
+    """
+    # Of a batch whose size a graph need not know.
+    first = tiles[(slice(None), *[0] * (len(tiles.shape) - 1))]
+    zeros = ops.zeros_like(ops.reshape(first, (-1, count)), dtype="int32")
+    return ops.reshape(zeros + ops.arange(count, dtype="int32"), (-1,))
+
+
 def blend_tiles(maps: Any, tiling: Tiling) -> Any:
     """Returns maps of whole images; where tiles overlap, one fades into the other.
 

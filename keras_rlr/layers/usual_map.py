@@ -32,10 +32,13 @@ class UsualMap(keras.layers.Layer):
         neighbors: Number of images.
         power: The exponent of what is usual, or several.
         capacity: Most images that are kept.
+        with_numbers: Whether each image has a number, of a tile's place, and those of
+            its number come before all others as its neighbours.
 
     Call arguments:
         anomaly_map: float32 tensor (batch, height, width), not below 0.
         description: float32 tensor (batch, C).
+        numbers: int32 tensor (batch or 1,), if there are such.
 
     Returns:
         float32 tensor (batch, height, width); of several powers a list of such.
@@ -59,6 +62,7 @@ class UsualMap(keras.layers.Layer):
         neighbors: int = 20,
         power: float | Sequence[float] = 1.0,
         capacity: int = 512,
+        with_numbers: bool = False,
         **kwargs: Any,
     ) -> None:
         kwargs["dtype"] = "float32"
@@ -74,8 +78,14 @@ class UsualMap(keras.layers.Layer):
         self.neighbors = int(neighbors)
         self.power = powers if isinstance(power, Sequence) else float(power)
         self.capacity = int(capacity)
+        self.with_numbers = bool(with_numbers)
 
-    def build(self, anomaly_map_shape: Any, description_shape: Any) -> None:
+    def build(
+        self,
+        anomaly_map_shape: Any,
+        description_shape: Any,
+        numbers_shape: Any = None,
+    ) -> None:
         """Makes room for the maps and descriptions."""
         grid = [max(1, side // _PIXELS) for side in anomaly_map_shape[1:]]
         channels = int(description_shape[-1])
@@ -91,14 +101,17 @@ class UsualMap(keras.layers.Layer):
         self.is_stored = weight("is_stored", self.capacity)
         self.center = weight("center", channels)
         self.spread = weight("spread", channels, initializer="ones")
+        if self.with_numbers:
+            self.numbers = weight("numbers", self.capacity)
         self.built = True
 
-    def store(self, maps: Any, descriptions: Any) -> None:
+    def store(self, maps: Any, descriptions: Any, numbers: Any = None) -> None:
         """Replaces what is kept.
 
         Args:
             maps: What `reduced` returned of normal images' maps.
             descriptions: float32 array (images, C).
+            numbers: Integers (images,), if there are such.
 
         Raises:
             ValueError: If there are no images or more than `capacity`, or a value is
@@ -117,11 +130,14 @@ class UsualMap(keras.layers.Layer):
         missing = self.capacity - len(maps)
         self.center.assign(center)
         self.spread.assign(spread)
-        for weight, rows in (
+        kept = [
             (self.maps, maps),
             (self.descriptions, (descriptions - center) / spread),
             (self.is_stored, np.ones(len(maps))),
-        ):
+        ]
+        if self.with_numbers:
+            kept.append((self.numbers, np.asarray(numbers)))
+        for weight, rows in kept:
             padding = ((0, missing), *[(0, 0)] * (rows.ndim - 1))
             weight.assign(np.pad(rows, padding).astype("float32"))
 
@@ -145,20 +161,26 @@ class UsualMap(keras.layers.Layer):
         """Returns to maps as they are."""
         self.is_stored.assign(np.zeros(self.capacity, "float32"))
 
-    def call(self, anomaly_map: Any, description: Any) -> Any:
+    def call(self, anomaly_map: Any, description: Any, numbers: Any = None) -> Any:
         """Returns the map in units of what is usual; or such maps, one a power."""
-        usual = self._usual(description)
+        usual = self._usual(description, numbers)
         usual = upsample_map(usual, anomaly_map.shape[1:], align_corners=False)
         if isinstance(self.power, tuple):
             return [anomaly_map / ops.power(usual, power) for power in self.power]
         return anomaly_map / ops.power(usual, self.power)
 
-    def _usual(self, description):
+    def _usual(self, description, numbers):
         description = (description - self.center) / self.spread
         # The square of the new one's length is the same for all of them.
         distances = ops.sum(ops.square(self.descriptions), axis=-1) - 2.0 * ops.matmul(
             description, ops.transpose(self.descriptions)
         )
+        if self.with_numbers:
+            # float32, as the other weights: whole numbers are exact in it.
+            numbers = ops.cast(numbers, "float32")[:, None]
+            # Far beyond all distances, so those of another place come in where there
+            # are too few of its own, the nearest first.
+            distances = ops.where(self.numbers == numbers, distances, distances + 1e6)
         # An empty row is a neighbour only where there are too few others.
         distances = ops.where(self.is_stored > 0, distances, 1e30)
         nearest = ops.top_k(-distances, self.neighbors)[1]
@@ -175,7 +197,10 @@ class UsualMap(keras.layers.Layer):
         return ops.where(usual > 0, usual, 1.0)
 
     def compute_output_shape(
-        self, anomaly_map_shape: Any, description_shape: Any
+        self,
+        anomaly_map_shape: Any,
+        description_shape: Any,
+        numbers_shape: Any = None,
     ) -> Any:
         """Returns the shape of the map, or of the maps."""
         shape = tuple(anomaly_map_shape)
@@ -188,4 +213,5 @@ class UsualMap(keras.layers.Layer):
             "neighbors": self.neighbors,
             "power": self.power,
             "capacity": self.capacity,
+            "with_numbers": self.with_numbers,
         }

@@ -78,7 +78,7 @@ def _arguments(method: type[AnomalyDetector]) -> dict[str, Any]:
         **{
             name: parameter
             for name, parameter in inspect.signature(DetectorModel).parameters.items()
-            if name in ("tiles", "overlap", "region_of_interest")
+            if name in ("tiles", "overlap", "tiles_aligned", "region_of_interest")
         },
     }
     return {

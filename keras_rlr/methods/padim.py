@@ -85,6 +85,7 @@ class PaDiM(OnePassDetector):
     }
 
     takes_tiles = False
+    takes_aligned_tiles = True
 
     def __init__(
         self,
@@ -126,7 +127,7 @@ class PaDiM(OnePassDetector):
             self.fused_levels.build(shapes)
             shape = self.fused_levels.compute_output_shape(shapes)
             self.channels = _draw(shape[-1], self.num_channels, self.seed)
-            self.gaussians = PositionGaussians(name="gaussians")
+            self.gaussians = PositionGaussians(self.places_each, name="gaussians")
             self.gaussians.build((*shape[:-1], len(self.channels)))
             self.smoothing = AnomalyScore(smoothing, name="smoothing")
             self.smoothing.build((None, *self.image_shape))
@@ -158,7 +159,7 @@ class PaDiM(OnePassDetector):
         """Returns map and score; the loss of an image is the mean distance."""
         batch = inputs if isinstance(inputs, dict) else {"image": inputs}
         levels = self.features_of(batch)
-        distances = self.gaussians(self.tokens_of(levels))
+        distances = self.gaussians(self.tokens_of(levels), batch.get("tile"))
         upsampled = upsample_map(distances, self.image_shape, align_corners=False)
         outputs = {
             "anomaly_map": self.smoothing.smooth(upsampled),
@@ -171,39 +172,57 @@ class PaDiM(OnePassDetector):
         return outputs
 
     def begin_pass(self):
-        """Begins sums of values and of their products."""
-        self._count = 0
+        """Begins sums of values and of their products, for each tile if it is to."""
+        places, channels = self.gaussians.mean.shape
+        shape = (self.places_each, places // self.places_each, channels)
+        self._count = np.zeros(self.places_each, "int64")
+        self._origin, self._sum = np.zeros(shape, "float32"), np.zeros(shape)
+        self._products = np.zeros((*shape, channels))
 
-    def take_in(self, features):
+    def take_in(self, features, tiles=None):
         """Adds the features of some images to the sums."""
         tokens = ops.convert_to_numpy(self.tokens_of(features))
         rows = np.asarray(tokens, "float32").reshape(
             len(tokens), -1, len(self.channels)
         )
-        if not self._count:
+        tiles = np.zeros(len(rows), int) if tiles is None else tiles
+        for tile in np.unique(tiles):
+            self._add(tile, rows[tiles == tile])
+
+    def _add(self, tile, rows):
+        if not self._count[tile]:
             # Sums of squares of what lies far from 0 would lose the small differences.
-            self._origin = rows.mean(axis=0)
-            places, channels = self._origin.shape
-            self._sum = np.zeros((places, channels))
-            self._products = np.zeros((places, channels, channels))
-        rows = np.swapaxes(rows - self._origin, 0, 1)
-        self._count += rows.shape[1]
-        self._sum += rows.sum(axis=1)
-        self._products += np.matmul(np.swapaxes(rows, 1, 2), rows)
+            self._origin[tile] = rows.mean(axis=0)
+        rows = np.swapaxes(rows - self._origin[tile], 0, 1)
+        self._count[tile] += rows.shape[1]
+        self._sum[tile] += rows.sum(axis=1)
+        self._products[tile] += np.matmul(np.swapaxes(rows, 1, 2), rows)
 
     def end_pass(self):
         """Sets the Gaussians; returns the root mean square distance of the images."""
-        count, total, products = self._count, self._sum, self._products
-        if count <= len(self.channels):
+        if not self._count.all():
+            raise ValueError(
+                "The images that were looked at had no tile of some places, so there "
+                "is nothing to compare those with. Leave `steps_per_epoch` out."
+            )
+        fewest = self._count.min()
+        if fewest <= len(self.channels):
             warnings.warn(
-                f"{count} images are too few for covariances of {len(self.channels)} "
+                f"{fewest} images are too few for covariances of {len(self.channels)} "
                 "channels: in most directions the 0.01 that is added to each variance "
                 "decides. Give more images, fewer `num_channels`, or use PatchCore, "
                 "which works from one image on.",
                 stacklevel=2,
             )
+        _, _, channels = self._sum.shape
+        # One number a place, all places of all tiles in one row.
+        count = np.repeat(self._count, self._sum.shape[1])[:, None]
+        total = self._sum.reshape(-1, channels)
+        products = self._products.reshape(-1, channels, channels)
+        mean = self._origin.reshape(-1, channels) + total / count
         products -= total[:, :, None] * (total / count)[:, None]
-        products /= max(count - 1, 1)  # Now the covariances, as NumPy's.
+        # Now the covariances, as NumPy's.
+        products /= np.maximum(count - 1, 1)[..., None]
         whitening = np.empty(products.shape, "float32")
         squares = 0.0
         for start in range(0, len(products), _PLACES_AT_A_TIME):
@@ -213,12 +232,12 @@ class PaDiM(OnePassDetector):
             inverse = np.linalg.inv(np.linalg.cholesky(added))
             whitening[places] = np.swapaxes(inverse, 1, 2)
             # The mean of the squared distances is the trace of Σ⁻¹ times what Σ was.
-            squares += np.sum(np.matmul(inverse, covariance) * inverse)
-        mean = self._origin + total / count
+            trace = np.sum(np.matmul(inverse, covariance) * inverse, axis=(1, 2))
+            squares += np.sum(trace * ((count - 1) / count)[places, 0])
         del self._sum, self._products, self._origin
         self.gaussians.store(mean.astype("float32"), whitening)
         self.fitted = True
-        return np.sqrt(squares / len(mean) * (count - 1) / count)
+        return np.sqrt(squares / len(mean))
 
     def get_config(self):
         """Returns the constructor's arguments; of the backbone no weights."""

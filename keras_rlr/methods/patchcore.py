@@ -224,7 +224,7 @@ class PatchCore(OnePassDetector):
             self.coreset_ratio, self.max_patches, self.seed
         )
 
-    def take_in(self, features):
+    def take_in(self, features, tiles=None):
         """Keeps the patches of some images, or a random choice where they are many."""
         self._selection.add(self.memory_bank.rows(self.fused_levels(features)))
 

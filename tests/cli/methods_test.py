@@ -86,6 +86,19 @@ def test_a_finished_run_is_resumed_without_a_word_of_its_bank(trained, data):
     assert "memory bank of 2304 patches" in result.stdout
 
 
+def test_tiles_that_are_aligned(data, tmp_path):
+    result = run(
+        "train", "--data", data, "--output", tmp_path / "run", "--method", "padim",
+        "--backbone", "efficientnet_lite2", "--image-size", 32, "--tiles", "2x2",
+        "--tiles-aligned", "--set", "num_channels=3", "--calibration-fraction", 0,
+    )  # fmt: skip
+    assert result.exit_code == 0, result.stderr
+    # Four tiles of 8 x 8 places.
+    assert "Gaussians of 256 places and 3 channels" in result.stdout
+    config = json.loads((tmp_path / "run/config.json").read_text())
+    assert config["model"]["tiles_aligned"] is True
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -93,6 +106,10 @@ def test_a_finished_run_is_resumed_without_a_word_of_its_bank(trained, data):
         (("--method", "padim", "--hidden-dims", 8), "PaDiM has no 'hidden_dims'"),
         (("--method", "patchcore", "--epochs", 3), "looks at each image once"),
         (("--method", "patchcore", "--learning-rate", 1), "takes no steps"),
+        (
+            ("--method", "patchcore", "--tiles", "1x2", "--tiles-aligned"),
+            "has one normal for tiles of all places",
+        ),
         (("--set", "coreset_ratio"), "is not NAME=VALUE"),
         (
             ("--set", "noise_scale=2", "--noise-scale", 1),

@@ -3,16 +3,21 @@ from functools import partial
 import numpy as np
 from keras import ops
 
+from keras_rlr.detectors.detector_model import DetectorModel
+
 
 def compact_copy(model, dtype=None):
     """Returns a copy of an `RLR` model with its references folded.
 
     Args:
-        model: The model; of a compact one itself is returned.
+        model: The model; of a compact one itself is returned, and of one whose tiles
+            have references of their own: what is folded of one serves no other.
         dtype: A dtype policy for the copy, or None for the model's.
     """
     if model.is_compact:
         return model
+    if model.places_each > 1:
+        return DetectorModel.compact(model, dtype)
     settings = {**model.config_in(dtype), "compact": True}
     with model.scope():
         copy = type(model).from_config(settings)

@@ -51,9 +51,11 @@ class FeatureReconstructor(keras.Model):
         reference_tokens: Reference tokens K of each place; the paper has one.
         starts_from_data: Whether the reference is to be set once; see
             `ReferenceWeights`.
+        references: Number of references, of which each image has one.
 
     Call arguments:
         features: Tensor (batch, height, width, C) of static height, width and C.
+        numbers: int32 tensor (batch or 1,): which reference of several each image has.
 
     Returns:
         Tensor (batch, height, width, C) in the compute dtype.
@@ -81,6 +83,7 @@ class FeatureReconstructor(keras.Model):
         compact=False,
         reference_tokens=1,
         starts_from_data=False,
+        references=1,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -117,6 +120,7 @@ class FeatureReconstructor(keras.Model):
         self.compact = bool(compact)
         self.reference_tokens = validate_tokens(reference_tokens)
         self.starts_from_data = bool(starts_from_data)
+        self.references = int(references)
 
     def build(self, input_shape):
         """Creates all weights for features of shape `input_shape`."""
@@ -168,6 +172,7 @@ class FeatureReconstructor(keras.Model):
             seed=derive_seed(self.seed, "reference"),
             tokens=self.reference_tokens,
             starts_from_data=self.starts_from_data,
+            references=self.references,
             name="reference_weights",
             dtype=self.dtype_policy,
         )
@@ -199,12 +204,14 @@ class FeatureReconstructor(keras.Model):
         tokens = self.input_projection(features)
         return tokens + self.position_encoding(tokens)
 
-    def embed_reference(self, features):
+    def embed_reference(self, features, numbers=None):
         """Returns the embedded reference with position code, (1, H, W · K, D).
 
-        It depends on no image; `features` only tells the shape.
+        It depends on no image; `features` only tells the shape. Of several references
+        it returns those of `numbers`.
         """
-        reference = self.reference_projection(self.reference_weights(features))
+        reference = self.reference_weights(features, numbers)
+        reference = self.reference_projection(reference)
         if self.reference_tokens == 1:
             return reference + self.position_encoding(reference)
         height, width = features.shape[1:3]
@@ -213,10 +220,10 @@ class FeatureReconstructor(keras.Model):
         code = np.repeat(code, self.reference_tokens, axis=1)[None]
         return reference + ops.convert_to_tensor(code, dtype=self.compute_dtype)
 
-    def call(self, features):
+    def call(self, features, numbers=None):
         """Returns the reconstruction of `features`."""
         tokens = self.embed_input(features)
-        reference = None if self.compact else self.embed_reference(features)
+        reference = None if self.compact else self.embed_reference(features, numbers)
         for block in self.blocks:
             tokens = block(tokens, reference)
         return self.output_projection(self.final_norm(tokens))
@@ -232,9 +239,9 @@ class FeatureReconstructor(keras.Model):
         for own, block in zip(self.blocks, reconstructor.blocks, strict=True):
             own.fold(block, reference)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, features_shape, numbers_shape=None):
         """Returns the shape of the features."""
-        return tuple(input_shape)
+        return tuple(features_shape)
 
     def get_config(self):
         """Returns the constructor's arguments."""
@@ -251,4 +258,5 @@ class FeatureReconstructor(keras.Model):
             "compact": self.compact,
             "reference_tokens": self.reference_tokens,
             "starts_from_data": self.starts_from_data,
+            "references": self.references,
         }

@@ -8,8 +8,11 @@ from keras import ops
 
 from keras_rlr.layers.usual_map import UsualMap
 
+# Images that are kept; of tiles whose place counts, enough of each place.
+_CAPACITY = 512
 
-def new_usual_map(neighbors, powers, feature_shapes, image_shape):
+
+def new_usual_map(neighbors, powers, feature_shapes, image_shape, places):
     """Returns an empty `UsualMap` for maps of the model's images.
 
     Args:
@@ -17,8 +20,15 @@ def new_usual_map(neighbors, powers, feature_shapes, image_shape):
         powers: The exponents of what is usual, of the map and of the score.
         feature_shapes: (height, width, channels) of each level.
         image_shape: (height, width) of the images.
+        places: Number of tiles of which each is compared with those of its place, or 1.
     """
-    usual_map = UsualMap(neighbors, powers, name="usual_map")
+    usual_map = UsualMap(
+        neighbors,
+        powers,
+        capacity=max(_CAPACITY, neighbors * places if places > 1 else 0),
+        with_numbers=places > 1,
+        name="usual_map",
+    )
     channels = sum(shape[-1] for shape in feature_shapes)
     usual_map.build((None, *image_shape), (None, channels))
     return usual_map
@@ -33,17 +43,19 @@ def look_back(model, batches, steps):
         steps: Batches of an epoch; None for all of a pass.
     """
     maps, descriptions, left = [], [], model.usual_map.capacity
+    tiles: list[int] = []
     # The same images, whether or not a training was interrupted.
     batches.begin_epoch(0, step=0)
     for (batch,) in itertools.islice(batches.generate(whole=True), steps):
         outputs, real = _outputs(model, batch)
         maps.append(model.usual_map.reduced(outputs["anomaly_map"][:real][:left]))
         descriptions.append(outputs["image_features"][:real][:left])
+        tiles.extend(batch["tile"][:real][:left] if "tile" in batch else ())
         left -= len(maps[-1])
         if not left:
             break
     with model.scope():
-        model.usual_map.store(np.concatenate(maps), np.concatenate(descriptions))
+        model.usual_map.store(np.concatenate(maps), np.concatenate(descriptions), tiles)
 
 
 def _outputs(model, batch):

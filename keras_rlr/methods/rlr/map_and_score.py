@@ -6,13 +6,14 @@ from keras_rlr.detectors.feature_detector import mean_features
 from keras_rlr.layers.anomaly_map import upsample_map
 
 
-def map_and_score(model, error, features):
+def map_and_score(model, error, features, tiles=None):
     """Returns what the model says of images.
 
     Args:
         model: The `RLR`.
         error: float32 tensor (batch, height, width), of the reconstruction.
         features: List of float32 tensors (batch, H, W, C), one a level.
+        tiles: int32 tensor (batch or 1,): which tile of an image each is, or None.
 
     Returns:
         Dict, see `ReconstructionDetector.map_and_score`.
@@ -23,7 +24,9 @@ def map_and_score(model, error, features):
         anomaly_map = error_and_distance(error, distances, model.error_share)
     of_score = anomaly_map
     if model.usual_map:
-        anomaly_map, of_score = model.usual_map(anomaly_map, mean_features(features))
+        anomaly_map, of_score = model.usual_map(
+            anomaly_map, mean_features(features), tiles
+        )
     outputs = {"anomaly_score": model.anomaly_score(of_score)}
     if model.has_score_map:
         outputs["score_map"] = model.anomaly_score.smooth(of_score)

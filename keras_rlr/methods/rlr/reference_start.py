@@ -10,13 +10,14 @@ from keras_rlr.layers.reference_weights import validate_tokens
 STARTS = ("samples", "means")
 
 
-def check_reference(tokens, start, attentions):
+def check_reference(tokens, start, attentions, of_tiles=False):
     """Returns `reference_tokens` and `reference_start` if they are possible together.
 
     Args:
         tokens: Tokens of each place.
         start: One of `STARTS`, or None.
         attentions: The branches of the blocks.
+        of_tiles: Whether there is a reference for each tile of an image.
 
     Raises:
         ValueError: If a value is unknown, or has no use.
@@ -37,6 +38,11 @@ def check_reference(tokens, start, attentions):
         raise ValueError(
             "Without an attention that reads the reference, 'mlka', 'lca' or 'cross', "
             "`reference_tokens` and `reference_start` have no use. Leave them out."
+        )
+    if start is not None and of_tiles:
+        raise ValueError(
+            "`reference_start` takes one reference from all images, and with "
+            "tiles_aligned=True each tile has its own. Leave out either."
         )
     return tokens, start
 

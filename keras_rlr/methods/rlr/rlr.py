@@ -134,6 +134,7 @@ class RLR(ReconstructionDetector):
     """
 
     PRESETS = PRESETS
+    takes_aligned_tiles = True
 
     def __init__(
         self,
@@ -206,7 +207,7 @@ class RLR(ReconstructionDetector):
         self.max_patches = int(max_patches)
         self.error_share = check_error_share(error_share)
         self.reference_tokens, self.reference_start = check_reference(
-            reference_tokens, reference_start, self.attentions
+            reference_tokens, reference_start, self.attentions, self.tiles_aligned
         )
         self.similar_images, self.similar_share = resolve_similar_images(
             similar_images, similar_share
@@ -240,6 +241,7 @@ class RLR(ReconstructionDetector):
                     self.similar_share,
                     self.feature_shapes,
                     self.image_shape,
+                    self.places_each,
                 )
         self.compile()
 
@@ -257,6 +259,7 @@ class RLR(ReconstructionDetector):
             compact=self.is_compact,
             reference_tokens=self.reference_tokens,
             starts_from_data=self.reference_start is not None,
+            references=self.places_each,
             dtype=self.dtype_policy,
         )
         reconstructor.build((None, *shape))
@@ -339,16 +342,15 @@ class RLR(ReconstructionDetector):
         """Whether scores are those of another map, which a region is to see too."""
         return self.usual_map is not None and len(set(self.similar_share)) == 2
 
-    def map_and_score(self, error, features):
+    def map_and_score(self, error, features, tiles=None):
         """Returns map and score: of the error, and of what is beside it."""
-        return map_and_score(self, error, features)
+        return map_and_score(self, error, features, tiles)
 
-    def reconstruct_levels(self, features):
+    def reconstruct_levels(self, features, tiles=None):
         """Returns the reconstructions of the levels, as tensors."""
         # The noise layer works in float32; a reconstructor casts to its own dtype.
-        return [
-            layer(f) for layer, f in zip(self.reconstructors, features, strict=True)
-        ]
+        pairs = zip(self.reconstructors, features, strict=True)
+        return [layer(f, tiles) for layer, f in pairs]
 
     def compact(self, dtype=None):
         """Returns a copy for inference, without what depends on no image.
