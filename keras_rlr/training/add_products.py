@@ -25,11 +25,12 @@ def add_products(
     """Adds products to a run's model: what `keras-rlr train --add` does.
 
     Methods that learn by steps go on from the run's weights, on the images of the old
-    products and the new ones together, for half of the recipe's epochs. A method that
-    keeps patches (PatchCore) keeps those of the old products and gets more; PaDiM's
-    Gaussians are taken anew from all images. The mean and spread by which features are
-    standardised stay the run's. What products look like and all thresholds are taken
-    anew from images of all products; images that the run held out stay held out.
+    products and the new ones together, for half of the epochs that the run was given,
+    or that the recipe has for so many images. A method that keeps patches (PatchCore)
+    keeps those of the old products and gets more; PaDiM's Gaussians are taken anew from
+    all images. The mean and spread by which features are standardised stay the run's.
+    What products look like and all thresholds are taken anew from images of all
+    products; images that the run held out stay held out.
 
     Nothing is written before the end: a run that is changed in place has its old model
     until the new one takes its name, and is kept in its folder `before`.

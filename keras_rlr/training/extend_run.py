@@ -25,8 +25,9 @@ from keras_rlr.training.interruption import SignalGuard
 from keras_rlr.training.run_folder import source_images
 from keras_rlr.training.run_images import BEFORE, RunImages, RunPart
 
-# Of the epochs that the recipe has for old and new images together: what the model
-# knows of the old ones it keeps, and of the new ones it knows how features look.
+# Of the epochs that the run was given, or that the recipe has for old and new images
+# together: what the model knows of the old ones it keeps, and of the new ones it knows
+# how features look.
 SHARE_OF_EPOCHS = 0.5
 
 
@@ -188,7 +189,8 @@ def _fit(model, fitted, new, settings, guard, epochs, feature_cache, callbacks):
     count = len(dataset) * model.parts_each
     if epochs is None and model.has_steps:
         steps = math.ceil(count / batch_size)
-        epochs = math.ceil(SHARE_OF_EPOCHS * model.recipe.epochs_for(steps))
+        of_run = settings.get("epochs") or model.recipe.epochs_for(steps)
+        epochs = math.ceil(SHARE_OF_EPOCHS * of_run)
     if "learning_rate" in settings:
         model.optimizer.learning_rate = settings["learning_rate"]
     with contextlib.ExitStack() as stack:

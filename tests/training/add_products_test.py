@@ -237,13 +237,14 @@ def test_of_steps_old_and_new_products_together(trained, data, tmp_path):
     with pytest.raises(TrainingInterrupted):
         add_products(folder, data / "new", callbacks=[SignalAt()])
     assert contents(folder) == before
-    result = add_products(folder, data / "new", epochs=2)
+    # Half of the one epoch that the run was given.
+    result = add_products(folder, data / "new")
     old, new = (
         load_model(place / "model.keras") for place in (folder / "before", folder)
     )
     change = result["config"]["changes"][0]
     assert change["added"] == ["fabric"]
-    assert len(change["losses"]) == 2
+    assert len(change["losses"]) == 1
     assert np.isfinite(change["losses"]).all()
     for layer, other in zip(old.standardizations, new.standardizations, strict=True):
         np.testing.assert_array_equal(layer.mean, other.mean)
