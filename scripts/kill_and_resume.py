@@ -9,7 +9,8 @@ on training and on checkpoints. It is killed (SIGKILL) after a random share of t
 that the undisturbed one took, and resumed until it is done; every other try is killed
 twice. With --checkpoint-every the tries have checkpoints inside of their epochs, and
 begin with a cache that is full, so that kills fall on those. With --processes (JAX and
-PyTorch) so many train together; one of them is killed, and the others have to notice.
+PyTorch) so many train together; one of them is killed, and the others have to notice,
+but for those that it had not met yet: they are ended as a launcher ends them.
 Prints a line a try; exits with 1 if the weights of any, or the losses in its history,
 differ in a bit.
 """
@@ -32,7 +33,7 @@ import keras
 
 from keras_rlr.datasets import write_procedural_dataset
 
-WAIT_FOR_OTHERS = 600  # seconds
+WAIT_FOR_OTHERS = 30  # seconds
 SETTINGS = [
     *("--backbone", "efficientnet_lite2", "--hidden-dims", "32", "--image-size", "128"),
     *("--epochs", "4", "--batch-size", "8", "--seed", "0"),
@@ -88,9 +89,15 @@ def train(words, count, seconds=None):
             processes[-1].wait(timeout=seconds)
         except subprocess.TimeoutExpired:
             processes[-1].kill()
-        codes = [process.wait(timeout=WAIT_FOR_OTHERS) for process in processes]
-        if codes[-1] == -signal.SIGKILL:
+        if processes[-1].wait() == -signal.SIGKILL:
+            for process in processes[:-1]:
+                try:
+                    process.wait(timeout=WAIT_FOR_OTHERS)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    process.wait()
             return False
+        codes = [process.wait() for process in processes]
         if any(codes):
             errors.seek(0)
             raise SystemExit(f"The training failed:\n{errors.read().decode()}")
