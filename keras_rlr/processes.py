@@ -5,6 +5,7 @@ PyTorch those of `torch.distributed`, each with a model of its own and the mean 
 gradients. All of them read the same data and do the same; the first alone writes.
 """
 
+import atexit
 import contextlib
 import hashlib
 import json
@@ -135,6 +136,15 @@ def _join_torch():
         torch.cuda.set_device(_number("LOCAL_RANK", 0))
         backend = "cpu:gloo,cuda:nccl"
     torch.distributed.init_process_group(backend, timeout=_PATIENCE)
+    # Else its threads may still run when the process ends, which then aborts.
+    atexit.register(_part_torch)
+
+
+def _part_torch():
+    import torch
+
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
 
 
 def count() -> int:

@@ -167,20 +167,21 @@ def _normalization(
         converter = keras_hub.layers.ImageConverter.from_preset(preset)
     # keras-hub says "no converter" with a ValueError of its own wording.
     except (ValueError, FileNotFoundError):
-        return IMAGENET_MEAN, IMAGENET_STD
+        converter = None
     if converter is None:
-        return _hugging_face_normalization(preset)
+        return _normalization_without_converter(preset)
     scale = np.ones(3) if converter.scale is None else np.array(converter.scale)
     offset = np.zeros(3) if converter.offset is None else np.array(converter.offset)
     return _three(-offset / scale), _three(1.0 / scale)
 
 
-def _hugging_face_normalization(
+def _normalization_without_converter(
     preset: str,
 ) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
-    """What a folder or address of Hugging Face says, which keras-hub does not read.
+    """What a preset says to which keras-hub has no image converter.
 
-    Without a file that says it, it is ImageNet's, and that is said.
+    Those in the layout of Hugging Face have a file of it. Without one it is ImageNet's,
+    and that is said.
     """
     file = Path(preset, "preprocessor_config.json")
     if preset.startswith("hf://"):

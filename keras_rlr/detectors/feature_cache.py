@@ -100,8 +100,8 @@ class FeatureCache:
             processes.wait()
             store.refresh()
             if processes.count() > 1 and store.folder is not None:
+                # All have filled their shards where this returns.
                 processes.agreed(lambda: filling.fill(source, keys, processes.shard()))
-                processes.wait()
                 store.refresh()
             # What the others computed for a folder that is not this process's, too.
             if filling.lacks_any(keys):

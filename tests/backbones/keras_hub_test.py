@@ -66,7 +66,8 @@ def test_normalizes_as_the_presets_own_converter(preset):
 @pytest.mark.backend_independent
 def test_normalizes_as_for_imagenet_without_a_converter(network, tmp_path):
     network.save_to_preset(str(tmp_path))
-    backbone = create_backbone(str(tmp_path), levels=(2,), image_size=64)
+    with pytest.warns(UserWarning, match="ImageNet's mean and standard deviation"):
+        backbone = create_backbone(str(tmp_path), levels=(2,), image_size=64)
     assert backbone.mean == IMAGENET_MEAN
     assert backbone.std == IMAGENET_STD
 
