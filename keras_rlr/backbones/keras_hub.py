@@ -201,6 +201,8 @@ def _normalization_without_converter(
     try:
         config = json.loads(file.read_text(encoding="utf-8"))
         largest = 1 / float(config.get("rescale_factor", 1 / 255))
+        if config.get("do_normalize") is False:
+            config = {"image_mean": 0.0, "image_std": 1.0}
         mean = largest * np.array(config.get("image_mean", _ONE_MEAN), "float64")
         std = largest * np.array(config.get("image_std", _ONE_STD), "float64")
         if not (np.isfinite(mean).all() and np.isfinite(std).all() and (std > 0).all()):

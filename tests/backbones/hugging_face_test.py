@@ -160,6 +160,14 @@ def test_a_folder_that_does_not_say_how_is_announced(tmp_path):
 
 
 @pytest.mark.backend_independent
+def test_a_network_whose_images_are_only_rescaled(tmp_path):
+    text = '{"do_normalize": false, "rescale_factor": 0.01, "image_mean": [1, 1, 1]}'
+    folder = write_folder(tmp_path / "vit", DINOV2, dinov2_shapes(), text)
+    backbone = create_backbone(str(folder), levels=(1,), image_size=56)
+    assert (backbone.mean, backbone.std) == ((0, 0, 0), (100, 100, 100))
+
+
+@pytest.mark.backend_independent
 @pytest.mark.parametrize(
     "text",
     [
