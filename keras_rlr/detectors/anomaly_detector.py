@@ -93,9 +93,10 @@ class AnomalyDetector(DetectorModel):
                 0-255; if it is endless or random and was to be cached.
             FloatingPointError: If the loss becomes NaN or infinite.
         """
+        size = self.default_batch_size if batch_size is None else batch_size
         return train(
             self,
-            ImageSource(x, batch_size or self.default_batch_size, y, sample_weight),
+            ImageSource(x, size, y, sample_weight),
             epochs=epochs,
             verbose=verbose,
             callbacks=callbacks,
@@ -391,7 +392,7 @@ class AnomalyDetector(DetectorModel):
 
     def _inference_source(self, purpose, x, batch_size=None, steps=None, *labels):
         self.check_ready()
-        size = batch_size or self.inference_batch
+        size = self.inference_batch if batch_size is None else batch_size
         return finite_source(purpose, x, size, steps, *labels)
 
     def _infer(self, batches, **kwargs):

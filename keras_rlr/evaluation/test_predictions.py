@@ -4,7 +4,7 @@ from typing import Any
 import numpy as np
 
 from keras_rlr.datasets.mask_check import MaskCheck
-from keras_rlr.detectors.decision_thresholds import refuse_not_finite
+from keras_rlr.detectors.score_thresholds import refuse_not_finite
 from keras_rlr.evaluation.predict_batch import images_at_once, predict_batch
 from keras_rlr.inputs.image_source import ImageSource
 from keras_rlr.inputs.labels import label_of

@@ -101,3 +101,25 @@ def test_text_holds_it(height, width, seed):
 def test_what_is_no_region_is_refused(given_region, message):
     with pytest.raises(ValueError, match=message):
         RegionOfInterest.of(given_region, (8, 8))
+
+
+def test_weights_bring_thresholds_of_the_same_region_alone(model, tmp_path):
+    box, file = (0, 0, 0.5, 0.5), tmp_path / "a.weights.h5"
+    kept = model.threshold
+    model.region_of_interest = box
+    model.calibrate(IMAGES, 0.2)
+    model.save_weights(file)
+    threshold, model.region_of_interest = model.threshold, None
+    other = tiny_model(**ONE_LEVEL)
+    with pytest.warns(UserWarning, match="another part of the images"):
+        other.load_weights(file)
+    assert other.threshold is None
+    other.region_of_interest = box
+    other.load_weights(file)
+    assert other.threshold == threshold
+    model.calibrate(IMAGES, 0.2)
+    assert model.threshold == kept
+    model.save_weights(file)
+    with pytest.warns(UserWarning, match="another part of the images"):
+        other.load_weights(file)
+    assert other.threshold is None
