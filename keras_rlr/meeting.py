@@ -86,8 +86,9 @@ def torch_group(
     atexit.register(_part_torch)
     yield
     store.set_timeout(afterwards)
-    if changes:
-        distributed.group.WORLD.set_timeout(afterwards)
+    group = distributed.group.WORLD
+    if changes and group is not None:
+        group.set_timeout(afterwards)
 
 
 def _part_torch():
