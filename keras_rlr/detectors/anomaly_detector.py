@@ -3,7 +3,7 @@ import json
 from keras_rlr.detectors.calibration import calibrate
 from keras_rlr.detectors.detector_model import DetectorModel
 from keras_rlr.detectors.evaluation_pass import evaluate_source
-from keras_rlr.detectors.inference import infer_parts, resize_outputs
+from keras_rlr.detectors.inference import infer_batches, infer_parts, resize_outputs
 from keras_rlr.detectors.training_pass import one_training_batch, train
 from keras_rlr.inputs.first_batches import finite_source
 from keras_rlr.inputs.image_source import ImageSource
@@ -396,5 +396,4 @@ class AnomalyDetector(DetectorModel):
         return finite_source(purpose, x, size, steps, *labels)
 
     def _infer(self, batches, **kwargs):
-        outputs = self.run(super().predict, batches, **kwargs)
-        return {name: batches.strip(values) for name, values in outputs.items()}
+        return infer_batches(self, super().predict, batches, **kwargs)

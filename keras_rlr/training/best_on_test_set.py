@@ -28,6 +28,9 @@ class BestOnTestSet(keras.callbacks.Callback):
     image AUROC, another by the mean pixel AUROC. It uses the test set to choose, so
     new images will not be found as well; results say so.
 
+    Where the region of interest is by category, that of each test image's own category
+    holds: products are recognised from the end of the training on alone.
+
     Args:
         dataset: The test set, see `evaluate_model`.
         folder: The folder for `test_history.csv`, `image_auroc.keras` and
