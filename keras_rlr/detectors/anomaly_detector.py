@@ -223,8 +223,8 @@ class AnomalyDetector(DetectorModel):
         Args:
             x: Data whose elements are dicts with "image" and optionally "label" (0
                 normal, any other whole number anomalous) and "mask" (height, width),
-                of any size: above 0 is anomalous; or tuples `(image, label)`. What
-                can't be a label (one-hot, text, fractions, images) is refused.
+                of any size: above 0 is anomalous, of normal images nothing; or tuples
+                `(image, label)`. What can't be a label (text, fractions) is refused.
             y: Labels of data with a length and an index, (images,) or (images, 1).
             batch_size: For data that is not batched.
             verbose: Whether to show a progress bar.
@@ -238,7 +238,8 @@ class AnomalyDetector(DetectorModel):
         Returns:
             "loss", and where all images have labels "image_auroc", "image_ap",
             "image_f1_max", "pixel_auroc", "pixel_ap", "pixel_f1_max" and
-            "pixel_aupro" (NaN with a warning without masks), in this order.
+            "pixel_aupro", in this order. Those of pixels are NaN, with a warning,
+            unless all anomalous images have masks; normal ones need none.
         """
         source = self._inference_source(
             "evaluate", x, batch_size, steps, y, sample_weight
