@@ -184,9 +184,9 @@ class RegionOfInterest:
         for name, inside in self._masks.items():
             if not inside.any():
                 raise ValueError(
-                    f"The region of interest{_of_names([name])} has no pixel, so nothing would be "
-                    "looked at. Masks are above 0 where to look, and those of what to "
-                    "ignore are 0 there."
+                    f"The region of interest{_of_names([name])} has no pixel, so "
+                    "nothing would be looked at. Masks are above 0 where to look, and "
+                    "those of what to ignore are 0 there."
                 )
         return self
 
