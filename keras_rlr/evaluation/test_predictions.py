@@ -163,7 +163,7 @@ def predict_test_set(
             _keep_truth(kept, i, element)
             own = true_mask(element, kept.labels[i], i)
             # Of an anomalous image without a mask nothing is known: it is left out.
-            small = mask_at(size, own, False)
+            small = mask_at(size, own)
             mask = _original_mask(element, own) if original_size else small
             if kept.labels[i] and own is not None:
                 check.add(short_name_of(element, i), own, mask)

@@ -39,14 +39,16 @@ class Truth:
         """
         label = label_of(element, position)
         mask = true_mask(element, label, position)
-        small = mask_at(self.size, mask, label)
+        # Without a mask, what is anomalous is known of normal images alone.
+        is_known = mask is not None or (label is not None and not label)
+        small = mask_at(self.size, mask)
         self._labels.append(None if label is None else int(label))
-        self._masks.append(small)
+        self._masks.append(small if is_known else None)
         self.labelled += label is not None
         self.masked += mask is not None
         self.anomalous += bool(label)
         self.unmasked += bool(label) and mask is None
-        if label and mask is not None and small is not None:
+        if label and mask is not None:
             self.mask_check.add(short_name_of(element, position), mask, small)
 
     @property
@@ -93,22 +95,20 @@ def true_mask(element: dict[str, Any], label: Any, position: int) -> np.ndarray 
     return mask
 
 
-def mask_at(size: ImageSize, mask: np.ndarray | None, label: Any) -> np.ndarray | None:
-    """Returns what `true_mask` returned at the size of maps, of normal images empty.
+def mask_at(size: ImageSize, mask: np.ndarray | None) -> np.ndarray:
+    """Returns what `true_mask` returned at the size of maps; without one it is empty.
 
     Args:
         size: Side of the maps, or (height, width).
         mask: Array (height, width), or None.
-        label: Whether the image is anomalous; None where unknown.
 
     Returns:
-        Boolean array (height, width); None where nobody knows what is anomalous.
+        Boolean array (height, width).
     """
-    if mask is not None:
-        return resize_mask(mask, *height_and_width(size)) > 0
-    if label is None or label:
-        return None
-    return np.zeros(height_and_width(size), bool)
+    height, width = height_and_width(size)
+    if mask is None:
+        return np.zeros((height, width), bool)
+    return resize_mask(mask, height, width) > 0
 
 
 @contextlib.contextmanager
