@@ -39,12 +39,13 @@ def measure(
         folders: Folders of data sets.
         categories: Names, or None for all.
         seed: Seed of the model.
-        epochs: Passes, or None for the recipe's.
+        epochs: Passes, or None for the recipe's; a method of one pass has its one.
         map_size: See `keras_rlr.evaluation.evaluate_model`.
         cache: Folder of the feature cache.
         keep: Folder to keep the trained model in, or None.
     """
     from keras_rlr.datasets import FolderDataset
+    from keras_rlr.detectors.one_pass_detector import OnePassDetector
     from keras_rlr.detectors.save_model import save_without_optimizer
     from keras_rlr.evaluation import evaluate_model
     from keras_rlr.methods.by_name import METHODS
@@ -62,7 +63,9 @@ def measure(
 
     began = time.monotonic()
     options = {"feature_cache": cache} if detector.profits_from_cache else {}
-    detector.fit(images("train"), epochs=epochs, verbose=0, **options)
+    if not isinstance(detector, OnePassDetector):
+        options["epochs"] = epochs
+    detector.fit(images("train"), verbose=0, **options)
     trained = time.monotonic()
     test = images("test")
     results = evaluate_model(detector, test, map_size=map_size)

@@ -5,7 +5,6 @@ PyTorch those of `torch.distributed`, each with a model of its own and the mean 
 gradients. All of them read the same data and do the same; the first alone writes.
 """
 
-import atexit
 import contextlib
 import hashlib
 import json
@@ -18,9 +17,14 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_rlr.meeting import come_together, output_to_error, torch_group
+
 _OF_KERAS = "KERAS_DISTRIBUTION_"
-# One process may hash or describe a million images before the others hear of it. One
-# that ends is noticed at once, by its connection.
+# JAX's own, and plenty for the slowest imports. Who is not there by then does not come.
+_TIME_TO_MEET = "KERAS_RLR_INITIALIZATION_TIMEOUT"
+_SECONDS_TO_MEET = 300
+# Once they have met, one process may hash or describe a million images before the
+# others hear of it. One that ends is noticed at once, by its connection.
 _PATIENCE = timedelta(hours=12)
 # What PyTorch and JAX say where a process no longer answers.
 _WORDS_OF_A_LOSS = (
@@ -77,12 +81,16 @@ def expected() -> int:
     return 1
 
 
-def join() -> None:
+def join(initialization_timeout: int | None = None) -> None:
     """Meets the processes that the environment names, if it names any.
 
     To be called before the backend computes anything. Who has called
     `keras.distribution.initialize` or `torch.distributed.init_process_group` already
     need not.
+
+    Args:
+        initialization_timeout: Seconds in which all have to come; None for those of
+            the variable `KERAS_RLR_INITIALIZATION_TIMEOUT`, or 300.
 
     Raises:
         ValueError: See `expected`.
@@ -90,61 +98,47 @@ def join() -> None:
     """
     if expected() == 1 or count() > 1:
         return
+    seconds = initialization_timeout
+    if seconds is None:
+        seconds = _number(_TIME_TO_MEET, _SECONDS_TO_MEET)
+    if seconds < 1:
+        raise ValueError(
+            f"Processes need at least 1 second to meet. Received: {seconds} "
+            f"({_TIME_TO_MEET})."
+        )
     try:
-        with _output_to_error():
+        with output_to_error():
             if keras.backend.backend() == "jax":
-                _join_jax()
+                _join_jax(seconds)
             else:
-                _join_torch()
-            wait()
+                _join_torch(seconds)
     except RuntimeError as error:
         raise ConnectionError(
             f"The {expected()} processes that are to train together did not meet: "
-            f"{_first_line(error)} Check that all were started, that the first one's "
-            "address and port can be reached, and that no other job uses the port."
+            f"{_first_line(error).rstrip('.')}. Check that all were started, that the "
+            "first one's address and port can be reached, and that no other job uses "
+            f"the port. They wait {seconds} seconds for each other; {_TIME_TO_MEET} "
+            "sets another number."
         ) from error
 
 
-@contextlib.contextmanager
-def _output_to_error():
-    """Gloo says on standard output, past Python, to whom it is connected."""
-    sys.stdout.flush()
-    kept = os.dup(1)
-    os.dup2(2, 1)
-    try:
-        yield
-    finally:
-        os.dup2(kept, 1)
-        os.close(kept)
-
-
-def _join_jax():
+def _join_jax(seconds):
     import jax
 
     # The newest versions' default; others can't compute together on CPUs.
     name = "jax_cpu_collectives_implementation"
     if getattr(jax.config, name, "gloo") in (None, "none"):
         jax.config.update(name, "gloo")
+    first = os.environ[f"{_OF_KERAS}JOB_ADDRESSES"].split(",")[0]
+    come_together(first, _number(f"{_OF_KERAS}PROCESS_ID", 0), expected(), seconds)
     keras.distribution.initialize()
+    wait()
 
 
-def _join_torch():
-    import torch
-
-    backend = "gloo"
-    if torch.cuda.is_available():
-        torch.cuda.set_device(_number("LOCAL_RANK", 0))
-        backend = "cpu:gloo,cuda:nccl"
-    torch.distributed.init_process_group(backend, timeout=_PATIENCE)
-    # Else its threads may still run when the process ends, which then aborts.
-    atexit.register(_part_torch)
-
-
-def _part_torch():
-    import torch
-
-    if torch.distributed.is_initialized():
-        torch.distributed.destroy_process_group()
+def _join_torch(seconds):
+    local = _number("LOCAL_RANK", 0)
+    with torch_group(local, timedelta(seconds=seconds), _PATIENCE):
+        wait()
 
 
 def count() -> int:

@@ -12,8 +12,8 @@ from keras_rlr.datasets.image_files import IMAGE_SUFFIXES, SUFFIXES_IN_WORDS
 from keras_rlr.datasets.left_out import LeftOut, Reason
 from keras_rlr.evaluation.prediction import path_below
 from keras_rlr.printable import name_some
+from keras_rlr.tables.read_parquet import SUFFIXES, is_parquet
 
-_PARQUET = (".parquet", ".pq")
 _PATHS = "path"
 
 
@@ -54,7 +54,7 @@ def _local_tables(path: Path, output: Path | None) -> tuple[list[str], dict[str,
             "address such as s3://bucket/folder."
         )
     if path.is_file():
-        if path.suffix.lower() in _PARQUET:
+        if path.suffix.lower() in SUFFIXES:
             return [str(path)], {}
         return [], {_printable(path_below(path, path.parent)): str(path)}
     account = account_for_images(path)
@@ -81,8 +81,8 @@ def _local_tables(path: Path, output: Path | None) -> tuple[list[str], dict[str,
 
 def _is_table(name: str) -> bool:
     """Whether a file is a table of a folder of Parquet files, and no note about it."""
-    hidden = any(part.startswith("_") for part in name.split("/"))
-    return name.lower().endswith(_PARQUET) and not hidden
+    *folders, file = name.split("/")
+    return is_parquet(file) and not any(part.startswith("_") for part in folders)
 
 
 def _printable(name: str) -> str:

@@ -137,7 +137,8 @@ class PartScorer:
             warnings.simplefilter("default")
             try:
                 ranges = ValueRanges(getattr(self._model, "bit_depth", None))
-                self._results.write_part(part.name, self._rows(part, ranges))
+                rows = self._rows(part, ranges)
+                self._results.write_part(part.name, rows, part.begins)
                 report.value_ranges = ranges
             # They hold for all images: too dark ones, a full disk.
             except (OSError, ValueError) as error:

@@ -31,6 +31,10 @@ class Part(Protocol):
     def count(self) -> int:
         """Number of images."""
 
+    @property
+    def begins(self) -> tuple[str, int] | None:
+        """By what parts are sorted; None where images are, by their names."""
+
     def images(self) -> Iterator[StoredImage]:
         """Yields the images in their order."""
 
@@ -56,6 +60,10 @@ class FilePart:
     def count(self) -> int:
         """Number of images."""
         return len(self.names)
+
+    @property
+    def begins(self) -> None:
+        """None: images are sorted by their names."""
 
     def images(self) -> Iterator[StoredImage]:
         """Yields the images in their order."""
@@ -130,6 +138,11 @@ class ParquetPart:
     def count(self) -> int:
         """Number of images."""
         return self.stop - self.start
+
+    @property
+    def begins(self) -> tuple[str, int]:
+        """The table, and the row of it that the first image is in."""
+        return self.place, self.first_row + self.start
 
     def images(self) -> Iterator[StoredImage]:
         """Yields the images in their order."""

@@ -1,12 +1,13 @@
 import json
 import uuid
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from keras_rlr.atomic_file import atomic_path, check_writable
 from keras_rlr.batch.addresses import local_path, open_place
 from keras_rlr.evaluation.prediction import Prediction
+from keras_rlr.tables.read_parquet import order_metadata
 
 # Readers of Parquet folders leave out what begins so.
 _SETTINGS = "_settings.json"
@@ -113,12 +114,18 @@ class ResultFolder:
             counts.categories[row["category"]] = numbers
         return counts
 
-    def write_part(self, name: str, rows: list[Prediction]) -> None:
+    def write_part(
+        self,
+        name: str,
+        rows: list[Prediction],
+        begins: Sequence[Any] | None = None,
+    ) -> None:
         """Writes the rows of a part, and forgets the attempts at it.
 
         Args:
             name: Of the part.
             rows: What became of its images.
+            begins: See `order_metadata`.
         """
         import pyarrow as pa
         import pyarrow.parquet
@@ -134,7 +141,8 @@ class ResultFolder:
             "sharpness": [row.sharpness for row in rows],
         }
         sink = pa.BufferOutputStream()
-        pyarrow.parquet.write_table(pa.table(columns, _schema()), sink)
+        schema = _schema().with_metadata(order_metadata(begins))
+        pyarrow.parquet.write_table(pa.table(columns, schema), sink)
         self._write(f"part-{name}{_SUFFIX}", sink.getvalue().to_pybytes())
         self._remove(f"{_WORK}/{name}.json")
 

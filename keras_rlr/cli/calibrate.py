@@ -63,9 +63,9 @@ def products_in_words(known: list[str]) -> str:
     "--feedback",
     type=PLACE,
     metavar="CSV",
-    help="What people say of images: the scores.csv of `predict` with a column "
-    "verdict, normal (a false alarm: joins the normal images) or anomalous (missed: "
-    "it is told from which rate on it would be found).",
+    help="What people say of images: the scores.csv or Parquet of `predict` with a "
+    "column verdict, normal (a false alarm: joins the normal images) or anomalous "
+    "(missed: it is told from which rate on it would be found).",
 )
 @click.option(
     "--feedback-images",

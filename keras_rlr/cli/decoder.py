@@ -94,6 +94,8 @@ def train(
     finally:
         progress.close()
     results = measure_decoder(detector, decoder, fitted, held)
+    # Figures of another decoder must not lie beside this one.
+    file.with_suffix(".json").unlink(missing_ok=True)
     with atomic_path(file) as temporary:
         decoder.save(temporary)
     text = json.dumps({"epochs": epochs, "seed": seed, "psnr": results}, indent=2)

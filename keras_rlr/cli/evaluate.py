@@ -86,6 +86,7 @@ def command(
     """
     location = data_location(data, dataset, data_dir)
     start_backend()
+    from keras_rlr.atomic_change import finish_change
     from keras_rlr.datasets import FolderDataset
     from keras_rlr.evaluation.describe_evaluation import describe_evaluation
     from keras_rlr.evaluation.evaluate_model import resolve_map_size
@@ -95,10 +96,11 @@ def command(
     test = FolderDataset(location.folder, "test", categories=categories)
     place = Path(model) if model else location.run
     folder = _output_folder(output, place)
-    if model is None and not (place / "model.keras").is_file():
-        _train(
-            location, place, categories, preset, bit_depth, protocol if train else None
-        )
+    if model is None:
+        finish_change(place)
+        if not (place / "model.keras").is_file():
+            trained = protocol if train else None
+            _train(location, place, categories, preset, bit_depth, trained)
     run = run_config(place)
     models = _load(place, protocol, bit_depth, run)
     detector = models[0][0]

@@ -55,7 +55,8 @@ def command(
 ) -> None:
     """Say whether scores, light or focus have drifted since calibration.
 
-    SCORES_CSV is what `keras-rlr predict` wrote, the table or its folder; of several,
+    SCORES_CSV is what `keras-rlr predict` wrote, the table or its folder, or the
+    Parquet files of its `--engine ray`, one, their folder or its address; of several,
     in their order, one series is made. Windows of consecutive images of each product
     are compared with the normal images that the model was calibrated on, by their
     scores, brightness and sharpness: drift is what unchanged images would look like in

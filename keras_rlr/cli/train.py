@@ -41,8 +41,8 @@ from keras_rlr.cli.region import read_region, region_options
     "--feedback",
     type=PLACE,
     metavar="CSV",
-    help="Have the run of --model learn false alarms: the scores.csv of `predict` with "
-    "a column verdict; normal is learned, anomalous never.",
+    help="Have the run of --model learn false alarms: the scores.csv or Parquet of "
+    "`predict` with a column verdict; normal is learned, anomalous never.",
 )
 @click.option(
     "--feedback-images",

@@ -3,7 +3,7 @@ import json
 from keras_rlr.detectors.calibration import calibrate
 from keras_rlr.detectors.detector_model import DetectorModel
 from keras_rlr.detectors.evaluation_pass import evaluate_source
-from keras_rlr.detectors.inference import completed, infer_parts
+from keras_rlr.detectors.inference import completed, infer_batches, infer_parts
 from keras_rlr.detectors.training_pass import one_training_batch, train
 from keras_rlr.inputs.first_batches import finite_source
 from keras_rlr.inputs.image_source import ImageSource
@@ -93,9 +93,10 @@ class AnomalyDetector(DetectorModel):
                 0-255; if it is endless or random and was to be cached.
             FloatingPointError: If the loss becomes NaN or infinite.
         """
+        size = self.default_batch_size if batch_size is None else batch_size
         return train(
             self,
-            ImageSource(x, batch_size or self.default_batch_size, y, sample_weight),
+            ImageSource(x, size, y, sample_weight),
             epochs=epochs,
             verbose=verbose,
             callbacks=callbacks,
@@ -391,9 +392,8 @@ class AnomalyDetector(DetectorModel):
 
     def _inference_source(self, purpose, x, batch_size=None, steps=None, *labels):
         self.check_ready()
-        size = batch_size or self.inference_batch
+        size = self.inference_batch if batch_size is None else batch_size
         return finite_source(purpose, x, size, steps, *labels)
 
     def _infer(self, batches, **kwargs):
-        outputs = self.run(super().predict, batches, **kwargs)
-        return {name: batches.strip(values) for name, values in outputs.items()}
+        return infer_batches(self, super().predict, batches, **kwargs)

@@ -9,14 +9,14 @@ from keras_rlr.detectors.category_statistics import (
     appearance_of,
     standardized_thresholds,
 )
-from keras_rlr.detectors.decision_thresholds import (
+from keras_rlr.detectors.pixel_thresholds import PixelThresholds
+from keras_rlr.detectors.score_thresholds import (
     MARGINS,
     category_thresholds,
     refuse_not_finite,
     threshold_from_scores,
     with_margin,
 )
-from keras_rlr.detectors.pixel_thresholds import PixelThresholds
 from keras_rlr.inputs.image_measures import MEASURES
 
 
@@ -34,6 +34,7 @@ def calibrate(model, source, false_positive_rate, training_source=None):
     """
     measured: list[dict[str, float]] = []
     scores, peaks, features, categories = _normal_images(model, source, measured)
+    given = categories
     if features is not None and model.thresholds.known.names:
         categories = _recognized(model.thresholds.known, features, categories)
     appearance = None
@@ -55,6 +56,7 @@ def calibrate(model, source, false_positive_rate, training_source=None):
         appearance,
         {name: [each[name] for each in measured] for name in MEASURES},
     )
+    model.thresholds.region = model.region_fingerprint
     model.thresholds.pixels = pixel_thresholds(
         peaks,
         categories,
@@ -63,6 +65,8 @@ def calibrate(model, source, false_positive_rate, training_source=None):
         MARGINS[model.compute_dtype],
     )
     model.warn_of_unrecognized_regions()
+    if any(name is not None for name in given):
+        _warn_of_strangers(model, features, given)
     return threshold
 
 
@@ -121,6 +125,35 @@ def _normal_images(model, source, measured=None):
         # Scores of such images are refused with a message of their own.
         features = None
     return np.concatenate(scores), np.array(peaks, "float32"), features, categories
+
+
+def _warn_of_strangers(model, features, categories):
+    """Warns of normal images that `predict` will call anomalous, as of no product."""
+    known = model.thresholds.known
+    if not known.names:
+        return
+    knows = f"The model recognises {', '.join(known.names)}"
+    missing = [name for name in model.trained_categories if name not in known.names]
+    if missing:
+        warnings.warn(
+            f"{knows}, but was trained on {', '.join(missing)} too, of which there was "
+            "no image with its category to calibrate on: images of these will be "
+            "called anomalous, because they show no product that it knows. Calibrate "
+            "on some of each.",
+            stacklevel=4,
+        )
+    unnamed = np.array([name is None for name in categories], bool)
+    if not unnamed.any():
+        return
+    _, is_known = map(ops.convert_to_numpy, known.recognize(features))
+    strange = int((unnamed & ~is_known).sum())
+    if strange:
+        warnings.warn(
+            f"{knows}, and {strange} of {len(categories)} normal images, which came "
+            "without a category, show none of these: images like them will be called "
+            "anomalous. Give the category of every image, or of none.",
+            stacklevel=4,
+        )
 
 
 def _recognized(known, features, categories):

@@ -7,6 +7,9 @@ import keras
 from keras_rlr.backbones import refuse_outside_config
 from keras_rlr.detectors.distribution import distribution_scope
 
+# What of Keras' `compile` has no meaning for a detector.
+_OF_OTHER_MODELS = ("loss", "loss_weights", "metrics", "weighted_metrics")
+
 
 def optimizer_in_scope(optimizer, distribution):
     """Returns an optimizer whose variables live where the model's do.
@@ -31,6 +34,25 @@ def optimizer_in_scope(optimizer, distribution):
         )
     with distribution_scope(distribution):
         return type(optimizer).from_config(optimizer.get_config())
+
+
+def refuse_loss_and_metrics(arguments):
+    """Refuses what of Keras' `compile` would be ignored, or would break training.
+
+    Args:
+        arguments: Dict of what `compile` was given.
+
+    Raises:
+        ValueError: Naming each.
+    """
+    given = [f"`{name}`" for name in _OF_OTHER_MODELS if arguments.get(name)]
+    if given:
+        raise ValueError(
+            f"`compile` takes no {' and no '.join(given)}: a detector is trained by "
+            "the loss of its method, on normal images alone. Its figures are those of "
+            "`evaluate`, and `fit(validation_data=…)` shows them after every epoch. "
+            "Leave them out."
+        )
 
 
 def is_of_recipe(optimizer, recipe):
@@ -105,7 +127,8 @@ def compile_as_saved(model, config):
         )
         model.compile()
         return
-    model.compile(**arguments)
+    # Earlier versions took these, and ignored them.
+    model.compile(**{k: v for k, v in arguments.items() if k not in _OF_OTHER_MODELS})
     with distribution_scope(model.distribution):
         model.optimizer.build(model.trainable_variables)
 

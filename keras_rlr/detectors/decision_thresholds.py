@@ -13,13 +13,14 @@ from keras_rlr.detectors.calibration_scores import CalibrationScores
 from keras_rlr.detectors.category_statistics import learn_categories
 from keras_rlr.detectors.known_categories import UNKNOWN, KnownCategories
 from keras_rlr.detectors.pixel_thresholds import PixelThresholds
+from keras_rlr.detectors.score_thresholds import (
+    MARGINS,
+    category_thresholds,
+    images_needed,
+    threshold_from_scores,
+    with_margin,
+)
 
-# A threshold lies this share above the score that set it. The score of one image
-# differs in its last bits between a model, its compact copy, its exports and sizes of
-# batches; without a margin the image that set the threshold would be anomalous in some
-# of them. By the dtype that a model computes in; float32's is what exports may differ.
-MARGINS = {"float32": 1e-4, "float16": 2e-3, "bfloat16": 1e-2}
-_SMALLEST_MARGIN = 1e-12  # for scores of 0
 _FILE_OF_0_1 = "category_thresholds.json"
 
 
@@ -45,6 +46,9 @@ class DecisionThresholds(keras.layers.Layer):
         self.pixels = PixelThresholds()
         self.known = KnownCategories(name="known")
         self.calibration_scores = CalibrationScores(name="calibration_scores")
+        # Fingerprint of the region of interest that they were set within; None where
+        # that is not known.
+        self.region: str | None = None
         # Infinite until calibrated; a weight, so that exports hold it. Files say NaN,
         # which JAX finds to be unlike itself where several processes compare weights.
         self.threshold_weight = self.add_weight(
@@ -235,6 +239,7 @@ class DecisionThresholds(keras.layers.Layer):
         self.pixels = other.pixels
         self.known.set(other.known.statistics)
         self.calibration_scores.copy_from(other.calibration_scores)
+        self.region = other.region
 
     def forget(self):
         """Removes all thresholds."""
@@ -243,6 +248,7 @@ class DecisionThresholds(keras.layers.Layer):
         self.pixels = PixelThresholds()
         self.known.set(None)
         self.calibration_scores.forget()
+        self.region = None
 
     def save_own_variables(self, store):
         """Writes all thresholds, for Keras: files of weights have them too."""
@@ -251,6 +257,9 @@ class DecisionThresholds(keras.layers.Layer):
         text = json.dumps(self._by_category)
         store["by_category"] = np.frombuffer(text.encode(), "uint8")
         store["pixels"] = np.frombuffer(self.pixels.to_json().encode(), "uint8")
+        if self.region is not None:
+            # Of one letter at least: HDF5 reads no empty array.
+            store["region"] = np.frombuffer(f"#{self.region}".encode(), "uint8")
 
     def load_own_variables(self, store):
         """Reads all thresholds, for Keras."""
@@ -264,6 +273,9 @@ class DecisionThresholds(keras.layers.Layer):
         self.pixels = PixelThresholds()
         if "pixels" in store:  # Files before it have none.
             self.pixels = PixelThresholds.from_json(bytes(np.asarray(store["pixels"])))
+        self.region = None
+        if "region" in store:
+            self.region = bytes(np.asarray(store["region"])).decode()[1:]
 
     def load_assets(self, dir_path):
         """Reads what version 0.1 wrote of the categories, for Keras."""
@@ -301,100 +313,3 @@ def _warn_of_not_finite(scores):
             "model's training diverged, or its numbers overflow in this precision.",
             stacklevel=4,
         )
-
-
-def refuse_not_finite(scores, purpose, what="anomaly scores"):
-    """Refuses scores that are NaN or infinite.
-
-    Args:
-        scores: Array (n,).
-        purpose: What can't be done with them, for the message.
-        what: What they are, for the message.
-
-    Raises:
-        FloatingPointError: Naming how many there are, and the first.
-    """
-    bad = np.flatnonzero(~np.isfinite(scores))
-    if len(bad):
-        raise FloatingPointError(
-            f"{len(bad)} of {len(scores)} {what} are not finite numbers (the "
-            f"first is that of image {bad[0]}), so the model can't {purpose}. Its "
-            "training diverged, or its numbers overflow in this precision: train again "
-            "with a lower learning rate, or build the model in float32."
-        )
-
-
-def threshold_from_scores(scores, false_positive_rate, margin=MARGINS["float32"]):
-    """Returns the score from which on an image is called anomalous.
-
-    The ⌈(n + 1)(1 - rate)⌉-th smallest of n scores of normal images, and a margin: a
-    new normal image exceeds it with a probability of at most `false_positive_rate`,
-    whatever the distribution of the scores (split conformal prediction).
-
-    Args:
-        scores: Array (n,), scores of normal images not trained on.
-        false_positive_rate: Share of normal images that may be called anomalous,
-            above 0 and below 1.
-        margin: Share of the score that the threshold lies above it, see `MARGINS`.
-
-    Returns:
-        Python float.
-
-    Raises:
-        ValueError: If the rate is out of range, or there are too few images for it.
-        FloatingPointError: If a score is NaN or infinite.
-    """
-    if not 0.0 < false_positive_rate < 1.0:
-        raise ValueError(
-            "`false_positive_rate` must be above 0 and below 1. Received: "
-            f"{false_positive_rate!r}."
-        )
-    refuse_not_finite(scores, "be calibrated")
-    count = len(scores)
-    rank = math.ceil(round((count + 1) * (1.0 - false_positive_rate), 9))
-    if rank > count:
-        raise ValueError(
-            f"A false-positive rate of {false_positive_rate:g} needs at least "
-            f"{images_needed(false_positive_rate)} normal images to calibrate on. "
-            f"Received {count}: give more images, or a rate of at least "
-            f"{1.0 / (count + 1):.3g}."
-        )
-    return with_margin(float(np.sort(scores)[rank - 1]), margin)
-
-
-def with_margin(score, margin):
-    """A threshold so far above the score that set it that rounding decides nothing."""
-    return score + max(margin * abs(score), _SMALLEST_MARGIN)
-
-
-def category_thresholds(
-    scores, categories, false_positive_rate, margin=MARGINS["float32"]
-):
-    """Returns a threshold for each category that has images enough for one.
-
-    Args:
-        scores: Array (n,), as of `threshold_from_scores`.
-        categories: List of n names; None where unknown.
-        false_positive_rate: Share of normal images that may be called anomalous.
-        margin: As of `threshold_from_scores`.
-
-    Returns:
-        Dict of Python floats by category, and the sorted names of the categories with
-        too few images for the rate.
-    """
-    names = np.array(categories, object)
-    thresholds, too_few = {}, []
-    for name in sorted({name for name in categories if name is not None}):
-        chosen = scores[names == name]
-        if images_needed(false_positive_rate) > len(chosen):
-            too_few.append(name)
-        else:
-            thresholds[name] = threshold_from_scores(
-                chosen, false_positive_rate, margin
-            )
-    return thresholds, too_few
-
-
-def images_needed(false_positive_rate):
-    """Returns how many normal images a false-positive rate needs at least."""
-    return math.ceil(round(1.0 / false_positive_rate, 9)) - 1

@@ -8,6 +8,7 @@ from keras_rlr.backbones import refuse_outside_config
 from keras_rlr.detectors.compiling import (
     compile_as_saved,
     optimizer_in_scope,
+    refuse_loss_and_metrics,
     saved_compile_config,
 )
 from keras_rlr.detectors.decision_thresholds import DecisionThresholds
@@ -216,6 +217,9 @@ class DetectorModel(TakesUint16, FromPresets, OnDevices, OnRegions):
     def load_weights(self, filepath, skip_mismatch=False, **kwargs):
         """As Keras' method; a file holds the thresholds of its weights too.
 
+        Those that were set within another region of interest are left out, with a
+        warning.
+
         Args:
             filepath: Of a `.weights.h5` or `.keras` file.
             skip_mismatch: Whether to leave weights alone that do not fit. The
@@ -233,6 +237,7 @@ class DetectorModel(TakesUint16, FromPresets, OnDevices, OnRegions):
             self.forget_compiled_functions()
         if skip_mismatch:
             self.thresholds.forget()
+        self.forget_thresholds_of_other_regions()
 
     def compute_loss(
         self, x=None, y=None, y_pred=None, sample_weight=None, training=True
@@ -249,13 +254,23 @@ class DetectorModel(TakesUint16, FromPresets, OnDevices, OnRegions):
         """The loss over real images, in place of Keras' mean over padded batches."""
         return without_loss_tracker(self, super().metrics)
 
-    def compile(self, optimizer=None, *args, **kwargs):
-        """As Keras' method, but that without an optimizer it is the recipe's."""
+    def compile(self, optimizer=None, loss=None, **kwargs):
+        """As Keras' method, but that without an optimizer it is the recipe's.
+
+        Args:
+            optimizer: An optimizer of Keras, its name, or None.
+            loss: Must be None: the loss is the method's.
+            **kwargs: As in Keras; metrics are refused.
+
+        Raises:
+            ValueError: If there is a loss or there are metrics.
+        """
+        refuse_loss_and_metrics({"loss": loss, **kwargs})
         with self.scope():
             if optimizer is None:
                 optimizer = self.recipe.optimizer()
             optimizer = optimizer_in_scope(optimizer, self.distribution)
-            super().compile(optimizer, *args, **kwargs)
+            super().compile(optimizer, **kwargs)
 
     def compile_from_config(self, config):
         """Compiles as a saved model was; Keras leaves it to classes with a `compile`.

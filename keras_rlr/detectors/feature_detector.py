@@ -217,7 +217,8 @@ class FeatureDetector(AnomalyDetector):
             batch_size: See `adapt`.
             steps: See `adapt`.
         """
-        source = finite_source("adapt", x, batch_size or INFERENCE_BATCH, steps)
+        size = INFERENCE_BATCH if batch_size is None else batch_size
+        source = finite_source("adapt", x, size, steps)
         return training_source(self, source)
 
     def _adapt_to_images(self, source):

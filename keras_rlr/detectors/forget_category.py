@@ -5,8 +5,8 @@ import dataclasses
 import numpy as np
 from keras import ops
 
-from keras_rlr.detectors.decision_thresholds import MARGINS, threshold_from_scores
 from keras_rlr.detectors.pixel_thresholds import PixelThresholds
+from keras_rlr.detectors.score_thresholds import MARGINS, threshold_from_scores
 
 
 def forget_category(model, name, false_positive_rate):

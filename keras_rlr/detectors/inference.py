@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 
+from keras_rlr.detectors.tile_by_tile import goes_tile_by_tile, infer_tile_by_tile
 from keras_rlr.detectors.unknown_categories import warn_of_unknown_categories
 from keras_rlr.inputs.host_batches import no_images
 from keras_rlr.inputs.image_source import in_chunks
@@ -66,6 +67,22 @@ def infer_parts(model, infer, source, purpose, verbose=0, **options):
         # Otherwise they need not be known, and `calibrate` learns them.
         warn_of_unknown_categories(model.thresholds, categories, look.names)
     bar.update(done, finalize=True)
+
+
+def infer_batches(model, predict, batches, **kwargs):
+    """What a detector's `call` says of `PredictionBatches`, a dict of arrays.
+
+    Args:
+        model: The detector.
+        predict: Keras' method of it.
+        batches: The `PredictionBatches`.
+        **kwargs: Other arguments of Keras' method.
+    """
+    model.follow_distribution()
+    if goes_tile_by_tile(model):
+        return infer_tile_by_tile(model, batches, **kwargs)
+    outputs = model.run(predict, batches, **kwargs)
+    return {name: batches.strip(values) for name, values in outputs.items()}
 
 
 def infer_resized(model, predict_on_batch, images, where):

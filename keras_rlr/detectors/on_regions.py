@@ -1,6 +1,7 @@
 """Where on images a detector looks: of all images, by product, or by image."""
 
 import contextlib
+import hashlib
 import warnings
 from typing import Any
 
@@ -92,6 +93,27 @@ class OnRegions(keras.Model):
             yield
         finally:
             self._set_region(before)
+
+    @property
+    def region_fingerprint(self):
+        """Text that two models share where they look at the same part of images."""
+        if self._region is None:
+            return ""
+        return hashlib.sha256(self._region.as_text().encode()).hexdigest()
+
+    def forget_thresholds_of_other_regions(self):
+        """Forgets thresholds that were set while another part was looked at."""
+        region = self.thresholds.region
+        if region is None or region == self.region_fingerprint:
+            return
+        self.thresholds.forget()
+        warnings.warn(
+            "The thresholds of the file were set while the model looked at another "
+            "part of the images than this one does, so they were not taken; the other "
+            "weights were. Set `region_of_interest` as it was before loading, or "
+            "calibrate.",
+            stacklevel=3,
+        )
 
     def forget_region_of(self, category):
         """Removes the mask of a category, and returns whether there was one."""

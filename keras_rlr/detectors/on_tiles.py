@@ -193,7 +193,7 @@ _OF_TILES = {
 }
 
 
-def infer_tiles(model, tiles, batch_size, number=None):
+def infer_tiles(model, tiles, batch_size, number=None, with_loss=False):
     """What a detector says of tiles by themselves.
 
     Args:
@@ -201,6 +201,7 @@ def infer_tiles(model, tiles, batch_size, number=None):
         tiles: float32 array (tiles, height, width, 3), RGB in 0-255.
         batch_size: Tiles of a batch; there may be fewer.
         number: Where all of them lie, of a model that is to know it.
+        with_loss: Whether the outputs have "loss".
 
     Returns:
         Dict of arrays, as of `DetectorModel.infer_resized`.
@@ -212,6 +213,8 @@ def infer_tiles(model, tiles, batch_size, number=None):
         "noise_key": np.zeros((batch_size, 2), "int32"),
         "describe": np.zeros(batch_size, "float32"),
     }
+    if with_loss:
+        batch["weight"] = np.ones(batch_size, "float32")
     if model.tiles_aligned:
         batch["tile"] = np.array([number], "int32")
     with model.scope():

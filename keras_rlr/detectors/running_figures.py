@@ -2,7 +2,7 @@ import warnings
 
 import numpy as np
 
-from keras_rlr.detectors.decision_thresholds import refuse_not_finite
+from keras_rlr.detectors.score_thresholds import refuse_not_finite
 from keras_rlr.inputs.mask_check import MaskCheck
 from keras_rlr.metrics import pixel_bins
 from keras_rlr.metrics.functional import image_figures, pixel_figures

@@ -7,6 +7,7 @@ from keras import ops
 
 from keras_rlr.detectors.compiling import is_of_recipe
 from keras_rlr.detectors.continued_epoch import ContinuedEpoch
+from keras_rlr.detectors.decision_thresholds import DecisionThresholds
 from keras_rlr.detectors.on_tiles import training_source
 from keras_rlr.detectors.training_callbacks import (
     EpochOrder,
@@ -81,6 +82,9 @@ def train(
     )
     for each in continued:
         each.go_on_in(batches, steps_per_epoch)
+    kept = DecisionThresholds(name="kept")
+    kept.copy_from(model.thresholds)
+    before = steps_taken(model)
     model.thresholds.forget()
     with model.scope():
         # Else TensorFlow traces the first step twice.
@@ -98,7 +102,9 @@ def train(
             Validation(
                 validation_data,
                 validation_steps,
-                validation_batch_size or source.batch_size,
+                source.batch_size
+                if validation_batch_size is None
+                else validation_batch_size,
                 validation_freq,
             )
         )
@@ -112,6 +118,11 @@ def train(
             initial_epoch=initial_epoch,
             steps_per_epoch=steps_per_epoch,
         )
+    except BaseException:
+        # They are those of the weights, which data that was refused has not changed.
+        if steps_taken(model) == before:
+            model.thresholds.copy_from(kept)
+        raise
     finally:
         rate_of_epoch.on_epoch_end()
     # Moving averages may be each process's own.

@@ -1,8 +1,8 @@
 import numpy as np
 
 from keras_rlr.detectors.on_tiles import MOST_AT_ONCE
-from keras_rlr.evaluation.predict_tiles import predict_tile_by_tile
-from keras_rlr.inputs.host_batches import stack_images
+from keras_rlr.detectors.tile_by_tile import predict_tile_by_tile
+from keras_rlr.inputs.host_batches import resized_images, stack_images
 from keras_rlr.inputs.value_ranges import ValueRanges
 
 
@@ -48,7 +48,8 @@ def predict_batch(
     if look is not None:
         where = look(categories or [None] * count, positions or range(count))
     if getattr(model, "parts_each", 1) > MOST_AT_ONCE:
-        outputs = predict_tile_by_tile(model, elements, ranges, where)
+        whole = resized_images(elements, model.map_size, range(count), ranges)
+        outputs = predict_tile_by_tile(model, whole, {**where, "describe": None})
     else:
         resized = stack_images(elements, model.map_size, range(count), ranges)
         padding = ((0, size - count), (0, 0), (0, 0), (0, 0))

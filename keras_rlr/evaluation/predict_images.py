@@ -24,7 +24,7 @@ from keras_rlr.evaluation.score_resized import (
 from keras_rlr.inputs.image_measures import MEASURES
 from keras_rlr.inputs.read_ahead import read_ahead
 from keras_rlr.inputs.value_ranges import ValueRanges
-from keras_rlr.table_text import table_text
+from keras_rlr.tables.table_text import table_text
 
 _OVERLAYS = "overlays"
 _SECONDS_BETWEEN_WRITES = 2

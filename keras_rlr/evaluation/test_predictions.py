@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_rlr.detectors.decision_thresholds import refuse_not_finite
+from keras_rlr.detectors.score_thresholds import refuse_not_finite
 from keras_rlr.evaluation.predict_batch import images_at_once, predict_batch
 from keras_rlr.inputs.image_source import ImageSource
 from keras_rlr.inputs.labels import label_of
@@ -101,6 +101,10 @@ def predict_test_set(
 ):
     """Runs a model over a test set.
 
+    A model whose region of interest is by category, and which recognises none by their
+    images (while it is trained, none does), looks at each image by the category that
+    the data set names.
+
     Args:
         model: An `RLR` model, trained.
         dataset: Sequence of dicts, see `evaluate_model`.
@@ -133,6 +137,8 @@ def predict_test_set(
     if hasattr(model, "where_to_look"):
         kept.look = model.where_to_look(regions_of_interest)
     known = getattr(model, "known_categories", ())
+    if kept.look is not None and not known:
+        kept.look = _by_own_category(kept.look, kept.categories)
     if known:
         kept.comparable_scores = np.zeros(count, "float32")
         kept.recognized = np.empty(count, object)
@@ -146,6 +152,7 @@ def predict_test_set(
         rows = range(start, start + len(elements))
         start = rows.stop
         images = [element["image"] for element in elements]
+        kept.categories[rows] = list(map(category_name, elements))
         where = {"look": kept.look, "positions": rows}
         output = predict_batch(
             model, images, batch_size, value_ranges=value_ranges, **where
@@ -183,8 +190,17 @@ def predict_test_set(
     return kept
 
 
+def _by_own_category(look, categories):
+    """The same `WhereToLook`, told what the data set says that images show."""
+
+    def look_at(_, positions):
+        return look([categories[i] for i in positions], positions)
+
+    return look_at
+
+
 def _keep_truth(kept, i, element):
-    label, category = label_of(element, i), category_name(element)
+    label, category = label_of(element, i), kept.categories[i]
     if label is None or category is None:
         missing = "label" if label is None else "category"
         raise ValueError(
@@ -193,7 +209,6 @@ def _keep_truth(kept, i, element):
             "'category'."
         )
     kept.labels[i] = label
-    kept.categories[i] = category
     if label and element.get("mask") is None:
         kept.unmasked[category] += 1
 

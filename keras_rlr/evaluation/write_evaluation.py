@@ -10,7 +10,8 @@ def write_evaluation(
 ):
     """Writes `metrics.json`, `metrics.csv` and then `report.html`.
 
-    The figures are written first: no fault in a picture can lose them.
+    The figures are written first: no fault in a picture can lose them. What is there of
+    another evaluation goes before, so that files that lie together belong together.
 
     Args:
         output: The folder.
@@ -22,6 +23,8 @@ def write_evaluation(
         decoder: The `FeatureDecoder` of the model's features, or None.
     """
     output = Path(output)
+    for name in ("report.html", "metrics.csv"):
+        (output / name).unlink(missing_ok=True)
     write_text(output / "metrics.json", result_as_json(evaluation) + "\n")
     write_text(output / "metrics.csv", evaluation_as_csv(evaluation))
     page = report_html(title, model, dataset, predictions, evaluation, decoder)

@@ -88,8 +88,11 @@ class Target:
             _finish(folder)
             if self.is_file or inside:
                 (folder / "manifest.json").rename(folder / self.manifest_name)
-                # The manifest comes last: where it is, everything is.
-                files = sorted(folder.iterdir(), key=lambda f: f.suffix == ".json")
+                # What is loaded comes after what it refers to. The manifest comes last:
+                # where it is, everything is.
+                last = (".pb", ".xml", ".json")
+                files = sorted(folder.iterdir(), key=lambda f: f.suffix in last)
+                files.sort(key=lambda f: f.suffix == ".json")
                 for file in files:
                     os.replace(file, place / file.name)
             else:

@@ -6,7 +6,7 @@ import importlib
 import numpy as np
 from PIL import Image
 
-from keras_rlr.detectors.decision_thresholds import refuse_not_finite
+from keras_rlr.detectors.score_thresholds import refuse_not_finite
 from keras_rlr.detectors.weights_version import weights_version
 from keras_rlr.export.compare import TOLERANCES, compare
 from keras_rlr.export.decode_images import LONGEST_SIDE, MOST_PIXELS

@@ -139,6 +139,25 @@ def stack_images(elements, image_size, positions, value_ranges):
     """The images of a batch, (batch, height, width, 3), float32.
 
     Args:
+        elements: See `resized_images`, as are all that follow.
+        image_size: See `elements`.
+        positions: See `elements`.
+        value_ranges: See `elements`.
+
+    Raises:
+        ValueError: If an image is malformed, or the ranks differ.
+    """
+    resized = resized_images(elements, image_size, positions, value_ranges)
+    images = np.empty((len(elements), *height_and_width(image_size), 3), "float32")
+    for i, image in enumerate(resized):
+        images[i] = image.pixels
+    return images
+
+
+def resized_images(elements, image_size, positions, value_ranges):
+    """The images of a batch, a list of `ResizedImage`s.
+
+    Args:
         elements: Dicts with "image", an array or a `ResizedImage`.
         image_size: Side of the result, or (height, width).
         positions: Of the elements in the data set, for messages; ascending.
@@ -160,16 +179,12 @@ def stack_images(elements, image_size, positions, value_ranges):
         return resized_image(element, position, image_size, bit_depth)
 
     pairs = zip(elements, positions, strict=True)
-    images = np.empty((len(elements), *height_and_width(image_size), 3), "float32")
+    size = height_and_width(image_size)
     # Those that are not resized are done before a thread is started.
-    small = all(
-        np.shape(element["image"])[:2] == images.shape[1:3] for element in elements
-    )
+    small = all(np.shape(element["image"])[:2] == size for element in elements)
     resized = list(map(resize, pairs) if small else read_ahead(resize, pairs))
-    for i, image in enumerate(resized):
-        images[i] = image.pixels
     value_ranges.take_in(image.value_ranges for image in resized)
-    return images
+    return resized
 
 
 def resized_image(element, position, image_size, bit_depth=None):

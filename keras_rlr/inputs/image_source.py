@@ -41,12 +41,12 @@ class ImageSource:
         sample_weight: The same of weights, which must be 1.
 
     Raises:
-        ValueError: If the kind of data is not supported, or there are more or fewer
-            labels than images.
+        ValueError: If the kind of data is not supported, there are more or fewer
+            labels than images, or the batch size is no whole number above 0.
     """
 
     def __init__(self, data, batch_size, labels=None, sample_weight=None):
-        self.batch_size = batch_size
+        self.batch_size = _checked_batch_size(batch_size)
         self._resize = None
         data, beside = _parts(data, labels, sample_weight)
         self.data = _as_indexed(data)
@@ -252,6 +252,16 @@ class _Part:
 
     def __getitem__(self, index):
         return self._data[self._start + index]
+
+
+def _checked_batch_size(batch_size):
+    is_whole = isinstance(batch_size, (int, np.integer))
+    if not is_whole or isinstance(batch_size, bool) or batch_size < 1:
+        raise ValueError(
+            "`batch_size` must be a whole number of images, at least 1, or None. "
+            f"Received: {batch_size!r}."
+        )
+    return int(batch_size)
 
 
 def _read_batches(dataset, order):

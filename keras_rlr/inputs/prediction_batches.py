@@ -92,8 +92,12 @@ class PredictionBatches(HostBatches):
         """Number of batches, unknown when it is cut short."""
         return None if self.max_images else super().num_batches
 
-    def images(self):
-        """Yields (elements, images): what one pass holds, not padded."""
+    def images(self, stack=stack_images):
+        """Yields (elements, images): what one pass holds, not padded.
+
+        Args:
+            stack: What makes the images of elements, as `stack_images` does.
+        """
         seen = 0
         value_ranges = self.begin_pass()
         for elements in self.source.batches(self.order_seed):
@@ -105,15 +109,19 @@ class PredictionBatches(HostBatches):
             if self.normal_only:
                 refuse_anomalous(elements, first)
             positions = range(first, first + len(elements))
-            images = stack_images(elements, self.image_size, positions, value_ranges)
+            images = stack(elements, self.image_size, positions, value_ranges)
             yield elements, images
             seen += len(elements)
         if not seen:
             raise no_images(self.purpose)
         self.end_pass(value_ranges)
 
-    def generate(self):
-        """Yields the batches of one pass."""
+    def generate(self, stack=stack_images):
+        """Yields the batches of one pass.
+
+        Args:
+            stack: See `images`. Of a list of images there is no padding.
+        """
         # Kept apart until the pass is complete, because a backend may begin another
         # ahead of time; and published before the last batch is handed out, because a
         # backend that knows how many there are never asks for the end.
@@ -125,12 +133,14 @@ class PredictionBatches(HostBatches):
         truth = Truth(self.image_size)
         first_size = self.padded_to
         pending = None
-        for elements, images in self.images():
+        for elements, images in self.images(stack):
             if pending is not None:
                 yield (pending,)
             count = len(images)
             devices = self.devices * self.shard[1]
-            padded = max(first_size, -(-count // devices) * devices)
+            padded = count
+            if isinstance(images, np.ndarray):
+                padded = max(first_size, -(-count // devices) * devices)
             first_size = first_size or padded
             is_real.extend([True] * count + [False] * (padded - count))
             counts.append(count)
@@ -175,8 +185,9 @@ class PredictionBatches(HostBatches):
         return {name: rows[mine] for name, rows in batch.items()}
 
     def _measure(self, image):
-        whole = ResizedImage(image, image.shape, ValueRanges())
-        return measure_image(whole, self.measured_region)
+        if not isinstance(image, ResizedImage):
+            image = ResizedImage(image, image.shape, ValueRanges())
+        return measure_image(image, self.measured_region)
 
     def strip(self, values):
         """Returns the rows of all processes but those of padding, after a pass."""

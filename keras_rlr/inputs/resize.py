@@ -10,6 +10,8 @@ import numpy as np
 
 # Rows are converted and resized in parts of so many bytes, which fit in a cache.
 _PART_BYTES = 2**20
+# Pixels of a map that are resized at a time.
+_MAP_PART = 2**21
 
 
 @functools.lru_cache(maxsize=64)
@@ -118,5 +120,19 @@ def resize_maps(maps, sizes):
     for values, (height, width) in zip(maps, sizes, strict=True):
         rows = sparse_resize_weights(values.shape[0], int(height))
         columns = sparse_resize_weights(values.shape[1], int(width))
-        resized.append(rows @ (columns @ values.T).T)
+        resized.append(_resize_map(values, rows, columns))
+    return resized
+
+
+def _resize_map(values, rows, columns):
+    part = max(1, _MAP_PART // max(columns.shape))
+    if part >= rows.shape[0]:
+        return rows @ (columns @ values.T).T
+    # SciPy copies what it multiplies: of a large map a part at a time.
+    resized = np.empty((rows.shape[0], columns.shape[0]), "float32")
+    for start in range(0, len(resized), part):
+        some = rows[start : start + part]
+        first, last = some.indices.min(), some.indices.max() + 1
+        lines = (columns @ values[first:last].T).T
+        resized[start : start + part] = some[:, first:last] @ lines
     return resized

@@ -10,7 +10,7 @@ from keras_rlr.image_size import ImageSize, height_and_width
 from keras_rlr.inputs.images import to_array
 from keras_rlr.inputs.labels import label_of
 from keras_rlr.inputs.mask_check import MaskCheck
-from keras_rlr.inputs.masks import resize_mask, to_mask
+from keras_rlr.inputs.masks import to_mask, to_small_mask
 
 
 class Truth:
@@ -105,10 +105,9 @@ def mask_at(size: ImageSize, mask: np.ndarray | None) -> np.ndarray:
     Returns:
         Boolean array (height, width).
     """
-    height, width = height_and_width(size)
     if mask is None:
-        return np.zeros((height, width), bool)
-    return resize_mask(mask, height, width) > 0
+        return np.zeros(height_and_width(size), bool)
+    return to_small_mask(mask, size)
 
 
 @contextlib.contextmanager

@@ -109,9 +109,10 @@ class AnomalyMap(keras.layers.Layer):
     ) -> Any:
         """Returns (batch, *size)."""
         first = features_shape
-        while isinstance(first[0], (list, tuple)):
+        # Keras' `summary` knows no shapes of a layer that was built without them.
+        while first is not None and isinstance(first[0], (list, tuple)):
             first = first[0]
-        return (first[0], *self.size)
+        return (None if first is None else first[0], *self.size)
 
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""

@@ -8,6 +8,7 @@ from typing import Any
 import keras
 
 from keras_rlr import processes
+from keras_rlr.atomic_change import changed_together, finish_change
 from keras_rlr.atomic_file import write_text
 from keras_rlr.datasets import FolderDataset
 from keras_rlr.detectors.loading import load_model
@@ -26,6 +27,9 @@ class BestOnTestSet(keras.callbacks.Callback):
     This is how the paper's authors select what they report: one model by the mean
     image AUROC, another by the mean pixel AUROC. It uses the test set to choose, so
     new images will not be found as well; results say so.
+
+    Where the region of interest is by category, that of each test image's own category
+    holds: products are recognised from the end of the training on alone.
 
     Args:
         dataset: The test set, see `evaluate_model`.
@@ -74,12 +78,11 @@ class BestOnTestSet(keras.callbacks.Callback):
                 )
         if not processes.is_writer():
             return
-        for figure in CHOSEN_BY:
-            if all(mean[figure] > row[figure] for row in rows):
-                with processes.alone():
-                    path = self.folder / f"{figure}.keras"
-                    save_without_optimizer(self.model, path)
-        _write_history(self.folder, [*rows, {"epoch": epoch + 1, **mean}])
+        with changed_together(self.folder) as place, processes.alone():
+            for figure in CHOSEN_BY:
+                if all(mean[figure] > row[figure] for row in rows):
+                    save_without_optimizer(self.model, place / f"{figure}.keras")
+            _write_history(place, [*rows, {"epoch": epoch + 1, **mean}])
 
 
 def check_selectable(dataset: Any) -> None:
@@ -166,6 +169,7 @@ def merge_best(of_image: Any, of_pixel: Any) -> dict[str, Any]:
 
 def read_history(folder: Path) -> list[dict[str, Any]]:
     """The rows of `test_history.csv`: dicts of the epoch and the mean figures."""
+    finish_change(folder)
     file = Path(folder) / "test_history.csv"
     if not file.is_file():
         return []
@@ -187,5 +191,4 @@ def _write_history(folder, rows):
     writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
     writer.writeheader()
     writer.writerows({key: repr(value) for key, value in row.items()} for row in rows)
-    folder.mkdir(parents=True, exist_ok=True)
     write_text(folder / "test_history.csv", text.getvalue())

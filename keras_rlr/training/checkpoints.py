@@ -105,8 +105,8 @@ class Checkpoints:
             path.unlink(missing_ok=True)
 
     def remove(self) -> None:
-        """Removes all."""
-        for path in self.found():
+        """Removes all, the newest last: what is left of a removal is no older one."""
+        for path in reversed(self.found()):
             path.unlink(missing_ok=True)
 
     def remove_unfinished(self) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from keras_rlr.inputs.image_measures import MEASURES
-from keras_rlr.read_table import read_table
+from keras_rlr.tables.read_table import read_table
 
 NORMAL, ANOMALOUS = "normal", "anomalous"
 _PATH, _VERDICT, _CATEGORY = "path", "verdict", "category"
@@ -50,25 +50,27 @@ class Feedback:
         """Reads a table with the columns path and verdict.
 
         Args:
-            table: The CSV file: `scores.csv` of `keras-rlr predict` with a column
-                "verdict" beside the others, "normal", "anomalous" or empty.
+            table: `scores.csv` of `keras-rlr predict`, or Parquet of its `--engine
+                ray`, with a column "verdict" beside the others, "normal", "anomalous"
+                or empty; see `read_table`.
             folders: Folders that relative paths may be below; the first that has an
                 image counts.
 
         Raises:
             FileNotFoundError: If the table or an image is not there.
+            ImportError: If it is Parquet and pyarrow is not installed.
             ValueError: If a column or a verdict is unknown, or an image has both.
         """
-        rows = _rows(Path(table))
+        rows, unit = _rows(table)
         judged = [row for row in rows if row[1]]
-        _refuse_unknown(table, judged)
+        _refuse_unknown(table, judged, unit)
         found: dict[Path, tuple[str, JudgedImage]] = {}
         missing = []
         for number, verdict, path, category in judged:
             verdict = verdict.lower()
             file = _find(path, folders)
             if file is None:
-                missing.append(f"{path} (line {number})")
+                missing.append(f"{path} ({unit} {number})")
                 continue
             before = found.setdefault(
                 file.resolve(), (verdict, JudgedImage(path, file, category))
@@ -98,26 +100,22 @@ class Feedback:
 
 
 def _rows(file):
-    """Tuples of line, verdict, path and category."""
-    if not file.is_file():
-        raise FileNotFoundError(
-            f"There is no table '{file}'. Expected a CSV file with the columns "
-            f"{_PATH} and {_VERDICT}."
-        )
+    """Tuples of number, verdict, path and category, and what the numbers count."""
     table = read_table(file, (_PATH, _VERDICT), _ALSO, others_allowed=False)
-    return [
-        (line, row[_VERDICT].strip(), row[_PATH], row.get(_CATEGORY, "").strip())
-        for line, row in table.rows
+    rows = [
+        (number, row[_VERDICT].strip(), row[_PATH], row.get(_CATEGORY, "").strip())
+        for number, row in table.rows
     ]
+    return rows, table.unit
 
 
-def _refuse_unknown(table, judged):
+def _refuse_unknown(table, judged, unit):
     wrong = [row for row in judged if row[1].lower() not in (NORMAL, ANOMALOUS)]
     if wrong:
         number, verdict = wrong[0][:2]
         raise ValueError(
             f"{len(wrong)} of {len(judged)} verdicts in '{table}' are unknown (the "
-            f"first: {verdict[:40]!r} in line {number}). Expected {NORMAL}, for a "
+            f"first: {verdict[:40]!r} in {unit} {number}). Expected {NORMAL}, for a "
             f"false alarm, or {ANOMALOUS}, for an anomaly that was missed."
         )
 

@@ -9,7 +9,7 @@ from keras_rlr.atomic_file import write_text
 from keras_rlr.datasets import FolderDataset
 from keras_rlr.datasets.joined_dataset import JoinedDataset
 from keras_rlr.inputs.read_ahead import read_ahead
-from keras_rlr.table_text import table_text
+from keras_rlr.tables.table_text import table_text
 
 TRAINING, CALIBRATION = "training", "calibration"
 _IMAGE_COLUMNS = ("use", "sha256", "path")  # and "category", which older ones lack

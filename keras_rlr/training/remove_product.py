@@ -12,7 +12,7 @@ from keras_rlr.datasets.joined_dataset import JoinedDataset
 from keras_rlr.detectors.bank_rows import rows_taken_from
 from keras_rlr.detectors.describe_model import describe_model
 from keras_rlr.detectors.forget_category import forget_category, forget_usual_maps
-from keras_rlr.table_text import table_text
+from keras_rlr.tables.table_text import table_text
 from keras_rlr.training.changed_run import ChangedRun
 from keras_rlr.training.held_out_thresholds import (
     FALSE_POSITIVE_RATE,

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_rlr import processes
+from keras_rlr.atomic_change import changed_together
 from keras_rlr.datasets import FolderDataset
 from keras_rlr.detectors.continued_epoch import ContinuedEpoch
 from keras_rlr.detectors.describe_model import describe_model
@@ -202,10 +203,11 @@ def train(
         # Of the model that is saved, until another one is.
         config["trained_epochs"] = before.get("trained_epochs", 0)
         config["calibration"] = before.get("calibration")
-        if processes.is_writer() and not run.images.is_file():
-            write_run_images(run.images, fitted, held)
+        # The configuration first: a run is resumed by it, and what misses is written.
         run.write_json(run.config, config)
         run.write_json(run.environment, describe_environment())
+        if processes.is_writer() and not run.images.is_file():
+            write_run_images(run.images, fitted, held)
         # A run may have been stopped between its last step and what comes after.
         if done < epochs or (model.looks_back and not ended):
             every = settings.get("checkpoint_every")
@@ -230,8 +232,10 @@ def train(
         config["trained_epochs"] = len(history)
         config["model"] = describe_model(model)  # A bank has its size now.
         if processes.is_writer():
-            save_without_optimizer(model, run.model)
-        run.write_json(run.config, config)
+            with changed_together(run.path) as place:
+                new = RunFolder(place)
+                save_without_optimizer(model, new.model)
+                new.write_json(new.config, config)
         if "checkpoint_every" in settings and processes.is_writer():
             run.checkpoints.remove()
         processes.wait()

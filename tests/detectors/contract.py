@@ -222,10 +222,13 @@ def check_mixed_precision(make, detector):
 
 
 def check_refusals(make, detector, twin):
-    """What can't be meant is refused before any work, in words."""
+    """What can't be meant is refused before any work, in words, and undoes nothing."""
     fresh, *_ = twin
+    fresh.calibrate(HELD, false_positive_rate=0.2, batch_size=5)
+    threshold, scores = fresh.threshold, _scores(fresh)
     for data, message in (
-        ((NORMAL, [0] * 7 + [1]), "anomal"),
+        # Refused in the first batch; after a step there are other weights.
+        ((NORMAL, [1] * 8), "anomal"),
         (NORMAL / 255.0, "0-1|scaled"),
         (NORMAL[0], "batch axis"),
         ([], "no images"),
@@ -235,6 +238,24 @@ def check_refusals(make, detector, twin):
             fresh.fit(data, epochs=1, verbose=0)
     with pytest.raises(ValueError, match="class_weight"):
         fresh.fit(NORMAL, epochs=1, verbose=0, class_weight={0: 2.0})
+    for size in (0, -1, 2.5, "2", True):
+        with pytest.raises(ValueError, match="`batch_size`"):
+            fresh.fit(NORMAL, epochs=1, verbose=0, batch_size=size)
+        with pytest.raises(ValueError, match="`batch_size`"):
+            fresh.predict(TESTED, verbose=0, batch_size=size)
+    for argument in ({"loss": "mse"}, {"metrics": ["accuracy"]}):
+        with pytest.raises(ValueError, match=f"no `{next(iter(argument))}`"):
+            fresh.compile("adam", **argument)
+    assert fresh.threshold == threshold
+    _agree(_scores(fresh), scores, 0)
+
+
+def check_summary(make, detector):
+    """Keras' table of layers is printed, with the number of trainable parameters."""
+    lines = []
+    detector.summary(print_fn=lines.append)
+    trained = sum(np.prod(weight.shape) for weight in detector.trainable_weights)
+    assert f"{int(trained):,}" in "".join(lines)
 
 
 def check_products(make, detector, twin):
@@ -270,6 +291,7 @@ CHECKS = (
     check_seed,
     check_mixed_precision,
     check_refusals,
+    check_summary,
     check_products,
 )
 

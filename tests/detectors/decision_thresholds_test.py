@@ -7,11 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keras_rlr.detectors.decision_thresholds import (
-    MARGINS,
-    decide,
-    threshold_from_scores,
-)
+from keras_rlr.detectors.decision_thresholds import decide
+from keras_rlr.detectors.score_thresholds import MARGINS, threshold_from_scores
 
 pytestmark = pytest.mark.backend_independent
 

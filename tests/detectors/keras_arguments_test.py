@@ -239,3 +239,19 @@ def test_partly_loaded_weights_have_no_threshold(tmp_path):
 def test_a_cloned_model_has_no_threshold(model):
     model.calibrate(IMAGES, false_positive_rate=0.2)
     assert keras.models.clone_model(model).threshold is None
+
+
+def test_a_file_that_was_compiled_with_a_loss_loads(model):
+    config = {**model.get_compile_config(), "loss": "mse", "metrics": ["mae"]}
+    config["optimizer"] = "sgd"
+    twin = tiny_model(**ONE_LEVEL)
+    twin.compile_from_config(config)
+    assert isinstance(twin.optimizer, keras.optimizers.SGD) and twin.loss is None
+
+
+def test_float64_is_calibrated():
+    model = tiny_model(**ONE_LEVEL, dtype="float64")
+    model.fit(IMAGES, epochs=1, **QUIET)
+    threshold = model.calibrate(IMAGES, 0.2)
+    largest = max(model.predict(IMAGES, verbose=0)["anomaly_score"])
+    assert threshold == pytest.approx(largest, rel=1e-3)

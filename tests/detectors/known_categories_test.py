@@ -192,6 +192,22 @@ def test_calibrating_anew_without_categories_recognizes_them(model, unlabelled):
 
 
 @pytest.mark.backend_independent
+def test_products_that_calibration_had_no_image_of_are_named():
+    model = tiny_model(**ONE_LEVEL)
+    model.fit(elements_of(COUNTS, seed=3), epochs=1, verbose=0)
+    with pytest.warns(UserWarning, match="trained on bolt, nut too"):
+        model.calibrate(elements_of({"washer": 12}), false_positive_rate=RATE)
+    assert model.known_categories == ("washer",)
+
+
+def test_normal_images_that_show_no_product_are_counted():
+    model = tiny_model(**ONE_LEVEL)
+    unnamed = elements_of({"nut": 9}, with_category=False)
+    with pytest.warns(UserWarning, match="9 of 21 normal images, which came without"):
+        model.calibrate([*elements_of({"washer": 12}), *unnamed], RATE)
+    assert model.predict(unnamed, verbose=0)["is_anomalous"].all()
+
+
 def test_training_images_say_what_products_look_like():
     """One image held out of each is enough then."""
     model = tiny_model(**ONE_LEVEL)

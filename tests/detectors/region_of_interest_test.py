@@ -160,3 +160,25 @@ def test_a_model_keeps_its_region_where_nothing_would_be_ignored(model):
         model.ignore(np.pad(np.ones((1, 1)), ((0, 319), (0, 319))))
     np.testing.assert_array_equal(model.region_of_interest, inside)
     model.region_of_interest = None
+
+
+def test_weights_bring_thresholds_of_the_same_region_alone(model, tmp_path):
+    box, file = (0, 0, 0.5, 0.5), tmp_path / "a.weights.h5"
+    kept = model.threshold
+    model.region_of_interest = box
+    model.calibrate(IMAGES, 0.2)
+    model.save_weights(file)
+    threshold, model.region_of_interest = model.threshold, None
+    other = tiny_model(**ONE_LEVEL)
+    with pytest.warns(UserWarning, match="another part of the images"):
+        other.load_weights(file)
+    assert other.threshold is None
+    other.region_of_interest = box
+    other.load_weights(file)
+    assert other.threshold == threshold
+    model.calibrate(IMAGES, 0.2)
+    assert model.threshold == kept
+    model.save_weights(file)
+    with pytest.warns(UserWarning, match="another part of the images"):
+        other.load_weights(file)
+    assert other.threshold is None

@@ -5,7 +5,11 @@ import numpy as np
 import pytest
 
 import keras_rlr
+from keras_rlr.detectors import inference
 from keras_rlr.evaluation.predict_batch import predict_batch
+from keras_rlr.inputs import host_batches
+from keras_rlr.inputs.image_measures import MEASURES
+from keras_rlr.inputs.large_image import LargeImage
 from keras_rlr.inputs.resize import resize_images
 from tests.tiny_model import (
     ONE_LEVEL,
@@ -168,3 +172,60 @@ def test_tile_by_tile_is_the_same_in_less_memory():
     for name in ("anomaly_map", "anomaly_score"):
         values = keras.ops.convert_to_numpy(expected[name])
         np.testing.assert_allclose(found[name], values, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("method", ["RLR", "PatchCore"])
+def test_losses_figures_and_thresholds_are_those_of_the_graph(method, monkeypatch):
+    model = trained(method, (3, 6))
+    model.region_of_interest = (0.2, 0.3, 0.5, 0.6)
+    held = [{"image": image, "category": "nut"} for image in IMAGES]
+    masks = np.zeros(IMAGES.shape[:3], bool)
+    masks[2:, 20:50, 20:90] = True
+    test = {"image": IMAGES, "label": np.array([0, 0, 1, 1]), "mask": masks}
+    told = []
+    for is_in_graph in (False, True):
+        if is_in_graph:
+            monkeypatch.setattr(inference, "goes_tile_by_tile", lambda model: False)
+        model.calibrate(held, 0.2)
+        found = model.evaluate(test, return_dict=True, verbose=0)
+        thresholds = model.thresholds.calibration_scores
+        found |= {"scores": thresholds.of("nut"), "pixels": model.pixel_threshold}
+        found |= {name: thresholds.of(None, name) for name in MEASURES}
+        told.append(found)
+    found, wanted = told
+    assert found.keys() == wanted.keys() >= {"loss", "pixel_aupro", "sharpness"}
+    for name, values in wanted.items():
+        assert len(np.atleast_1d(values)) in (1, len(IMAGES))
+        np.testing.assert_allclose(
+            found[name], values, rtol=1e-4, atol=1e-4, err_msg=name
+        )
+
+
+class Watch(keras.callbacks.Callback):
+    """Keeps how many images each batch had."""
+
+    counts: list[int]
+
+    def on_predict_begin(self, logs=None):
+        self.counts = []
+
+    def on_predict_batch_end(self, batch, logs=None):
+        assert batch == len(self.counts)
+        self.counts.append(len(logs["anomaly_score"]))
+
+
+@pytest.mark.backend_independent
+def test_large_images_are_no_pixels_of_float32_to_keras(monkeypatch, capsys):
+    model = trained("PatchCore", (3, 6))
+    monkeypatch.setattr(host_batches, "_MOST_PIXELS_KEPT", 0)
+    monkeypatch.setattr(
+        LargeImage, "pixels", property(lambda self: pytest.fail("all pixels"))
+    )
+    watch = Watch()
+    whole = model.predict(
+        list(IMAGES), batch_size=3, steps=2, verbose="auto", callbacks=[watch]
+    )
+    assert watch.counts == [3, 1]
+    assert "2/2" in capsys.readouterr().out
+    (last,) = model.predict(IMAGES[3:], verbose=0)["anomaly_map"]
+    np.testing.assert_allclose(last, whole["anomaly_map"][3], rtol=1e-5)

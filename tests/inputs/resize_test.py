@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from keras_rlr.inputs import resize
 from keras_rlr.inputs.host_batches import stack_images
 from keras_rlr.inputs.images import to_resized_rgb
 from keras_rlr.inputs.resize import resize_images, resize_maps, resize_weights
@@ -65,6 +66,15 @@ def test_maps_are_resized_alike(height, width, side):
     (resized,) = resize_maps(values, [(height, width)])
     expected = dense_resize(values[0][..., None], height, width)[..., 0]
     np.testing.assert_allclose(resized, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("size", [(41, 97), (150, 20), (300, 500)])
+def test_large_maps_are_resized_in_parts_to_the_same_values(size, monkeypatch):
+    maps = noise(120, 80, 1, "float32")[None, ..., 0]
+    (whole,) = resize_maps(maps, [size])
+    monkeypatch.setattr(resize, "_MAP_PART", 700)
+    (in_parts,) = resize_maps(maps, [size])
+    np.testing.assert_array_equal(in_parts, whole)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

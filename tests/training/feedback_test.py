@@ -3,6 +3,8 @@ import shutil
 
 import keras
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from keras_rlr.datasets import read_image, write_procedural_dataset
@@ -37,6 +39,30 @@ def test_verdicts_in_the_table_of_predict(tmp_path):
     assert feedback.normal[0].category == "nut"
     assert [image.file.name for image in feedback.anomalous] == ["c.png"]
     assert feedback.unjudged == 1
+
+
+def test_verdicts_in_parquet(tmp_path):
+    write_image(tmp_path, "a.png")
+    columns = {
+        "path": ["a.png", "b.png", "a.png"],
+        "anomaly_score": [0.5, 0.1, 0.5],
+        "comparable_score": [1.5, None, 1.5],
+        "category": ["nut", None, "nut"],
+        "verdict": [" Normal", None, "normal"],
+    }
+    file = tmp_path / "judged.parquet"
+    pq.write_table(pa.table(columns), file)
+    found = Feedback.read(file, [tmp_path])
+    as_csv = table(
+        tmp_path, "a.png,nut, Normal", "b.png,,", "a.png,nut,normal",
+        head="path,category,verdict",
+    )  # fmt: skip
+    assert found == Feedback.read(as_csv, [tmp_path])
+    assert (len(found.normal), found.unjudged) == (1, 1)
+    columns["verdict"][1] = "fine"
+    pq.write_table(pa.table(columns), file)
+    with pytest.raises(ValueError, match="1 of 3 verdicts .*'fine' in row 2"):
+        Feedback.read(file, [tmp_path])
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ import pytest
 from keras_rlr import processes
 from keras_rlr.datasets import FolderDataset, write_procedural_dataset
 from keras_rlr.training import train
-from tests.fresh_process import FreshProcess
+from tests.fresh_process import FreshProcess, start_command
 from tests.run_command import run as run_command
 
 BACKEND = keras.backend.backend()
@@ -95,11 +95,15 @@ def variables_of(number, count, port):
     }
 
 
-def run_two(code, *arguments):
-    """The results of two processes; whatever happens, none is left."""
+def free_port():
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+        return free.getsockname()[1]
+
+
+def run_two(code, *arguments):
+    """The results of two processes; whatever happens, none is left."""
+    port = free_port()
     started = []
     try:
         for number in range(2):
@@ -173,6 +177,66 @@ def test_two_processes_train_what_one_does(tmp_path):
                 np.testing.assert_allclose(arrays[name], values, rtol=1e-4, atol=1e-5)
 
 
+def seconds_to_meet(seconds):
+    return {"KERAS_RLR_INITIALIZATION_TIMEOUT": str(seconds)}
+
+
+@pytest.mark.skipif(BACKEND == "tensorflow", reason="has no processes")
+@pytest.mark.parametrize("number", [0, 1])
+def test_one_whose_other_never_starts_says_so(tmp_path, number):
+    environment = variables_of(number, 2, free_port()) | seconds_to_meet(2)
+    words = ["train", "--data", tmp_path, "--output", tmp_path / "run"]
+    result = start_command(*words, environment=environment).wait(MOST_SECONDS)
+    assert result.returncode == 2
+    sentence = "2 processes that are to train together did not meet: "
+    assert sentence in result.stderr and "wait 2 seconds" in result.stderr
+    assert "Traceback" not in result.stderr and result.stdout == ""
+    assert not (tmp_path / "run").exists()
+
+
+JOINED = """
+import sys, time
+import keras
+from keras_rlr import processes
+
+print("begun", flush=True)
+processes.join()
+if processes.rank():
+    time.sleep(float(sys.argv[1]))
+print(processes.gather(processes.rank()), flush=True)
+"""
+
+
+@pytest.mark.skipif(BACKEND == "tensorflow", reason="has no processes")
+def test_one_that_is_killed_before_all_have_met_is_not_waited_for():
+    port = free_port()
+    started = {}
+    try:
+        for number in range(3):
+            environment = variables_of(number, 3, port) | seconds_to_meet(10)
+            one = FreshProcess(JOINED, 0, environment=environment)
+            started[number] = one
+            if number == 1:
+                one.wait_for(lambda one=one: "begun" in one.written()[0])
+                time.sleep(2)  # It waits for the third by now.
+                one.send_signal(signal.SIGKILL)
+                assert one.wait(MOST_SECONDS).returncode == -signal.SIGKILL
+        for number in (0, 2):
+            result = started[number].wait(MOST_SECONDS)
+            assert result.returncode == 1
+            assert "train together did not meet: " in result.stderr
+    finally:
+        for one in started.values():
+            one.send_signal(signal.SIGKILL)
+
+
+@pytest.mark.skipif(BACKEND != "torch", reason="JAX's have other times")
+def test_those_that_have_met_wait_longer_for_each_other(monkeypatch):
+    monkeypatch.setenv("KERAS_RLR_INITIALIZATION_TIMEOUT", "10")
+    for result in run_two(JOINED, 12):
+        assert result.stdout == "begun\n[0, 1]\n", result.stderr[-3000:]
+
+
 def test_a_single_process_is_the_writer_and_agrees_with_itself():
     assert processes.shard() == (0, 1) and processes.is_writer()
     assert processes.gather({"a": 1}) == [{"a": 1}]
@@ -219,6 +283,8 @@ def test_variables_that_do_not_suit_are_refused(monkeypatch):
     for name, value in variables_of(0, 2, 1).items():
         monkeypatch.setenv(name, value)
     assert processes.expected() == 2
+    with pytest.raises(ValueError, match="at least 1 second to meet. Received: 0"):
+        processes.join(0)
     # Only training is shared.
     result = run_command("info")
     assert result.exit_code == 2

@@ -132,7 +132,7 @@ def monitor_scores(
 def _product(row, table, calibration, category):
     if category is not None:
         return category
-    if table.names_products:
+    if table.names_products or row.category:
         return row.category or None
     return nearest_category(
         PurePosixPath(row.path).parent.parts, calibration.categories

@@ -5,10 +5,10 @@ from pathlib import Path
 
 from keras_rlr.evaluation.drift.scored_row import ScoredRow
 from keras_rlr.inputs.image_measures import MEASURES
-from keras_rlr.read_table import read_table
+from keras_rlr.tables.read_table import read_table
 
 _PATH, _SCORE = "path", "anomaly_score"
-_FILE = "scores.csv"
+_CATEGORY, _COMPARABLE = "category", "comparable_score"
 
 
 @dataclass(frozen=True)
@@ -28,62 +28,55 @@ class ScoresTable:
         """Reads tables one after the other, as if they were one.
 
         Args:
-            places: Files that `keras-rlr predict` wrote, or its output folders.
+            places: Files that `keras-rlr predict` wrote, `scores.csv` or Parquet, or
+                its output folders; see `read_table`.
 
         Raises:
             FileNotFoundError: If there is no such table.
+            ImportError: If one is Parquet and pyarrow is not installed.
             ValueError: If a file is no such table, or has no rows.
         """
         rows: list[ScoredRow] = []
         names_products = False
         for place in places:
-            found, has_products = _read(_file(Path(place)))
+            found, has_products = _read(place)
             rows += found
             names_products |= has_products
         return cls(rows, names_products)
 
 
-def _file(place):
-    if place.is_dir():
-        if not (place / _FILE).is_file():
-            raise FileNotFoundError(
-                f"There is no {_FILE} in the folder '{place}'. Name the table that "
-                "`keras-rlr predict` wrote, or its output folder."
-            )
-        return place / _FILE
-    if not place.exists():
-        raise FileNotFoundError(
-            f"There is no table '{place}'. Name the {_FILE} that `keras-rlr predict` "
-            "wrote, or its output folder."
-        )
-    if not place.is_file():  # A pipe may never end.
-        raise ValueError(f"'{place}' is no file. Name a table, or its folder.")
-    return place
-
-
 def _read(file):
-    table = read_table(file, (_PATH, _SCORE), ("error", "category", *MEASURES))
+    also = ("error", _CATEGORY, _COMPARABLE, *MEASURES)
+    table = read_table(file, (_PATH, _SCORE), also)
     if not table.rows:
         raise ValueError(f"The table '{file}' has no rows: there is nothing to judge.")
+    unit = table.unit.capitalize()
+    numbered = ((f"{unit} {number}", cells) for number, cells in table.rows)
     rows = [
         ScoredRow(
             cells[_PATH],
-            _number(file, line, cells, _SCORE),
+            _number(file, where, cells, _SCORE),
             cells.get("error", ""),
-            cells.get("category", ""),
-            {name: _number(file, line, cells, name) for name in MEASURES},
+            cells.get(_CATEGORY, ""),
+            {name: _number(file, where, cells, name) for name in MEASURES},
         )
-        for line, cells in table.rows
+        for where, cells in numbered
     ]
-    return rows, "category" in table.columns
+    # Parquet always has the columns; where they are of products that the model
+    # recognises, scores are comparable too.
+    names_products = _CATEGORY in table.columns and (
+        _COMPARABLE not in table.columns
+        or any(cells.get(_COMPARABLE) for _, cells in table.rows)
+    )
+    return rows, names_products
 
 
-def _number(file, line, cells, column):
+def _number(file, where, cells, column):
     """The number of a cell; NaN where there is none."""
     text = cells.get(column, "").strip()
     try:
         return float(text) if text else math.nan
     except ValueError:
         raise ValueError(
-            f"Line {line} of '{file}': the {column} {text[:40]!r} is no number."
+            f"{where} of '{file}': the {column} {text[:40]!r} is no number."
         ) from None

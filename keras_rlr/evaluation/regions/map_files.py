@@ -7,7 +7,7 @@ import numpy as np
 
 from keras_rlr.atomic_file import atomic_path
 from keras_rlr.inputs.resize import resize_maps
-from keras_rlr.table_text import table_text
+from keras_rlr.tables.table_text import table_text
 
 MAPS = "anomaly_maps"
 KINDS = ("npy", "tiff")

@@ -122,16 +122,16 @@ class FeatureReconstructor(keras.Model):
         self.starts_from_data = bool(starts_from_data)
         self.references = int(references)
 
-    def build(self, input_shape):
-        """Creates all weights for features of shape `input_shape`."""
-        channels = input_shape[-1]
-        tokens_shape = (*input_shape[:-1], self.hidden_dim)
-        height, width = input_shape[1:3]
+    def build(self, features_shape):
+        """Creates all weights for features of shape `features_shape`."""
+        channels = features_shape[-1]
+        tokens_shape = (*features_shape[:-1], self.hidden_dim)
+        height, width = features_shape[1:3]
         reference_width = width * self.reference_tokens
         reference_shape = (1, height, reference_width, self.hidden_dim)
         self.input_projection = self._embedding("input_projection", channels)
         if not self.compact:
-            self._create_reference(input_shape)
+            self._create_reference(features_shape)
         self.position_encoding = SinePositionEncoding2D(
             name="position_encoding", dtype=self.dtype_policy
         )

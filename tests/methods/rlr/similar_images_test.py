@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 import keras_rlr
-from keras_rlr.evaluation.predict_tiles import predict_tile_by_tile
+from keras_rlr.detectors.tile_by_tile import predict_tile_by_tile
+from keras_rlr.inputs.host_batches import resized_images
 from keras_rlr.inputs.value_ranges import ValueRanges
 from tests.tiny_model import ONE_LEVEL, random_images, tiny_model
 
@@ -84,7 +85,10 @@ def test_a_region_is_where_scores_are_looked_for(tiles):
         np.testing.assert_allclose(found, before * share, rtol=1e-3)
     if tiles:
         elements = [{"image": image} for image in images]
-        found = predict_tile_by_tile(model, elements, ValueRanges(None))
+        resized = resized_images(
+            elements, model.map_size, range(len(images)), ValueRanges(None)
+        )
+        found = predict_tile_by_tile(model, resized, {})
         assert "score_map" not in found
         np.testing.assert_allclose(found["anomaly_score"], before * share, rtol=1e-3)
 

@@ -1,35 +1,21 @@
-"""Tables that `keras-rlr predict` wrote, perhaps changed by people since."""
-
 import csv
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+from keras_rlr.tables.table import Table, check_columns
 
 # A cell that is longer is no path.
 _LONGEST_CELL = 1 << 20
 
 
-@dataclass(frozen=True)
-class Table:
-    """A table with a head.
-
-    Args:
-        columns: The names of its columns.
-        rows: Pairs of a line's number and its cells by column; empty lines are none.
-    """
-
-    columns: tuple[str, ...]
-    rows: list[tuple[int, dict[str, str]]]
-
-
-def read_table(
+def read_csv(
     file: str | Path,
     needed: Sequence[str],
     also: Sequence[str],
     others_allowed: bool = True,
 ) -> Table:
-    """Reads comma-separated values.
+    """Reads comma-separated values; empty lines are none.
 
     Args:
         file: The file.
@@ -52,12 +38,8 @@ def read_table(
     rows = []
     try:
         columns = [column.strip() for column in next(lines, [])]
-        if problem := _problem(columns, needed, () if others_allowed else also):
-            raise ValueError(
-                f"'{file}' {problem}. Expected a table with commas between "
-                f"{' and '.join(needed)}, and perhaps {', '.join(also)}, as "
-                "`keras-rlr predict` writes it."
-            )
+        kind = "a table with commas between"
+        check_columns(file, columns, needed, also, others_allowed, kind)
         for cells in lines:
             if not any(cells):
                 continue
@@ -74,21 +56,3 @@ def read_table(
     finally:
         csv.field_size_limit(limit)
     return Table(tuple(columns), rows)
-
-
-def _problem(columns, needed, allowed):
-    """What is wrong with the head of a table, or ""."""
-    if not columns:
-        return "is empty"
-    missing = [name for name in needed if name not in columns]
-    if missing:
-        shown = ", ".join(columns)[:200]
-        return f"has the columns {shown}, and no column {' or '.join(missing)}"
-    again = {name for name in columns if columns.count(name) > 1}
-    if again:
-        return f"has the column {min(again)!r} more than once"
-    unknown = [name for name in columns if name not in (*needed, *allowed)]
-    if allowed and unknown:
-        names = ", ".join(repr(name) for name in unknown)[:200]
-        return f"has {len(unknown)} unknown column{'s'[: len(unknown) > 1]} ({names})"
-    return ""

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keras_rlr.table_text import table_text
+from keras_rlr.tables.table_text import table_text
 
 pytestmark = pytest.mark.backend_independent
 
