@@ -1,5 +1,7 @@
 """Texts that may hold names of files, for consoles and tables."""
 
+from collections.abc import Iterable
+
 
 def printable(text: str, kept: str = "") -> str:
     r"""A text without characters that a terminal would obey or that have no bytes.
@@ -19,6 +21,13 @@ def printable(text: str, kept: str = "") -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() or c in kept else _escaped(c) for c in text)
+
+
+def name_some(names: Iterable[str], most: int) -> str:
+    """The first names, and how many more there are; printable whatever they hold."""
+    names = list(names)
+    shown = ", ".join(printable(name) for name in names[:most])
+    return f"{shown} and {len(names) - most} more" if len(names) > most else shown
 
 
 def _escaped(character: str) -> str:

@@ -4,12 +4,13 @@ from typing import Any
 
 import numpy as np
 
-from keras_rlr.datasets.image_files import decode, image_to_array
+from keras_rlr.datasets.image_files import decode
 from keras_rlr.detectors.decision_thresholds import decide
 from keras_rlr.evaluation.overlay import HeatScale, draw_overlay
 from keras_rlr.evaluation.regions import regions
 from keras_rlr.inputs.host_batches import resized_image
 from keras_rlr.inputs.images import to_resized_rgb
+from keras_rlr.inputs.pillow_images import image_to_array
 from keras_rlr.inputs.read_ahead import read_ahead
 from keras_rlr.inputs.value_ranges import check_bit_depth
 

@@ -9,8 +9,9 @@ from keras_rlr.batch.lake import FileLake, Lake, ParquetLake
 from keras_rlr.batch.parts import IMAGES_A_PART, ParquetPart
 from keras_rlr.datasets import account_for_images
 from keras_rlr.datasets.image_files import IMAGE_SUFFIXES, SUFFIXES_IN_WORDS
-from keras_rlr.datasets.left_out import LeftOut, Reason, name_some
+from keras_rlr.datasets.left_out import LeftOut, Reason
 from keras_rlr.evaluation.prediction import path_below
+from keras_rlr.printable import name_some
 from keras_rlr.tables.read_parquet import SUFFIXES, is_parquet
 
 _PATHS = "path"

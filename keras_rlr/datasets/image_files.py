@@ -10,37 +10,14 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from keras_rlr.inputs.pillow_images import image_to_array
+
 IMAGE_FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP", "GIF")
 IMAGE_SUFFIXES = (
     *(".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".tif", ".tiff", ".webp"),
     ".gif",
 )
 SUFFIXES_IN_WORDS = ".png, .jpg, .bmp, .tif, .webp or .gif"
-
-# Pixels from which on an image counts in memory, and rows that are copied at once.
-_LARGE = 2**22
-_STRIP = 256
-
-# What becomes of each of Pillow's modes; `None` keeps the pixels as they are.
-_CONVERSIONS = {
-    "L": None,
-    "LA": None,
-    "RGB": None,
-    "RGBA": None,
-    "I;16": None,
-    "I;16L": None,
-    "I;16B": None,
-    "I;16N": None,
-    "1": "L",
-    "La": "LA",
-    "PA": "RGBA",
-    "RGBa": "RGBA",
-    "RGBX": "RGB",
-    "CMYK": "RGB",
-    "YCbCr": "RGB",
-    "LAB": "RGB",
-    "HSV": "RGB",
-}
 
 
 class _Room:
@@ -221,57 +198,3 @@ def _check_pixel_count(image) -> None:
             "guards against files that are made to fill the memory (if you trust it: "
             "--allow-large-images, or PIL.Image.MAX_IMAGE_PIXELS = None)"
         )
-
-
-def image_to_array(image) -> np.ndarray:
-    """The pixels of an open PIL image, as `read_image` returns them."""
-    if image.mode == "P":
-        _check_palette(image)
-        mode = "RGBA" if "transparency" in image.info else "RGB"
-        image = image.convert(mode)
-    elif image.mode == "I":
-        return _to_uint16(np.asarray(image))
-    elif image.mode not in _CONVERSIONS:
-        raise ValueError(f"its pixels are of an unsupported kind ('{image.mode}')")
-    elif _CONVERSIONS[image.mode]:
-        image = image.convert(_CONVERSIONS[image.mode])
-    array = _pixels(image)
-    if array.dtype.itemsize == 2:
-        array = array.astype(np.uint16)
-    return array if array.ndim == 3 else array[..., None]
-
-
-def _check_palette(image: Any) -> None:
-    # Pillow would paint them black.
-    brightest = image.getextrema()[1]
-    colours = 0
-    if image.palette is not None:
-        colours = len(image.palette.palette) // len(image.palette.mode)
-    if brightest >= colours:
-        raise ValueError(
-            f"its pixels name the colour {brightest}, and its palette has {colours}"
-        )
-
-
-def _pixels(image: Any) -> np.ndarray:
-    """The pixels as an array that can be written to."""
-    if not _is_large(image):
-        return np.array(image)
-    # In strips, because Pillow makes two copies of what it converts.
-    first = np.asarray(image.crop((0, 0, image.width, 1)))
-    array = np.empty((image.height, *first.shape[1:]), first.dtype)
-    for start in range(0, image.height, _STRIP):
-        stop = min(start + _STRIP, image.height)
-        array[start:stop] = np.asarray(image.crop((0, start, image.width, stop)))
-    return array
-
-
-def _is_large(image: Any) -> bool:
-    return image.width * image.height > _LARGE
-
-
-def _to_uint16(array: np.ndarray) -> np.ndarray:
-    """32-bit pixels, as older Pillows give 16-bit PNGs too."""
-    if array.min() < 0 or array.max() > np.iinfo(np.uint16).max:
-        raise ValueError("its 32-bit pixels don't fit in 16 bits")
-    return array.astype(np.uint16)[..., None]

@@ -2,10 +2,9 @@
 
 import enum
 from collections import Counter
-from collections.abc import Iterable
 from pathlib import Path
 
-from keras_rlr.printable import printable
+from keras_rlr.printable import name_some
 
 
 class Reason(enum.Enum):
@@ -147,10 +146,3 @@ def _suffixes(reason: Reason, paths: list[str]) -> str:
         return ""
     kinds = Counter(Path(path).suffix.lower() for path in paths).most_common(_NAMED)
     return ", ".join(kind for kind, _ in kinds) + ": "
-
-
-def name_some(names: Iterable[str], most: int) -> str:
-    """The first names, and how many more there are; printable whatever they hold."""
-    names = list(names)
-    shown = ", ".join(printable(name) for name in names[:most])
-    return f"{shown} and {len(names) - most} more" if len(names) > most else shown

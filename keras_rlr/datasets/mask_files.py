@@ -3,9 +3,10 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_rlr.datasets.image_files import decode, image_to_array
+from keras_rlr.datasets.image_files import decode
 from keras_rlr.datasets.sample import Sample
 from keras_rlr.inputs.masks import resize_mask
+from keras_rlr.inputs.pillow_images import image_to_array
 
 
 def read_mask(path: str | Path, height: int, width: int) -> np.ndarray:

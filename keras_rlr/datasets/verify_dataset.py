@@ -5,13 +5,13 @@ from pathlib import Path
 from keras_rlr.datasets.account import Account
 from keras_rlr.datasets.catalogue import PublishedDataset
 from keras_rlr.datasets.image_files import read_image
-from keras_rlr.datasets.mask_check import MaskCheck
 from keras_rlr.datasets.mask_files import (
     read_masks,
     says_all_in_alpha,
 )
 from keras_rlr.datasets.read_dataset import ReadDataset, read_dataset
 from keras_rlr.datasets.reading import SPLITS
+from keras_rlr.inputs.mask_check import MaskCheck
 from keras_rlr.inputs.masks import resize_mask
 
 _MAP_SIZE = 256  # of models, unless they are made otherwise

@@ -3,7 +3,7 @@ import json
 from keras_rlr.detectors.calibration import calibrate
 from keras_rlr.detectors.detector_model import DetectorModel
 from keras_rlr.detectors.evaluation_pass import evaluate_source
-from keras_rlr.detectors.inference import infer_batches, infer_parts, resize_outputs
+from keras_rlr.detectors.inference import completed, infer_batches, infer_parts
 from keras_rlr.detectors.training_pass import one_training_batch, train
 from keras_rlr.inputs.first_batches import finite_source
 from keras_rlr.inputs.image_source import ImageSource
@@ -188,7 +188,8 @@ class AnomalyDetector(DetectorModel):
             list of arrays (height, width) with `original_size`; "anomaly_score",
             float32 array (images,); once calibrated "is_anomalous", bool (images,):
             whether the score reaches the threshold, that of its category for elements
-            that are dicts with a "category" the model has one for. An image whose score
+            that are dicts with a "category" the model knows. What it does not know is
+            as if none were given, with a warning if it knows any. An image whose score
             is NaN is anomalous, with a warning. If the model was calibrated on several
             products and can tell them apart, also "category", int32 (images,), the
             place of the product in `known_categories`, or -1 where an image shows none
@@ -203,9 +204,7 @@ class AnomalyDetector(DetectorModel):
         asked = {"with_description": True, "look": self.where_to_look()}
         batches = self.inference_batches("predict", x, batch_size, steps, **asked)
         outputs = self._infer(batches, verbose=verbose, callbacks=callbacks)
-        outputs = self.thresholds.complete(outputs, batches.categories)
-        resize_outputs(self, outputs, batches.sizes, original_size)
-        return outputs
+        return completed(self, outputs, batches, original_size)
 
     def evaluate(
         self,
@@ -224,8 +223,8 @@ class AnomalyDetector(DetectorModel):
         Args:
             x: Data whose elements are dicts with "image" and optionally "label" (0
                 normal, any other whole number anomalous) and "mask" (height, width),
-                of any size: above 0 is anomalous; or tuples `(image, label)`. What
-                can't be a label (one-hot, text, fractions, images) is refused.
+                of any size: above 0 is anomalous, of normal images nothing; or tuples
+                `(image, label)`. What can't be a label (text, fractions) is refused.
             y: Labels of data with a length and an index, (images,) or (images, 1).
             batch_size: For data that is not batched.
             verbose: Whether to show a progress bar.
@@ -239,7 +238,8 @@ class AnomalyDetector(DetectorModel):
         Returns:
             "loss", and where all images have labels "image_auroc", "image_ap",
             "image_f1_max", "pixel_auroc", "pixel_ap", "pixel_f1_max" and
-            "pixel_aupro" (NaN with a warning without masks), in this order.
+            "pixel_aupro", in this order. Those of pixels are NaN, with a warning,
+            unless all anomalous images have masks; normal ones need none.
         """
         source = self._inference_source(
             "evaluate", x, batch_size, steps, y, sample_weight

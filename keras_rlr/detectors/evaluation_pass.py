@@ -26,21 +26,19 @@ def evaluate_source(model, source, exact=None, verbose=0, callbacks=None):
         callbacks = keras.callbacks.CallbackList(
             callbacks, model=model, steps=source.num_batches(), verbose=0
         )
-    seen = labelled = masked = step = 0
+    seen = step = 0
     callbacks.on_test_begin()
     for batches, outputs in model.infer_parts(
         source, purpose="evaluate", verbose=verbose, with_weight=True
     ):
-        figures.update(outputs, batches.labels, batches.masks)
+        figures.update(outputs, batches.truth)
         ends = np.cumsum(batches.counts)
         for losses in np.split(outputs["loss"], ends[:-1]):
             callbacks.on_test_batch_begin(step)
             callbacks.on_test_batch_end(step, {"loss": float(losses.mean())})
             step += 1
         seen += len(outputs["loss"])
-        labelled += batches.labelled
-        masked += batches.masked
-    _warn_of_missing(seen, labelled, masked)
+    _warn_of_missing(seen, figures.labelled, figures.masked)
     results = figures.result()
     callbacks.on_test_end(results)
     return results

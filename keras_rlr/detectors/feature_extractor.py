@@ -1,11 +1,12 @@
 import keras
 import numpy as np
 
+from keras_rlr.detectors.integer_images import TakesUint16
 from keras_rlr.detectors.preprocessor import Preprocessor
 from keras_rlr.layers.feature_aggregation import FeatureAggregation
 
 
-class FeatureExtractor(keras.layers.Layer):
+class FeatureExtractor(TakesUint16):
     """Images to aggregated features: preprocessor, frozen backbone, 3x3 averaging.
 
     Nothing in it is trained, and the backbone always runs in inference mode, so its
@@ -40,6 +41,11 @@ class FeatureExtractor(keras.layers.Layer):
         # What `extract_by_image` made: a plain function, so Keras saves nothing of it.
         self.by_image = None
         self.built = True
+
+    @property
+    def bit_depth(self):
+        """See `Preprocessor`."""
+        return self.preprocessor.bit_depth
 
     def call(self, images, preprocessed=False):
         """Returns the features of the levels."""

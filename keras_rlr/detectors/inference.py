@@ -4,6 +4,7 @@ import keras
 import numpy as np
 
 from keras_rlr.detectors.tile_by_tile import goes_tile_by_tile, infer_tile_by_tile
+from keras_rlr.detectors.unknown_categories import warn_of_unknown_categories
 from keras_rlr.inputs.host_batches import no_images
 from keras_rlr.inputs.image_source import in_chunks
 from keras_rlr.inputs.prediction_batches import PredictionBatches
@@ -37,6 +38,7 @@ def infer_parts(model, infer, source, purpose, verbose=0, **options):
     look = model.where_to_look(getattr(data, "regions_of_interest", None))
     bar = keras.utils.Progbar(source.num_batches(), verbose=int(bool(verbose)))
     seen = done = size = 0
+    categories = []
     source = source.in_size_of(model.map_size, model.bit_depth)
     for part in in_chunks(source, _BATCHES_A_PART):
         batches = PredictionBatches(
@@ -54,12 +56,16 @@ def infer_parts(model, infer, source, purpose, verbose=0, **options):
         outputs = infer(batches, verbose=0)
         size = size or len(batches.is_real) // part.num_batches()
         seen += int(batches.is_real.sum())
+        categories += batches.categories
         done += part.num_batches()
         yield batches, outputs
         bar.update(done)
     if not seen:
         raise no_images(purpose)
     value_ranges.finish()
+    if look is not None and look.names and purpose != "calibrate":
+        # Otherwise they need not be known, and `calibrate` learns them.
+        warn_of_unknown_categories(model.thresholds, categories, look.names)
     bar.update(done, finalize=True)
 
 
@@ -103,7 +109,22 @@ def infer_resized(model, predict_on_batch, images, where):
     return model._infer(batches, verbose=0)
 
 
-def resize_outputs(model, outputs, sizes, original_size):
+def completed(model, outputs, batches, original_size):
+    """Returns what `predict` does, of what a detector says of images.
+
+    Args:
+        model: The detector.
+        outputs: Dict of arrays, as of `DetectorModel.infer_resized`.
+        batches: The `PredictionBatches` of the images.
+        original_size: See `_resize_maps`.
+    """
+    warn_of_unknown_categories(model.thresholds, batches.categories)
+    outputs = model.thresholds.complete(outputs, batches.categories)
+    _resize_maps(model, outputs, batches.sizes, original_size)
+    return outputs
+
+
+def _resize_maps(model, outputs, sizes, original_size):
     """Brings the maps of `predict` to the sizes of their images, if they are to be.
 
     Args:

@@ -1,6 +1,11 @@
 import keras
 from keras import ops
 
+from keras_rlr.detectors.integer_images import (
+    TakesUint16,
+    in_8_bits,
+    refuse_outside_8_bits,
+)
 from keras_rlr.image_size import checked_image_size, height_and_width
 from keras_rlr.inputs.images import check_bits
 from keras_rlr.inputs.resize import resize_weights
@@ -19,7 +24,7 @@ def resize_weights_in_graph(source, target):
 
 
 @keras.saving.register_keras_serializable(package="keras_rlr")
-class Preprocessor(keras.layers.Layer):
+class Preprocessor(TakesUint16):
     """Turns images of any size into what a backbone expects.
 
     RGB in 0-255, float32; resized, bilinear and antialiased with
@@ -35,15 +40,16 @@ class Preprocessor(keras.layers.Layer):
     Call arguments:
         images: Tensor (batch, height, width, channels) of uint8, uint16 or float in
             0-255 (uint16 in 0-65535, or what `bit_depth` ends at), with 1, 3 or 4
-            channels: grey is replicated, alpha dropped. Keras turns uint16 into int32
-            on PyTorch, where it is taken for 0-255; `RLR.fit` and `RLR.predict`
-            convert on the host before.
+            channels: grey is replicated, alpha dropped. Other integers are taken for
+            0-255: Keras' own tensors of uint16 are int32 on PyTorch, so give NumPy's
+            arrays or PyTorch's tensors there.
 
     Returns:
         float32 tensor (batch, height, width, 3), as `image_size` says.
 
     Raises:
-        ValueError: If the rank or the number of channels is another.
+        ValueError: If the rank or the number of channels is another, or values of
+            integers that can be read are not in 0-255.
 
     Example:
 
@@ -74,9 +80,10 @@ class Preprocessor(keras.layers.Layer):
                 "(image[None]) or a channel axis to grey ones (images[..., None])."
             )
         is_uint16 = keras.backend.standardize_dtype(images.dtype) == "uint16"
+        refuse_outside_8_bits(images)
         images = ops.cast(images, "float32")
         if is_uint16:
-            images = images * 255.0 / (2.0 ** (self.bit_depth or 16) - 1.0)
+            images = in_8_bits(images, self.bit_depth)
         images = ops.repeat(images, 3, -1) if shape[-1] == 1 else images[..., :3]
         images = self._resize(images, *shape[1:3])
         if set(self.mean) == {0.0} and set(self.std) == {1.0}:

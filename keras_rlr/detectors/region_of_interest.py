@@ -2,19 +2,45 @@ import base64
 import binascii
 import json
 import re
+import warnings
 import zlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 from keras import ops
 
-from keras_rlr.inputs.images import to_array
-from keras_rlr.inputs.masks import to_small_mask
+from keras_rlr.inputs.masks import resize_mask, to_mask
 
 _TEXT = re.compile(r"(\d{1,5})x(\d{1,5}):([A-Za-z0-9+/=]+)", re.ASCII)
 
 # Of a text in a model's file: no mask of a camera is larger.
 _MOST_PIXELS = 2**28
+
+
+@dataclass(frozen=True, eq=False)
+class _Marked:
+    """What a mask or box marks, at the size of maps.
+
+    Args:
+        at_size: Boolean array (height, width).
+        anything: Whether it marked anything at its own size.
+        everything: Whether it marked everything there.
+    """
+
+    at_size: np.ndarray
+    anything: bool
+    everything: bool
+
+    @property
+    def vanishes(self):
+        """Whether all that it marks is smaller than a pixel of a map."""
+        return self.anything and not self.at_size.any()
+
+    @property
+    def gap_vanishes(self):
+        """Whether all that it leaves out is smaller than a pixel of a map."""
+        return not self.everything and self.at_size.all()
 
 
 class RegionOfInterest:
@@ -45,7 +71,22 @@ class RegionOfInterest:
         Raises:
             ValueError: If it is none of these, or nothing would be left.
         """
-        return None if given is None else cls(_masks_of(given, size))._not_empty()
+        if given is None:
+            return None
+        marked = _marked_by(given, size)
+        if lost := [name for name, one in marked.items() if one.vanishes]:
+            raise ValueError(
+                f"The region of interest{_of_names(lost)} {_too_small(size)}, so "
+                "nothing would be looked at. Mark a larger part."
+            )
+        if lost := [name for name, one in marked.items() if one.gap_vanishes]:
+            warnings.warn(
+                f"What the region of interest{_of_names(lost)} leaves out "
+                f"{_too_small(size)}, so all is looked at. Leave out a larger part, or "
+                "give the model a larger image_size or tiles.",
+                stacklevel=3,
+            )
+        return cls({name: one.at_size for name, one in marked.items()})._not_empty()
 
     @classmethod
     def ignoring(cls, given, size):
@@ -56,10 +97,30 @@ class RegionOfInterest:
             size: (height, width) of maps.
 
         Raises:
-            ValueError: If it can't be read, or nothing would be left.
+            ValueError: If it can't be read, or nothing would be left, or nothing
+                ignored.
         """
-        masks = _masks_of(given, size)
-        return cls({name: ~inside for name, inside in masks.items()})._not_empty()
+        marked = _marked_by(given, size)
+        if lost := [name for name, one in marked.items() if one.vanishes]:
+            raise ValueError(
+                f"What to ignore{_of_names(lost)} {_too_small(size)}, so nothing would "
+                "be ignored. Mark a larger part, or give the model a larger image_size "
+                "or tiles."
+            )
+        empty = [name for name, one in marked.items() if not one.anything]
+        if len(empty) == len(marked):
+            raise ValueError(
+                "The mask of what to ignore has no pixel above 0, so nothing would be "
+                "ignored. Masks are above 0 where not to look."
+            )
+        if empty:
+            # Of one category it may be meant, where the others have something.
+            warnings.warn(
+                f"The masks of what to ignore{_of_names(empty)} have no pixel above 0: "
+                "nothing is ignored there.",
+                stacklevel=3,
+            )
+        return cls({name: ~one.at_size for name, one in marked.items()})._not_empty()
 
     @property
     def names(self):
@@ -122,11 +183,10 @@ class RegionOfInterest:
     def _not_empty(self):
         for name, inside in self._masks.items():
             if not inside.any():
-                of = "" if name is None else f" of {name}"
                 raise ValueError(
-                    f"The region of interest{of} has no pixel, so nothing would be "
-                    "looked at. Masks are above 0 where to look, and those of what to "
-                    "ignore are 0 there."
+                    f"The region of interest{_of_names([name])} has no pixel, so "
+                    "nothing would be looked at. Masks are above 0 where to look, and "
+                    "those of what to ignore are 0 there."
                 )
         return self
 
@@ -168,12 +228,22 @@ def _shown(maps, inside):
     return ops.where(inside, maps, lowest)
 
 
-def _masks_of(given, size):
-    """Dict of boolean arrays by category of what a user gave."""
+def _of_names(names):
+    shown = sorted("all others" if name is None else name for name in names)
+    return "" if names == [None] else f" of {', '.join(shown)}"
+
+
+def _too_small(size):
+    height, width = size
+    return f"is smaller than a pixel of the model's maps ({height}x{width})"
+
+
+def _marked_by(given, size):
+    """Dict of `_Marked` by category of what a user gave."""
     if isinstance(given, str) and given.startswith("{"):
         given = _by_category(given)
     if not isinstance(given, Mapping):
-        return {None: _inside(given, size)}
+        return {None: _marked(given, size)}
     strange = [name for name in given if not (name is None or isinstance(name, str))]
     if strange or not given:
         raise ValueError(
@@ -181,17 +251,16 @@ def _masks_of(given, size):
             "of categories, and None for all others. Received "
             f"{f'the key {strange[0]!r}' if strange else 'an empty dict'}."
         )
-    return {name: _inside(each, size) for name, each in given.items()}
+    return {name: _marked(each, size) for name, each in given.items()}
 
 
-def _inside(given, size):
-    if isinstance(given, str):
-        mask = _of_text(given)
-    elif isinstance(given, tuple | list) and len(given) == 4:
-        mask = _of_box(given, size)
-    else:
-        mask = to_array(given)
-    return to_small_mask(mask, size)
+def _marked(given, size):
+    if isinstance(given, tuple | list) and len(given) == 4:
+        box = _of_box(given, size)
+        # Sides that differ from the image's by less than a pixel are rounding.
+        return _Marked(box, True, bool(box.all()))
+    mask = to_mask(_of_text(given) if isinstance(given, str) else given) > 0
+    return _Marked(resize_mask(mask, *size), bool(mask.any()), bool(mask.all()))
 
 
 def _by_category(text):

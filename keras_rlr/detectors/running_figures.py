@@ -3,6 +3,7 @@ import warnings
 import numpy as np
 
 from keras_rlr.detectors.score_thresholds import refuse_not_finite
+from keras_rlr.inputs.mask_check import MaskCheck
 from keras_rlr.metrics import pixel_bins
 from keras_rlr.metrics.functional import image_figures, pixel_figures
 from keras_rlr.metrics.functional.figures import PIXEL_FIGURES
@@ -26,22 +27,31 @@ class RunningFigures:
         self._masks, self._maps = [], []
         self._kept = 0
         self._bins = PixelBins() if exact is False else None
-        self._masked = True
+        self._masks_known = True
+        self._odd_masks: MaskCheck | None = None
+        self.labelled = self.masked = self.anomalous = self.unmasked = 0
 
-    def update(self, outputs, labels, masks):
+    def update(self, outputs, truth):
         """Adds a part.
 
         Args:
             outputs: Dict of arrays "loss", "anomaly_score" and "anomaly_map".
-            labels: Array (images,) or None.
-            masks: Boolean array (images, S, S) or None.
+            truth: The `Truth` of its images.
         """
         refuse_not_finite(outputs["anomaly_score"], "be evaluated")
         self._losses.append(outputs["loss"])
         self._scores.append(outputs["anomaly_score"])
-        self._labels.append(labels)
-        self._masked = self._masked and masks is not None
-        if not self._masked:
+        self._labels.append(truth.labels)
+        self.labelled += truth.labelled
+        self.masked += truth.masked
+        self.anomalous += truth.anomalous
+        self.unmasked += truth.unmasked
+        if self._odd_masks is None:
+            self._odd_masks = MaskCheck(truth.size)
+        self._odd_masks.take_in(truth.mask_check)
+        masks = truth.masks
+        self._masks_known = self._masks_known and masks is not None
+        if not self._masks_known:
             self._masks, self._maps = [], []
             return
         self._masks.append(masks)
@@ -67,13 +77,23 @@ class RunningFigures:
         return {**results, **self._pixels()}
 
     def _pixels(self):
-        if not self._masked:
-            warnings.warn(
-                "The data has no masks, so the figures of pixels are NaN. Give each "
-                "element a 'mask' (height, width), all zero for normal images.",
-                stacklevel=4,
-            )
+        if not self._masks_known or not self.masked:
+            warnings.warn(self._missing(), stacklevel=4)
             return dict.fromkeys(PIXEL_FIGURES, float("nan"))
+        if self._odd_masks is not None:
+            self._odd_masks.warn()
         if self._bins is not None:
             return self._bins.figures()
         return pixel_figures(np.concatenate(self._masks), np.concatenate(self._maps))
+
+    def _missing(self):
+        if not self.masked:
+            return (
+                "The data has no masks, so the figures of pixels are NaN. Give each "
+                "anomalous element a 'mask' (height, width); normal ones need none."
+            )
+        return (
+            f"{self.unmasked} of the {self.anomalous} anomalous images have no mask, "
+            "so the figures of pixels are NaN. Give each a 'mask' (height, width), or "
+            "leave them out; normal ones need none."
+        )

@@ -41,6 +41,11 @@ class WhereToLook:
         """Whether there is nothing that a batch would have to say."""
         return self._rows is None and self._regions is None
 
+    @property
+    def names(self):
+        """The categories that it tells apart; none where the model recognises none."""
+        return () if self._rows is None or not self._is_known else tuple(self._rows)
+
     def __call__(self, categories, positions):
         """Returns the arrays; see the class."""
         arrays = {}

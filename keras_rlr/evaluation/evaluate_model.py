@@ -29,8 +29,10 @@ def evaluate_model(
     Args:
         model: An `RLR` model, trained.
         dataset: Sequence of dicts with "image", "label" (0 or 1), "category" and,
-            unless there is no ground truth, "mask" (height, width) of any size; for
-            example a `FolderDataset` of the split "test".
+            unless there is no ground truth, "mask" (height, width) of any size, which
+            normal images need not have; for example a `FolderDataset` of the split
+            "test". Of a category with an anomalous image without a mask the figures
+            of pixels are NaN.
         batch_size: Images predicted at a time.
         map_size: "model" compares maps and masks at the model's image size, "original"
             at each image's own; None for the latter where the model looks at tiles. At
@@ -49,8 +51,8 @@ def evaluate_model(
         model was not trained on, if there are any, with a warning.
 
     Raises:
-        ValueError: If the data set is empty, a mask is malformed or an option is
-            unknown.
+        ValueError: If the data set is empty, a mask is malformed or marks pixels of
+            a normal image, or an option is unknown.
 
     Example:
 
@@ -101,6 +103,7 @@ def measure(predictions, fpr_limit=0.3):
         pixels, bounds = _pooled_pixels(predictions, fpr_limit)
         images = image_figures(predictions.labels, predictions.pooled_scores)
         pooled = {**images, **pixels}
+    _warn_of_unmasked(predictions)
     _warn_of_undefined(results, predictions.unmasked)
     result = {"categories": results, "mean": _mean(results), "pooled": pooled}
     if predictions.unseen:
@@ -203,13 +206,21 @@ def _mean(results):
     return mean
 
 
-def _warn_of_undefined(results, unmasked):
-    if unmasked:
+def _warn_of_unmasked(predictions):
+    missing = []
+    for name, unmasked in sorted(predictions.unmasked.items()):
+        anomalous = int(predictions.labels[predictions.rows(name)].sum())
+        some = f" ({unmasked} of its {anomalous} anomalous images have none)"
+        missing.append(name if unmasked == anomalous else name + some)
+    if missing:
         warnings.warn(
-            f"No masks for {', '.join(sorted(unmasked))}: the pixel figures are NaN "
-            "there, and their mean and pooled ones are of the other categories.",
+            f"No masks for {', '.join(missing)}: the pixel figures are NaN there, and "
+            "their mean and pooled ones are of the other categories.",
             stacklevel=4,
         )
+
+
+def _warn_of_undefined(results, unmasked):
     undefined = []
     for name, figures in results.items():
         kinds = [

@@ -6,6 +6,7 @@ from keras_rlr.datasets.mask_folder import MaskFolder
 from keras_rlr.detectors.region_of_interest import RegionOfInterest
 from keras_rlr.image_size import height_and_width
 from keras_rlr.inputs.read_ahead import read_ahead
+from keras_rlr.printable import name_some
 
 _SHOWN = 3
 
@@ -37,6 +38,7 @@ class RegionsByImage:
         self._size = height_and_width(size)
         self._tell = tell
         self._categories = categories
+        self._black: list[str] = []
 
     def __call__(self, paths: Sequence[str]) -> list[str | None]:
         """Returns of each image its region as text, or None for all of it.
@@ -50,7 +52,14 @@ class RegionsByImage:
         """
         for folder, is_ignored in self._folders:
             self._count(folder, is_ignored, paths)
-        return list(read_ahead(self._of_image, paths))
+        self._black = []
+        regions = list(read_ahead(self._of_image, paths))
+        if self._black:
+            self._tell(
+                f"--ignore: the masks of {len(self._black)} images have no pixel above "
+                f"0, so nothing is ignored there: {name_some(self._black, _SHOWN)}."
+            )
+        return regions
 
     def _count(self, folder, is_ignored, paths):
         found = sum(folder.of_image(path) is not None for path in paths)
@@ -92,7 +101,11 @@ class RegionsByImage:
                 continue
             of = RegionOfInterest.ignoring if is_ignored else RegionOfInterest.of
             try:
-                own = of(read_mask_as_it_is(file), self._size)
+                mask = read_mask_as_it_is(file)
+                if is_ignored and not mask.any():
+                    self._black.append(path)
+                    continue
+                own = of(mask, self._size)
                 region = own if region is None else region.within_too(own)
             except ValueError as error:
                 raise ValueError(f"The mask of '{path}', '{file}': {error}") from error

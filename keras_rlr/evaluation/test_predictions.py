@@ -1,16 +1,17 @@
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from keras_rlr.datasets.mask_check import MaskCheck
 from keras_rlr.detectors.score_thresholds import refuse_not_finite
 from keras_rlr.evaluation.predict_batch import images_at_once, predict_batch
 from keras_rlr.inputs.image_source import ImageSource
 from keras_rlr.inputs.labels import label_of
-from keras_rlr.inputs.masks import to_small_mask
+from keras_rlr.inputs.mask_check import MaskCheck
 from keras_rlr.inputs.prediction_batches import category_name
 from keras_rlr.inputs.resize import resize_maps
+from keras_rlr.inputs.truth import mask_at, short_name_of, true_mask
 from keras_rlr.inputs.value_ranges import ValueRanges
 from keras_rlr.metrics import pixel_bins
 from keras_rlr.metrics.pixel_bins import PixelBins
@@ -27,7 +28,8 @@ class TestPredictions:
         maps: float32 array (images, height, width), the anomaly maps; None where they
             were too many to be kept.
         masks: Boolean array (images, height, width), or None.
-        unmasked: Names of the categories that have anomalous images without a mask.
+        unmasked: How many anomalous images have no mask, by the names of the categories
+            that have such.
         original_masks: Masks of the images' own sizes, packed, or an empty list.
         bins: The `PixelBins` of each category, where maps were not kept.
         unseen: Names of the categories that the model was not trained on, as far as it
@@ -46,7 +48,7 @@ class TestPredictions:
     categories: np.ndarray
     maps: Any
     masks: Any
-    unmasked: set = field(default_factory=set)
+    unmasked: Counter = field(default_factory=Counter)
     original_masks: list = field(default_factory=list)
     bins: dict = field(default_factory=dict)
     unseen: set = field(default_factory=set)
@@ -166,16 +168,18 @@ def predict_test_set(
         pairs = zip(rows, elements, output["anomaly_map"], strict=True)
         for i, element, anomaly_map in pairs:
             _keep_truth(kept, i, element)
-            mask = _small_mask(element, size)
-            if kept.labels[i] and element.get("mask") is not None:
-                name = str(element.get("path", f"image {i}"))
-                check.add(name, element["mask"], mask)
+            own = true_mask(element, kept.labels[i], i)
+            # Of an anomalous image without a mask nothing is known: it is left out.
+            small = mask_at(size, own)
+            mask = _original_mask(element, own) if original_size else small
+            if kept.labels[i] and own is not None:
+                check.add(short_name_of(element, i), own, mask)
             if keep:
-                kept.maps[i], kept.masks[i] = anomaly_map, mask
+                kept.maps[i], kept.masks[i] = anomaly_map, small
                 if original_size:
-                    kept.original_masks.append(PackedMask(_original_mask(element)))
+                    kept.original_masks.append(PackedMask(mask))
             else:
-                _count(kept, i, element, anomaly_map, mask, original_size)
+                _count(kept, i, anomaly_map, mask)
         if on_progress:
             on_progress(rows.stop, count)
     check.warn()
@@ -206,24 +210,16 @@ def _keep_truth(kept, i, element):
         )
     kept.labels[i] = label
     if label and element.get("mask") is None:
-        kept.unmasked.add(category)
+        kept.unmasked[category] += 1
 
 
-def _small_mask(element, size):
-    mask = element.get("mask")
-    return np.zeros(size, bool) if mask is None else to_small_mask(mask, size)
+def _original_mask(element, mask):
+    """The mask at its own size, boolean; without one it is empty."""
+    return np.zeros(np.shape(element["image"])[:2], bool) if mask is None else mask > 0
 
 
-def _original_mask(element):
-    height, width = np.shape(element["image"])[:2]
-    mask = element.get("mask")
-    native = np.zeros((height, width), bool) if mask is None else np.asarray(mask)
-    return native.reshape(native.shape[:2]) > 0
-
-
-def _count(kept, i, element, anomaly_map, mask, original_size):
-    if original_size:
-        mask = _original_mask(element)
+def _count(kept, i, anomaly_map, mask):
+    if anomaly_map.shape != mask.shape:
         (anomaly_map,) = resize_maps(anomaly_map[None], [mask.shape])
     bins = kept.bins.setdefault(kept.categories[i], PixelBins())
     bins.update(mask[None], anomaly_map[None])

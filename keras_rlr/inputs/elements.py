@@ -15,8 +15,9 @@ import os
 
 import numpy as np
 
-from keras_rlr.inputs.images import to_array
+from keras_rlr.inputs.images import to_array, to_image
 from keras_rlr.inputs.labels import UnusableLabel
+from keras_rlr.inputs.pillow_images import is_pillow
 
 KEYS = ("image", "label", "mask", "category", "path")
 _CHANNELS = (1, 2, 3, 4)
@@ -72,7 +73,7 @@ def element(item, beside=None):
         _refuse_two(key, entry)
         entry[key] = value
     _refuse_path(entry["image"])
-    entry["image"] = to_array(entry["image"])
+    entry["image"] = to_image(entry["image"])
     return _without_twin(entry)
 
 
@@ -96,7 +97,7 @@ def split(item):
                 "A batch of images must be (batch, height, width, channels). Received "
                 f"shape {images.shape}."
             )
-    elements = [{"image": image} for image in images]
+    elements = [{"image": to_image(image)} for image in images]
     for key, value in columns.items():
         column = column_rows(key, value, len(elements))
         for entry, row in zip(elements, column, strict=True):
@@ -118,7 +119,7 @@ def refuse_unclear_list(item):
         isinstance(item, list) and len(item) in (2, 3) and all(map(is_image, item))
     ):
         return
-    first, second = (to_array(part) for part in item[:2])
+    first, second = (to_image(part) for part in item[:2])
     if first.shape[:2] != second.shape[:2]:
         return
     same = np.array_equal(first, second) and first.min() < first.max()
@@ -152,7 +153,10 @@ def column_rows(key, value, count):
 
 
 def rows(value):
-    """Rows of a column: an array, or a list of arrays for what is ragged or listed."""
+    """Rows of a column: an array, or a list of arrays for what is ragged or listed.
+
+    Listed images of Pillow stay: what they become depends on the column.
+    """
     if is_ragged(value):
         return [_dense(row) for row in value]
     if isinstance(value, list | tuple):
@@ -261,7 +265,7 @@ def _without_twin(entry):
     label = entry.get("label")
     if label is None or not is_image(label):
         return entry
-    image, other = to_array(entry["image"]), to_array(label)
+    image, other = entry["image"], to_image(label)
     if image.shape != other.shape or not np.array_equal(image, other):
         raise ValueError(
             f"The second part of a tuple is the label. Received an array of shape "
@@ -273,7 +277,9 @@ def _without_twin(entry):
 
 
 def _has_channels(images):
-    """Whether the last axis of an array, or of an image of Pillow, can be channels."""
+    """Whether the last axis can be channels; an image of Pillow has some."""
+    if is_pillow(images):
+        return True
     channels = (
         np.shape(images)[-1] if not hasattr(images, "shape") else images.shape[-1]
     )
@@ -284,8 +290,9 @@ def _rank(value):
     """Number of axes; None of what is no array."""
     if value is None or isinstance(value, str | bytes | dict | list | tuple):
         return None
+    if is_pillow(value):
+        return 3
     if not hasattr(value, "shape"):
-        # Numbers, and images of Pillow.
         return np.ndim(value)
     if getattr(value.shape, "rank", 0) is None:
         raise ValueError(
@@ -302,7 +309,8 @@ def _has_rows(value):
 
 
 def _row(row):
-    return row if isinstance(row, str | bytes | dict) else to_array(row)
+    is_kept = isinstance(row, str | bytes | dict) or is_pillow(row)
+    return row if is_kept else to_array(row)
 
 
 def _dense(row):

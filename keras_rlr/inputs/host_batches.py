@@ -1,7 +1,7 @@
 import numpy as np
 
 from keras_rlr.image_size import height_and_width
-from keras_rlr.inputs.images import check_pixels, to_array, to_resized_rgb
+from keras_rlr.inputs.images import check_pixels, to_array, to_image, to_resized_rgb
 from keras_rlr.inputs.large_image import LargeImage
 from keras_rlr.inputs.read_ahead import read_ahead
 from keras_rlr.inputs.resized_image import ResizedImage
@@ -205,7 +205,7 @@ def resized_image(element, position, image_size, bit_depth=None):
     image = element["image"]
     if isinstance(image, ResizedImage):
         return image
-    image, name = to_array(image), _name(element, position)
+    image, name = to_image(image), _name(element, position)
     value_ranges = ValueRanges(bit_depth)
     value_ranges.check([image], [name])
     shape = image.shape

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from keras_rlr.inputs.pillow_images import given_to_array, is_pillow
 from keras_rlr.inputs.resize import resize_images
 from keras_rlr.inputs.resized_image import ResizedImage
 from keras_rlr.inputs.value_ranges import is_float
@@ -21,6 +22,15 @@ def to_array(value):
     if hasattr(value, "numpy"):
         value = value.numpy()
     return np.asarray(value)
+
+
+def to_image(value):
+    """Returns the array of an image: `to_array`, and of Pillow's as files are read.
+
+    Raises:
+        ValueError: If an image of Pillow can't be read.
+    """
+    return given_to_array(value) if is_pillow(value) else to_array(value)
 
 
 def check_bits(bit_depth):

@@ -6,6 +6,7 @@ import numpy as np
 
 from keras_rlr.image_size import ImageSize, height_and_width
 from keras_rlr.inputs.images import to_array
+from keras_rlr.inputs.value_ranges import is_float
 
 
 def resize_mask(mask: np.ndarray, height: int, width: int) -> np.ndarray:
@@ -32,7 +33,19 @@ def to_small_mask(mask: Any, size: ImageSize) -> np.ndarray:
         Boolean array (height, width).
 
     Raises:
-        ValueError: If the shape is another.
+        ValueError: If it is no mask, see `to_mask`.
+    """
+    return resize_mask(to_mask(mask), *height_and_width(size)) > 0
+
+
+def to_mask(mask: Any) -> np.ndarray:
+    """Returns a mask as an array (height, width) of numbers.
+
+    Args:
+        mask: Array (height, width) or (height, width, 1) of any library.
+
+    Raises:
+        ValueError: If the shape is another, or a value is NaN or no number.
     """
     mask = to_array(mask)
     if mask.ndim == 3 and mask.shape[-1] == 1:
@@ -42,4 +55,24 @@ def to_small_mask(mask: Any, size: ImageSize) -> np.ndarray:
             "A mask must be (height, width), or (height, width, 1). Received shape "
             f"{mask.shape}."
         )
-    return resize_mask(mask, *height_and_width(size)) > 0
+    if not (mask.dtype.kind in "biu" or is_float(mask)):
+        raise ValueError(
+            "A mask must be of numbers, above 0 where something is marked. Received "
+            f"dtype {mask.dtype}."
+        )
+    refuse_nan(mask)
+    return mask
+
+
+def refuse_nan(mask: np.ndarray) -> None:
+    """Refuses a mask that is NaN somewhere: is that marked, or not?
+
+    Raises:
+        ValueError: If there is one.
+    """
+    if is_float(mask) and (unknown := int(np.isnan(mask).sum())):
+        raise ValueError(
+            f"{unknown} of the {mask.size} values of a mask are NaN. Masks are above 0 "
+            "where something is marked and 0 elsewhere: say which of them NaN is, as "
+            "by np.nan_to_num(mask)."
+        )

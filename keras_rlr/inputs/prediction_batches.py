@@ -6,10 +6,9 @@ from keras_rlr.image_size import height_and_width
 from keras_rlr.inputs.host_batches import HostBatches, no_images, stack_images
 from keras_rlr.inputs.image_measures import measure_image
 from keras_rlr.inputs.images import to_array
-from keras_rlr.inputs.labels import label_of
-from keras_rlr.inputs.masks import to_small_mask
 from keras_rlr.inputs.normal_images import refuse_anomalous
 from keras_rlr.inputs.resized_image import ResizedImage
+from keras_rlr.inputs.truth import Truth
 from keras_rlr.inputs.value_ranges import ValueRanges
 from keras_rlr.torch_processes import join_rows
 
@@ -21,9 +20,8 @@ class PredictionBatches(HostBatches):
     devices, so that backends that compile for a shape compile once. After a pass,
     `is_real` says which rows were images, `counts` how many of each batch, `sizes`
     what their sizes were, `categories` what products they show (None where unknown),
-    `measures` what `measure_image` said of each if it was asked,
-    and `labels` and `masks` what came with them (None if any had none); `labelled` and
-    `masked` count those that had.
+    `measures` what `measure_image` said of each if it was asked, and `truth` what
+    labels and masks came with them if those are kept.
 
     Args:
         source: An `ImageSource`.
@@ -87,9 +85,7 @@ class PredictionBatches(HostBatches):
         self.sizes: list[tuple[int, ...]] = []
         self.categories: list[str | None] = []
         self.measures: list[dict[str, float]] = []
-        self.labels: np.ndarray | None = None
-        self.masks: np.ndarray | None = None
-        self.labelled = self.masked = 0
+        self.truth = Truth(image_size)
 
     @property
     def num_batches(self):
@@ -134,8 +130,7 @@ class PredictionBatches(HostBatches):
         sizes: list[tuple[int, ...]] = []
         categories: list[str | None] = []
         measures: list[dict[str, float]] = []
-        labels: list[int | None] = []
-        masks: list[Any] = []
+        truth = Truth(self.image_size)
         first_size = self.padded_to
         pending = None
         for elements, images in self.images(stack):
@@ -156,8 +151,8 @@ class PredictionBatches(HostBatches):
             if self.with_measures:
                 measures.extend(self._measure(image) for image in images)
             if self.with_weight:
-                labels.extend(self._labels(elements, len(labels)))
-                masks.extend(self._masks(elements))
+                for position, element in enumerate(elements, first):
+                    truth.add(element, position)
             if padded != count:
                 images = np.pad(
                     images, ((0, padded - count), (0, 0), (0, 0), (0, 0)), mode="edge"
@@ -168,12 +163,7 @@ class PredictionBatches(HostBatches):
         self.sizes = sizes
         self.categories = categories
         self.measures = measures
-        self.labelled = sum(label is not None for label in labels)
-        self.masked = sum(mask is not None for mask in masks)
-        if labels and None not in labels:
-            self.labels = np.array(labels)
-        if masks and all(mask is not None for mask in masks):
-            self.masks = np.stack(masks)
+        self.truth = truth
         yield (pending,)
 
     def _batch(self, images, names, first):
@@ -198,16 +188,6 @@ class PredictionBatches(HostBatches):
         if not isinstance(image, ResizedImage):
             image = ResizedImage(image, image.shape, ValueRanges())
         return measure_image(image, self.measured_region)
-
-    def _labels(self, elements, first):
-        for offset, element in enumerate(elements, self.first_index + first):
-            label = label_of(element, offset)
-            yield None if label is None else int(label)
-
-    def _masks(self, elements):
-        for element in elements:
-            mask = element.get("mask")
-            yield None if mask is None else to_small_mask(mask, self.image_size)
 
     def strip(self, values):
         """Returns the rows of all processes but those of padding, after a pass."""

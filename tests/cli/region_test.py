@@ -152,6 +152,28 @@ def test_masks_by_image_lie_as_the_images_do(folder, data, tmp_path):
     assert (folder / "model.keras").read_bytes() == before
 
 
+def test_black_masks_of_images_ignore_nothing_and_are_counted(folder, data, tmp_path):
+    tree = tmp_path / "tree"
+    black, *paths = find_images(data / "bolt" / "test")
+    for path in paths:
+        write(tree / path.relative_to(data / "bolt"), half("upper"))
+    write(tree / black.relative_to(data / "bolt"), 0 * half("upper"))
+    result = run(
+        "predict", data / "bolt" / "test", "--model", folder, "--roi", "0,0,1,1",
+        "--output", tmp_path / "out", "--ignore", tree / "test", "--maps", "npy",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.stderr
+    name = black.relative_to(data / "bolt" / "test").as_posix()
+    assert (
+        "--ignore: the masks of 1 images have no pixel above 0, so nothing is ignored "
+        f"there: {name}."
+    ) in said(result)
+    upper = half("upper") > 0
+    for path, values in maps_of(tmp_path / "out/anomaly_maps").items():
+        is_black = path == name.removesuffix(black.suffix)
+        assert (np.ptp(values[upper]) > 0) == is_black
+
+
 def test_evaluate_and_calibrate_take_masks_by_image(folder, data, tmp_path):
     tree = tmp_path / "tree"
     for path in find_images(data):
@@ -236,6 +258,10 @@ def test_calibrate_keeps_masks_by_category(folder, data, tmp_path):
         (("predict", "--roi", "EMPTY"), "There are no masks in"),
         (("predict", "--roi", "BLACK"), "--roi: The region of interest of bolt has no"),
         (("predict", "--ignore", "0,0,1,1"), "--ignore: The region of interest has no"),
+        (("predict", "--ignore", "BLACK.png"), "--ignore: The mask of what to ignore"),
+        (("predict", "--ignore", "SPECK"), "--ignore: What to ignore of bolt is smal"),
+        (("train", "--ignore", "BLACK.png"), "--ignore: The mask of what to ignore"),
+        (("predict", "--ignore", "SPECKS"), "What to ignore is smaller than a pixel"),
         (("predict", "--roi", "BROKEN"), "The mask of 'bolt/test/bent/0.png', '"),
         (("predict", "--roi", "TWICE"), "are masks of the same images"),
         (("predict", "--roi", "BROKEN", "--engine", "ray"), "knows no masks by image"),
@@ -252,6 +278,11 @@ def test_what_can_not_be_is_refused(trained, data, masks, tmp_path, words, messa
     black = np.zeros((SIDE, SIDE), "uint8")
     write(tmp_path / "TYPO/bolts.png", half("left"))
     write(tmp_path / "BLACK/bolt.png", black)
+    write(tmp_path / "BLACK.png", black)
+    speck = np.zeros((9 * SIDE, 9 * SIDE), "uint8")
+    speck[0, 0] = 255
+    write(tmp_path / "SPECK/bolt.png", speck)
+    write(tmp_path / "SPECKS/bolt/test/bent/0.png", speck)
     (tmp_path / "EMPTY").mkdir()
     (tmp_path / "BROKEN/bolt/test/bent").mkdir(parents=True)
     (tmp_path / "BROKEN/bolt/test/bent/0.png").write_bytes(b"no image")
@@ -262,7 +293,7 @@ def test_what_can_not_be_is_refused(trained, data, masks, tmp_path, words, messa
         model.save(tmp_path / "model.keras")
     places = {"MASKS": masks, "BLIND": tmp_path / "model.keras"}
     words = [
-        places.get(word, tmp_path / word if str(word).isupper() else word)
+        places.get(word, tmp_path / word if str(word)[:3].isupper() else word)
         for word in words
     ]
     command, *words = words

@@ -14,6 +14,7 @@ from PIL import Image
 
 from keras_rlr.datasets import find_images, image_files, read_image
 from keras_rlr.datasets.image_files import IMAGE_FORMATS
+from keras_rlr.inputs import pillow_images
 
 pytestmark = pytest.mark.backend_independent
 
@@ -188,7 +189,7 @@ def test_large_images_are_copied_in_strips(tmp_path, monkeypatch, mode):
     path = tmp_path / "large.tif"
     image.save(path)
     expected = read_image(path)
-    monkeypatch.setattr(image_files, "_LARGE", 1000)
+    monkeypatch.setattr(pillow_images, "_LARGE", 1000)
     found = read_image(path)
     np.testing.assert_array_equal(found, expected)
     assert found.dtype == expected.dtype and found.flags.writeable

@@ -1,5 +1,7 @@
 """Where to look: maps, scores and decisions are of the region alone."""
 
+import warnings
+
 import keras
 import numpy as np
 import pytest
@@ -101,6 +103,63 @@ def test_text_holds_it(height, width, seed):
 def test_what_is_no_region_is_refused(given_region, message):
     with pytest.raises(ValueError, match=message):
         RegionOfInterest.of(given_region, (8, 8))
+
+
+def speck(row=1, column=1):
+    """A pixel of 32x32 that nearest neighbour does not take at 8x8: it takes 2, 6, …"""
+    mask = np.zeros((32, 32), "uint8")
+    mask[row, column] = 1
+    return mask
+
+
+WHERE_NOT = [
+    (speck(), r"What to ignore is smaller than a pixel of the model's maps \(8x8\)"),
+    ((0.51, 0.51, 0.01, 0.01), "What to ignore is smaller than a pixel"),
+    (np.zeros((4, 4)), "The mask of what to ignore has no pixel above 0"),
+    ({"a": speck(2, 2), "b": speck(), "c": speck()}, "What to ignore of b, c is"),
+    ({"a": np.zeros((4, 4)), None: speck()}, "What to ignore is smaller"),
+    ({"a": np.zeros((4, 4)), "b": np.zeros((4, 4))}, "has no pixel above 0"),
+    (np.full((4, 4), np.nan), "16 of the 16 values of a mask are NaN"),
+]
+
+
+@pytest.mark.backend_independent
+@pytest.mark.parametrize(("given_region", "message"), WHERE_NOT)
+def test_what_ignores_nothing_is_refused(given_region, message):
+    with pytest.raises(ValueError, match=message):
+        RegionOfInterest.ignoring(given_region, (8, 8))
+
+
+@pytest.mark.backend_independent
+def test_what_is_lost_of_a_region_is_told():
+    for given_region in (speck(), {"a": speck()}):
+        with pytest.raises(ValueError, match="The region of interest.* is smaller th"):
+            RegionOfInterest.of(given_region, (8, 8))
+    with pytest.warns(UserWarning, match="What the region of interest of a leaves out"):
+        region = RegionOfInterest.of({"a": 1 - speck()}, (8, 8))
+    assert region.arrays["a"].all()
+    text = RegionOfInterest.ignoring(speck(), (32, 32)).as_text()
+    with pytest.warns(UserWarning, match="What the region of interest leaves out is"):
+        RegionOfInterest.of(text, (8, 8))
+    empty = np.zeros((4, 4))
+    with pytest.warns(UserWarning, match="what to ignore of a have no pixel above 0"):
+        region = RegionOfInterest.ignoring({"a": empty, None: speck(2, 2)}, (8, 8))
+    assert region.arrays["a"].all() and region.inside.sum() == 63
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert RegionOfInterest.ignoring(speck(2, 2), (8, 8)).inside.sum() == 63
+        assert RegionOfInterest.of(np.ones((9, 9)), (8, 8)).inside.all()
+        assert RegionOfInterest.of((0, 0, 1, 1), (8, 8)).inside.all()
+
+
+@pytest.mark.backend_independent
+def test_a_model_keeps_its_region_where_nothing_would_be_ignored(model):
+    model.region_of_interest = (0, 0, 0.5, 1)
+    inside = model.region_of_interest.copy()
+    with pytest.raises(ValueError, match="What to ignore is smaller than a pixel"):
+        model.ignore(np.pad(np.ones((1, 1)), ((0, 319), (0, 319))))
+    np.testing.assert_array_equal(model.region_of_interest, inside)
+    model.region_of_interest = None
 
 
 def test_weights_bring_thresholds_of_the_same_region_alone(model, tmp_path):

@@ -8,9 +8,9 @@ import pytest
 import tensorflow as tf
 from PIL import Image, ImageOps
 
-from keras_rlr.datasets.image_files import image_to_array
 from keras_rlr.export.decode_images import OK, REFUSED, UNDECODABLE, decode_images
 from keras_rlr.inputs.images import to_resized_rgb
+from keras_rlr.inputs.pillow_images import image_to_array
 from tests.tiny_model import random_images
 
 pytestmark = [pytest.mark.backend_independent, pytest.mark.needs_tensorflow]

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keras_rlr.datasets.image_files import image_to_array
 from keras_rlr.export.image_for_model import image_for_model
 from keras_rlr.inputs.images import to_resized_rgb
+from keras_rlr.inputs.pillow_images import image_to_array
 from tests.tiny_model import random_images
 
 pytestmark = pytest.mark.backend_independent

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keras_rlr.datasets.mask_check import MaskCheck
 from keras_rlr.datasets.verify_dataset import verify_dataset
+from keras_rlr.inputs.mask_check import MaskCheck
 from tests.datasets.layouts.write_files import write_image
 
 pytestmark = pytest.mark.backend_independent

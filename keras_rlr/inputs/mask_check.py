@@ -4,8 +4,8 @@ import warnings
 
 import numpy as np
 
-from keras_rlr.datasets.left_out import name_some
 from keras_rlr.image_size import ImageSize, height_and_width
+from keras_rlr.printable import name_some
 
 _NAMED = 5
 _EMPTY = "of anomalous images have no anomalous pixel (alpha channels are not read)"
@@ -13,8 +13,11 @@ _FULL = "call every pixel anomalous (alpha channels are not read)"
 _LARGE = "call more than half of the pixels anomalous: black and white may be swapped"
 _ALPHA = "say all in their alpha channel, which is not read: save them as grey"
 _VANISHED = (
-    "have anomalous pixels that vanish when they are brought to {size} pixels "
-    "by nearest neighbour: their figures of pixels mean little"
+    "have defects smaller than a map's pixel: all of them vanish when they are brought "
+    "to {size} pixels by nearest neighbour, and the figures of pixels count these "
+    "images as without a defect (compare at the images' own sizes, by evaluate_model "
+    "with map_size='original' or --map-size original, look at tiles, or take a larger "
+    "image_size)"
 )
 _KINDS = (_ALPHA, _EMPTY, _FULL, _LARGE, _VANISHED)
 
@@ -31,7 +34,7 @@ class MaskCheck:
     ```python
     import numpy as np
 
-    from keras_rlr.datasets.mask_check import MaskCheck
+    from keras_rlr.inputs.mask_check import MaskCheck
 
     check = MaskCheck(256)
     check.add("a.png", np.ones((9, 9), bool), np.ones((256, 256), bool))
@@ -52,7 +55,7 @@ class MaskCheck:
         Args:
             name: what the image is called in warnings.
             mask: array as it was read, above 0 where anomalous.
-            square: the mask at the maps' size.
+            square: the mask at the size of the map that it is compared with.
             in_alpha: whether the file says all in its alpha channel.
         """
         self._count += 1
@@ -71,6 +74,16 @@ class MaskCheck:
         else:
             return
         self._names[kind].append(name)
+
+    def take_in(self, other: "MaskCheck") -> None:
+        """Counts in what another one saw of further images.
+
+        Args:
+            other: The other, of the same size.
+        """
+        self._count += other._count
+        for kind, names in other._names.items():
+            self._names[kind] += names
 
     def warnings(self) -> list[str]:
         """A sentence for each kind of odd masks."""
