@@ -103,13 +103,13 @@ def command(
     start_backend()
     from keras_rlr.detectors.loading import saved_model_path
     from keras_rlr.training.calibrate_run import calibrate_run
-    from keras_rlr.training.feedback import Feedback
+    from keras_rlr.training.feedback import Feedback, folder_of_table
 
     judged = None
     if feedback is not None:
         places = [Path(feedback_images or data)]
-        if feedback_images is None:
-            places.append(Path(feedback).parent)
+        if feedback_images is None and "://" not in feedback:
+            places.append(folder_of_table(feedback))
         judged = Feedback.read(feedback, places)
     detector = load_run(model, bit_depth)
     by_image = None

@@ -3,7 +3,6 @@
 import contextlib
 import math
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import click
@@ -106,10 +105,10 @@ def _add(model, add, output, old_data, as_json, settings):
 
 
 def _learn(model, feedback, images, output, old_data, as_json, settings):
-    from keras_rlr.training.feedback import Feedback
+    from keras_rlr.training.feedback import Feedback, folder_of_table
     from keras_rlr.training.learn_feedback import learn_feedback
 
-    judged = Feedback.read(feedback, [images or Path(feedback).parent])
+    judged = Feedback.read(feedback, [images or folder_of_table(feedback)])
     result = _with_progress(learn_feedback, model, judged, output, old_data, settings)
     told = {name: result[name] for name in ("learned", "held_out", "known", "feedback")}
     if as_json:

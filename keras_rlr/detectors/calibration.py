@@ -66,7 +66,8 @@ def calibrate(model, source, false_positive_rate, training_source=None):
     )
     model.warn_of_unrecognized_regions()
     if any(name is not None for name in given):
-        _warn_of_strangers(model, features, given)
+        _warn_of_untested_categories(model)
+        _warn_of_unrecognized(model.thresholds.known, features, given)
     return threshold
 
 
@@ -127,31 +128,33 @@ def _normal_images(model, source, measured=None):
     return np.concatenate(scores), np.array(peaks, "float32"), features, categories
 
 
-def _warn_of_strangers(model, features, categories):
-    """Warns of normal images that `predict` will call anomalous, as of no product."""
-    known = model.thresholds.known
-    if not known.names:
-        return
-    knows = f"The model recognises {', '.join(known.names)}"
-    missing = [name for name in model.trained_categories if name not in known.names]
-    if missing:
+def _warn_of_untested_categories(model):
+    """Warns of products that it was trained on and that `predict` won't recognise."""
+    names = model.known_categories
+    missing = [name for name in model.trained_categories if name not in names]
+    if names and missing:
         warnings.warn(
-            f"{knows}, but was trained on {', '.join(missing)} too, of which there was "
-            "no image with its category to calibrate on: images of these will be "
-            "called anomalous, because they show no product that it knows. Calibrate "
-            "on some of each.",
+            f"The model recognises {', '.join(names)}, but was trained on "
+            f"{', '.join(missing)} too, of which there was no image with its category "
+            "to calibrate on: images of these will be called anomalous, because they "
+            "show no product that it knows. Calibrate on some of each.",
             stacklevel=4,
         )
+
+
+def _warn_of_unrecognized(known, features, categories):
+    """Warns of normal images without a category that `predict` calls anomalous."""
     unnamed = np.array([name is None for name in categories], bool)
-    if not unnamed.any():
+    if not (known.names and unnamed.any()):
         return
     _, is_known = map(ops.convert_to_numpy, known.recognize(features))
     strange = int((unnamed & ~is_known).sum())
     if strange:
         warnings.warn(
-            f"{knows}, and {strange} of {len(categories)} normal images, which came "
-            "without a category, show none of these: images like them will be called "
-            "anomalous. Give the category of every image, or of none.",
+            f"The model recognises {', '.join(known.names)}, and {strange} of "
+            f"{len(categories)} normal images, which came without a category, show "
+            "none of these: images like them will be called anomalous. Give the "
+            "category of every image, or of none.",
             stacklevel=4,
         )
 

@@ -215,10 +215,7 @@ class DetectorModel(TakesUint16, FromPresets, OnDevices, OnRegions):
         super().set_weights(weights)
 
     def load_weights(self, filepath, skip_mismatch=False, **kwargs):
-        """As Keras' method; a file holds the thresholds of its weights too.
-
-        Those that were set within another region of interest are left out, with a
-        warning.
+        """As Keras' method; a file holds thresholds too, for one region of interest.
 
         Args:
             filepath: Of a `.weights.h5` or `.keras` file.

@@ -1,7 +1,6 @@
 """Where on images a detector looks: of all images, by product, or by image."""
 
 import contextlib
-import hashlib
 import warnings
 from typing import Any
 
@@ -97,9 +96,7 @@ class OnRegions(keras.Model):
     @property
     def region_fingerprint(self):
         """Text that two models share where they look at the same part of images."""
-        if self._region is None:
-            return ""
-        return hashlib.sha256(self._region.as_text().encode()).hexdigest()
+        return "" if self._region is None else self._region.fingerprint()
 
     def forget_thresholds_of_other_regions(self):
         """Forgets thresholds that were set while another part was looked at."""
@@ -119,7 +116,11 @@ class OnRegions(keras.Model):
         """Removes the mask of a category, and returns whether there was one."""
         if self._region is None or category not in self._region.names:
             return False
+        is_theirs = self.thresholds.region == self.region_fingerprint
         self._set_region(self._region.without(category))
+        if is_theirs:
+            # The other categories' thresholds stay what they are.
+            self.thresholds.region = self.region_fingerprint
         return True
 
     def _set_region(self, region):

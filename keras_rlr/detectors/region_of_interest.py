@@ -1,5 +1,6 @@
 import base64
 import binascii
+import hashlib
 import json
 import re
 import warnings
@@ -153,7 +154,7 @@ class RegionOfInterest:
             ValueError: If nothing is left.
         """
         masks = {}
-        for name in {*self._masks, *other._masks}:
+        for name in dict.fromkeys([*self._masks, *other._masks]):
             both = [
                 each._masks.get(name, each.inside)
                 for each in (self, other)
@@ -179,6 +180,15 @@ class RegionOfInterest:
         return json.dumps(
             {name or "": _to_text(mask) for name, mask in self._masks.items()}
         )
+
+    def fingerprint(self):
+        """Text that is the same for the same masks, in whatever order and anywhere."""
+        total = hashlib.sha256()
+        for name in sorted(self._masks, key=lambda name: name or ""):
+            mask = self._masks[name]
+            total.update(repr((name, mask.shape)).encode())
+            total.update(np.packbits(mask).tobytes())
+        return total.hexdigest()
 
     def _not_empty(self):
         for name, inside in self._masks.items():

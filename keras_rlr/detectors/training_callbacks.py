@@ -146,14 +146,19 @@ class Validation(keras.callbacks.Callback):
         frequency: Every so many epochs, or the numbers of those epochs.
 
     Raises:
-        ValueError: If the data can't be read, or is endless and `steps` is None.
+        ValueError: If the data can't be read, or `steps` is below 1, or None of data
+            that is endless.
     """
 
     def __init__(self, data, steps=None, batch_size=None, frequency=1):
         super().__init__()
-        self.source = ImageSource.of(data, batch_size or 1)
+        self.source = ImageSource.of(data, 1 if batch_size is None else batch_size)
         self.steps = steps
         self.frequency = frequency
+        if steps is not None and steps < 1:
+            raise ValueError(
+                f"`validation_steps` must be at least 1. Received: {steps!r}."
+            )
         if steps is None:
             refuse_endless(self.source, "the validation", "validation_steps")
 

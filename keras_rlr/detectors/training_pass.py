@@ -1,5 +1,6 @@
 """What `AnomalyDetector.fit` does before and after the batches are trained on."""
 
+import contextlib
 import warnings
 
 import keras
@@ -15,6 +16,7 @@ from keras_rlr.detectors.training_callbacks import (
     StopAtNan,
     Validation,
 )
+from keras_rlr.detectors.weights_version import weights_version
 from keras_rlr.inputs.endless import refuse_endless
 from keras_rlr.inputs.image_source import BatchList, ImageSource
 from keras_rlr.torch_processes import copy_first
@@ -68,69 +70,80 @@ def train(
     callbacks = keras.tree.flatten(callbacks or [])
     continued = [each for each in callbacks if isinstance(each, ContinuedEpoch)]
     passed_over = continued[0].batch if continued else 0
-    batches = model.training_batches(
-        source,
-        feature_cache,
-        steps_per_epoch,
-        seed=model.seed,
-        first_epoch=initial_epoch,
-        first_step=steps_taken(model),
-        first_batch=passed_over,
-        shuffle=shuffle,
-        with_tiles=model.tiles_aligned,
-        **model.places,
-    )
-    for each in continued:
-        each.go_on_in(batches, steps_per_epoch)
-    kept = DecisionThresholds(name="kept")
-    kept.copy_from(model.thresholds)
-    before = steps_taken(model)
-    model.thresholds.forget()
-    with model.scope():
-        # Else TensorFlow traces the first step twice.
-        model.optimizer.build(model.trainable_variables)
-    copy_first([*model.variables, *model.optimizer.variables])
-    steps = steps_per_epoch or batches.num_batches
-    recipe = model.recipe
-    epochs = recipe.epochs_for(steps) if epochs is None else epochs
-    rate_of_epoch = RateOfEpoch(recipe, epochs)
-    own_callbacks = [StopAtNan(passed_over), EpochOrder(batches)]
-    if recipe.has_schedule and is_of_recipe(model.optimizer, recipe):
-        own_callbacks.append(rate_of_epoch)
+    validation = []
     if validation_data is not None:
-        own_callbacks.append(
+        size = validation_batch_size
+        validation.append(
             Validation(
                 validation_data,
                 validation_steps,
-                source.batch_size
-                if validation_batch_size is None
-                else validation_batch_size,
+                source.batch_size if size is None else size,
                 validation_freq,
             )
         )
-    try:
-        history = model.run(
-            model.fit_batches,
-            batches,
-            epochs=epochs,
-            verbose=verbose,
-            callbacks=[*own_callbacks, *callbacks],
-            initial_epoch=initial_epoch,
-            steps_per_epoch=steps_per_epoch,
+    with _thresholds_forgotten(model):
+        batches = model.training_batches(
+            source,
+            feature_cache,
+            steps_per_epoch,
+            seed=model.seed,
+            first_epoch=initial_epoch,
+            first_step=steps_taken(model),
+            first_batch=passed_over,
+            shuffle=shuffle,
+            with_tiles=model.tiles_aligned,
+            **model.places,
         )
-    except BaseException:
-        # They are those of the weights, which data that was refused has not changed.
-        if steps_taken(model) == before:
-            model.thresholds.copy_from(kept)
-        raise
-    finally:
-        rate_of_epoch.on_epoch_end()
+        for each in continued:
+            each.go_on_in(batches, steps_per_epoch)
+        steps = steps_per_epoch or batches.num_batches
+        recipe = model.recipe
+        epochs = recipe.epochs_for(steps) if epochs is None else epochs
+        rate_of_epoch = RateOfEpoch(recipe, epochs)
+        own_callbacks = [StopAtNan(passed_over), EpochOrder(batches)]
+        if recipe.has_schedule and is_of_recipe(model.optimizer, recipe):
+            own_callbacks.append(rate_of_epoch)
+        with model.scope():
+            # Else TensorFlow traces the first step twice.
+            model.optimizer.build(model.trainable_variables)
+        copy_first([*model.variables, *model.optimizer.variables])
+        try:
+            history = model.run(
+                model.fit_batches,
+                batches,
+                epochs=epochs,
+                verbose=verbose,
+                callbacks=[*own_callbacks, *validation, *callbacks],
+                initial_epoch=initial_epoch,
+                steps_per_epoch=steps_per_epoch,
+            )
+        finally:
+            rate_of_epoch.on_epoch_end()
     # Moving averages may be each process's own.
     copy_first(model.non_trainable_variables)
     model.look_back(batches, steps_per_epoch)
     seen = {*model.trained_categories, *batches.categories}
     model.trained_categories = tuple(sorted(seen))
     return history
+
+
+@contextlib.contextmanager
+def _thresholds_forgotten(model):
+    """Without thresholds; they come back if the context fails and changed no weight."""
+    if model.threshold is None:
+        yield
+        return
+    with model.scope():
+        kept = DecisionThresholds(name="kept")
+    kept.copy_from(model.thresholds)
+    before = weights_version(model)
+    model.thresholds.forget()
+    try:
+        yield
+    except BaseException:
+        if weights_version(model) == before:
+            model.thresholds.copy_from(kept)
+        raise
 
 
 def one_training_batch(model, x, y, sample_weight, class_weight):

@@ -98,6 +98,8 @@ def calibrate_run(
             report = feedback_report(
                 model, feedback, false_positive_rate, regions_of_judged
             )
+    # That of the model which is saved; masks by image are given anew to each command.
+    model.thresholds.region = model.region_fingerprint
     calibration = {
         "images": len(images),
         "trained_on": left_out,

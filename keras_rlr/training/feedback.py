@@ -99,6 +99,23 @@ class Feedback:
         return cls(of[NORMAL], of[ANOMALOUS], len(rows) - len(judged))
 
 
+def folder_of_table(table: str | Path) -> Path:
+    """Returns the folder that a table of verdicts lies in, or is.
+
+    Args:
+        table: As of `Feedback.read`.
+
+    Raises:
+        ValueError: If it is at an address, where no images of this machine are.
+    """
+    if "://" in str(table):
+        raise ValueError(
+            f"The table is at '{table}', and images are looked for on this machine. "
+            "Say with --feedback-images below which folder its paths are."
+        )
+    return Path(table) if Path(table).is_dir() else Path(table).parent
+
+
 def _rows(file):
     """Tuples of number, verdict, path and category, and what the numbers count."""
     table = read_table(file, (_PATH, _VERDICT), _ALSO, others_allowed=False)

@@ -205,6 +205,7 @@ def test_evaluate_and_calibrate_take_masks_by_image(folder, data, tmp_path):
     assert "are not kept in the model" in result.stdout
     saved = load_model(folder / "model.keras")
     np.testing.assert_array_equal(saved.region_of_interest["bolt"], own["bolt"])
+    assert saved.thresholds.region == saved.region_fingerprint != ""
     model = load_model(folder / "model.keras")
     model.region_of_interest = half("upper")
     result = run(

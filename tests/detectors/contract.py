@@ -246,6 +246,9 @@ def check_refusals(make, detector, twin):
     for argument in ({"loss": "mse"}, {"metrics": ["accuracy"]}):
         with pytest.raises(ValueError, match=f"no `{next(iter(argument))}`"):
             fresh.compile("adam", **argument)
+    for validation in ({"validation_batch_size": 0}, {"validation_steps": 0}):
+        with pytest.raises(ValueError, match="`batch_size`|`validation_steps`"):
+            fresh.fit(NORMAL, epochs=1, verbose=0, validation_data=HELD, **validation)
     assert fresh.threshold == threshold
     _agree(_scores(fresh), scores, 0)
 

@@ -182,3 +182,27 @@ def test_weights_bring_thresholds_of_the_same_region_alone(model, tmp_path):
     with pytest.warns(UserWarning, match="another part of the images"):
         other.load_weights(file)
     assert other.threshold is None
+
+
+@pytest.mark.backend_independent
+def test_a_fingerprint_knows_masks_and_not_their_order():
+    first, second = np.eye(4), np.fliplr(np.eye(4))
+    region = RegionOfInterest.of({"nut": first, "bolt": second}, (4, 4))
+    turned = RegionOfInterest.of({"bolt": second, "nut": first}, (4, 4))
+    other = RegionOfInterest.of({"bolt": first, "nut": second}, (4, 4))
+    assert region.fingerprint() == turned.fingerprint() != other.fingerprint()
+
+
+def test_a_fit_that_fails_after_the_bank_was_selected_has_no_threshold():
+    """Its scores are those of the new bank, and the threshold is of the old one."""
+    detector = tiny_model(**ONE_LEVEL, coreset_ratio=0.5)
+    detector.fit(IMAGES, epochs=1, verbose=0)
+    detector.calibrate(IMAGES, 0.2)
+
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    begins = keras.callbacks.LambdaCallback(on_epoch_begin=stop)
+    with pytest.raises(KeyboardInterrupt):
+        detector.fit(random_images(4, seed=9), epochs=1, verbose=0, callbacks=[begins])
+    assert detector.threshold is None

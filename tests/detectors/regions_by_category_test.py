@@ -251,6 +251,8 @@ def test_masks_that_hold_nowhere_are_told():
         model.calibrate(elements_of(COUNTS), false_positive_rate=0.2)
     assert model.forget_region_of("cog")
     assert not model.forget_region_of("bolt")
+    assert model.thresholds.region == model.region_fingerprint != ""
     assert list(model.region_of_interest) == ["nut"]
     assert model.forget_region_of("nut")
+    assert model.thresholds.region == model.region_fingerprint == ""
     assert model.region_of_interest is None

@@ -9,7 +9,7 @@ import pytest
 
 from keras_rlr.datasets import read_image, write_procedural_dataset
 from keras_rlr.training import train
-from keras_rlr.training.feedback import Feedback
+from keras_rlr.training.feedback import Feedback, folder_of_table
 from keras_rlr.training.learn_feedback import learn_feedback
 from tests.datasets.layouts.write_files import write_image
 from tests.run_command import run
@@ -279,6 +279,14 @@ def test_held_out_images_that_are_anomalous_are_left_out(folder, data, line, tmp
         found = learn_feedback(place, Feedback.read(file, [line]))
     assert found["config"]["calibration"]["images"] == 11
     assert found["learned"] == {"gear": 1}
+
+
+def test_images_are_sought_beside_a_table_or_in_the_folder_that_it_is(tmp_path):
+    file = tmp_path / "day.csv"
+    file.write_text("path,verdict\n")
+    assert folder_of_table(file) == folder_of_table(str(tmp_path)) == tmp_path
+    with pytest.raises(ValueError, match="--feedback-images"):
+        folder_of_table("s3://bucket/day")
 
 
 def test_feedback_images_need_feedback(folder, data):
