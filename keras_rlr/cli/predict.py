@@ -1,6 +1,7 @@
 import collections
 import dataclasses
 import json
+import warnings
 from pathlib import Path
 
 import click
@@ -178,7 +179,7 @@ def command(
 
 
 def _check_category(category, model, place):
-    """Refuses a category that the model was not trained on."""
+    """Refuses a category that the model was not trained on, warns of one untested."""
     if category is None or category in model.thresholds.by_category:
         return
     config = run_config(place) or {}
@@ -189,6 +190,17 @@ def _check_category(category, model, place):
         raise ValueError(
             f"The model knows no category {category!r}. {has} Leave --category out to "
             "decide by the threshold of all categories together."
+        )
+    if model.threshold is not None:
+        instead = (
+            "each image is decided as the product that it is recognised as"
+            if model.known_categories
+            else "the threshold of all categories together decides"
+        )
+        warnings.warn(
+            f"The model has no threshold of {category!r}: it was trained on it, and "
+            f"calibrated without it, or on too few images of it. So {instead}.",
+            stacklevel=2,
         )
 
 

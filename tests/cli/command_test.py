@@ -246,6 +246,10 @@ def test_predict_decides_as_evaluate_does(trained, data, tmp_path):
     result = run(*arguments, "--output", output, "--category", "screw")
     assert result.exit_code == 2
     assert "knows no category 'screw'. It knows: gear, wood." in result.stderr
+    model.thresholds._by_category = (("gear", middle["gear"]),)
+    model.save(folder / "model.keras")
+    result = run(*arguments, "--output", output, "--category", "wood")
+    assert result.exit_code == 0 and "no threshold of 'wood'" in result.stderr
 
 
 def test_predict_that_is_terminated_keeps_what_was_done(trained, data, tmp_path):
