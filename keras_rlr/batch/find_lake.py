@@ -4,7 +4,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from keras_rlr.batch.addresses import is_address, local_path, open_place
+from keras_rlr.addresses import is_address, local_path, open_place
 from keras_rlr.batch.lake import FileLake, Lake, ParquetLake
 from keras_rlr.batch.parts import IMAGES_A_PART, ParquetPart
 from keras_rlr.datasets import account_for_images

@@ -76,7 +76,7 @@ def read_table(
 
 def _distant_files(place: str) -> dict[str, Callable[[], Any]]:
     """What opens the Parquet files of an address, by their names."""
-    from keras_rlr.batch.addresses import open_place
+    from keras_rlr.addresses import open_place
 
     files, root = open_place(place)
     if files.isfile(root):
