@@ -96,6 +96,9 @@ def _distant_tables(place: str, output: str) -> tuple[list[str], dict[str, str]]
     if not found:
         raise FileNotFoundError(f"There is nothing at '{place}'. Check the address.")
     if found == [root]:
+        # Who names a file means it, whatever its name begins with.
+        if root.lower().endswith(SUFFIXES):
+            return [files.unstrip_protocol(root)], {}
         root = root.rpartition("/")[0]
     own = None
     if is_address(output):
