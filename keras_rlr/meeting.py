@@ -6,8 +6,10 @@ meeting. So they meet here first, at the address where JAX meets then.
 
 import atexit
 import contextlib
+import errno
+import ipaddress
 import os
-import select
+import selectors
 import socket
 import sys
 import time
@@ -15,8 +17,8 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 _BEFORE_TRYING_AGAIN = 0.2  # seconds
-# Who connects and says nothing is none of ours, and must not keep them waiting.
-_MOST_SECONDS_TO_SAY_WHO = 5
+# A name may have an address that never answers beside one that does.
+_MOST_SECONDS_TO_CONNECT = 5
 _MOST_BYTES = 64
 _ALL_ARE_HERE = b"all are here\n"
 
@@ -39,7 +41,7 @@ def come_together(address: str, number: int, count: int, seconds: float) -> None
     host, port = _host_and_port(address)
     ends = time.monotonic() + seconds
     if number == 0:
-        _await_others(port, count, ends)
+        _await_others(host, port, count, ends)
     else:
         _go_to_first(host, port, f"{number} of {count}\n".encode(), ends)
 
@@ -52,7 +54,8 @@ def torch_group(
 
     Args:
         local_rank: Which of the host's GPUs is this process's, if there are any.
-        to_meet: How long each waits for the others until the block ends.
+        to_meet: How long each waits for the others, and as long at most until the
+            block ends.
         afterwards: How long they wait from then on.
 
     Raises:
@@ -61,6 +64,7 @@ def torch_group(
     import torch
     from torch import distributed
 
+    ends = time.monotonic() + to_meet.total_seconds()
     backend = "gloo"
     if torch.cuda.is_available():
         torch.cuda.set_device(local_rank)
@@ -72,7 +76,9 @@ def torch_group(
     for what in ("came", "is here"):
         store.set(f"process {number} {what}", "")
         for other in range(count):
-            store.wait([f"process {other} {what}"], to_meet)
+            # Who is there answers, even if the last came at the last moment.
+            left = max(ends - time.monotonic(), 1)
+            store.wait([f"process {other} {what}"], timedelta(seconds=left))
     # PyTorch of before keeps the time that a group begins with.
     changes = hasattr(distributed.ProcessGroup, "set_timeout")
     distributed.init_process_group(
@@ -120,66 +126,108 @@ def _host_and_port(address):
     return host.strip("[]"), int(port)
 
 
-def _await_others(port, count, ends):
+def _await_others(host, port, count, ends):
     waiting: dict[int, socket.socket] = {}
     with contextlib.ExitStack() as opened:
-        server = opened.enter_context(_server(port))
-        while len(waiting) < count - 1:
-            server.settimeout(max(ends - time.monotonic(), 0.001))
-            try:
-                connection, _ = server.accept()
-            except TimeoutError:
-                missing = [str(i) for i in range(1, count) if i not in waiting]
+        # All are heard at once, so who says nothing keeps nobody waiting.
+        selector = opened.enter_context(selectors.DefaultSelector())
+        for server in _servers(host, port):
+            opened.enter_context(server).setblocking(False)
+            selector.register(server, selectors.EVENT_READ, (server, None))
+        while True:
+            missing = [str(i) for i in range(1, count) if i not in waiting]
+            # Once all came, some may have gone already.
+            left = ends - time.monotonic() if missing else 0
+            if missing and left <= 0:
                 raise RuntimeError(
                     f"Nothing was heard of process {', '.join(missing)} at port {port}."
-                ) from None
-            opened.enter_context(connection)
-            number = _who(connection, count, ends)
-            if number is not None:
-                waiting[number] = connection
-            for lost in _lost(waiting):
-                del waiting[lost]
+                )
+            events = selector.select(left)
+            if not (missing or events):
+                break
+            for key, _ in events:
+                connection, said = key.data
+                if said is None:
+                    with contextlib.suppress(BlockingIOError, ConnectionError):
+                        other = opened.enter_context(connection.accept()[0])
+                        other.setblocking(False)
+                        data = (other, bytearray())
+                        selector.register(other, selectors.EVENT_READ, data)
+                    continue
+                # Who waits has nothing more to say: it has gone, or is none of ours.
+                waiting = {i: one for i, one in waiting.items() if one != connection}
+                heard = _heard(connection)
+                said.extend(heard)
+                number = _who(said, count) if heard else None
+                if number is not None:
+                    waiting[number] = connection
+                elif not heard or b"\n" in said or len(said) > _MOST_BYTES:
+                    selector.unregister(connection)
+                    connection.close()
         for connection in waiting.values():
             with contextlib.suppress(OSError):
                 connection.sendall(_ALL_ARE_HERE)
 
 
-def _server(port):
-    """Where it is looked for by IPv4 and by IPv6."""
+def _servers(host, port):
+    """Where it is looked for by IPv4 and by IPv6; if it can, by this machine alone."""
     try:
+        if host == "localhost":
+            servers = [socket.create_server(("127.0.0.1", port))]
+            try:
+                servers.append(_server_of_ipv6("::1", port))
+            except OSError as error:
+                # Else this machine has none.
+                if error.errno == errno.EADDRINUSE:
+                    servers[0].close()
+                    raise
+            return servers
+        if _is_loopback(host):
+            if ":" in host:
+                return [_server_of_ipv6(host, port)]
+            return [socket.create_server((host, port))]
         if socket.has_dualstack_ipv6():
-            return socket.create_server(
-                ("", port), family=socket.AF_INET6, dualstack_ipv6=True
-            )
-        return socket.create_server(("", port))
+            return [_server_of_ipv6("", port, dualstack_ipv6=True)]
+        return [socket.create_server(("", port))]
     except OSError as error:
         raise RuntimeError(f"Port {port} is not free: {error.strerror}.") from error
 
 
-def _who(connection, count, ends):
+def _server_of_ipv6(host, port, **options):
+    return socket.create_server((host, port), family=socket.AF_INET6, **options)
+
+
+def _is_loopback(host):
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _heard(connection):
+    """What came; nothing if the connection has ended."""
+    try:
+        return connection.recv(_MOST_BYTES)
+    except OSError:
+        return b""
+
+
+def _who(text, count):
     """The number that a process says is its own; None of what is no such process."""
-    most = min(ends - time.monotonic(), _MOST_SECONDS_TO_SAY_WHO)
-    text = b"".join(_received(connection, max(most, 0.001)))
     for number in range(1, count):
         if text == f"{number} of {count}\n".encode():
             return number
     return None
 
 
-def _lost(waiting):
-    """Numbers of those whose connections have ended: they have nothing to say."""
-    ended, _, _ = select.select(waiting.values(), (), (), 0)
-    return [number for number, other in waiting.items() if other in ended]
-
-
 def _go_to_first(host, port, who, ends):
     fault = "it did not answer"
     while (left := ends - time.monotonic()) > 0:
+        most = min(left, _MOST_SECONDS_TO_CONNECT)
         try:
-            with socket.create_connection((host, port), timeout=left) as connection:
+            with socket.create_connection((host, port), timeout=most) as connection:
                 connection.sendall(who)
-                left = max(ends - time.monotonic(), 0.001)
-                if b"".join(_received(connection, left)) == _ALL_ARE_HERE:
+                if _line(connection, ends) == _ALL_ARE_HERE:
                     return
             fault = "it was there, but not all others came"
         except OSError as error:
@@ -188,14 +236,13 @@ def _go_to_first(host, port, who, ends):
     raise RuntimeError(f"Process 0 was sought at {host}, port {port}: {fault}.")
 
 
-def _received(connection, seconds) -> Iterator[bytes]:
+def _line(connection, ends):
     """What comes up to the end of a line, of the connection or of the time."""
-    connection.settimeout(seconds)
-    for _ in range(_MOST_BYTES):
-        try:
-            byte = connection.recv(1)
-        except OSError:
-            return
-        yield byte
-        if byte in (b"", b"\n"):
-            return
+    text = b""
+    while (left := ends - time.monotonic()) > 0:
+        connection.settimeout(left)
+        heard = _heard(connection)
+        text += heard
+        if not heard or b"\n" in heard or len(text) > _MOST_BYTES:
+            break
+    return text

@@ -1,5 +1,6 @@
 """Processes, here threads, know when all of them are there, or say who is not."""
 
+import contextlib
 import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -19,12 +20,12 @@ def address():
 
 
 def connected(address):
-    host, port = address.split(":")
-    while True:
-        try:
-            return socket.create_connection((host, int(port)))
-        except ConnectionRefusedError:
-            time.sleep(0.05)
+    host, _, port = address.rpartition(":")
+    for _ in range(1000):
+        with contextlib.suppress(ConnectionRefusedError):
+            return socket.create_connection((host.strip("[]"), int(port)))
+        time.sleep(0.05)
+    raise AssertionError(f"nobody listens at {address}")
 
 
 def test_all_go_on_once_the_last_has_come(address):
@@ -52,6 +53,55 @@ def test_one_that_has_gone_does_not_count(address):
             first.result(60)
         with pytest.raises(RuntimeError, match="Process 0 was sought at 127.0.0.1"):
             last.result(60)
+
+
+def test_who_speaks_slowly_keeps_nobody_waiting(address):
+    with ThreadPoolExecutor() as pool:
+        first = pool.submit(come_together, address, 0, 2, 60)
+        with connected(address) as slow:
+            slow.sendall(b"1 of")
+            come_together(address, 1, 2, 60)
+            first.result(60)
+            # It was let go without having been waited for.
+            assert slow.recv(1) == b""
+
+
+def test_the_time_allowed_is_that_of_all_bytes(address):
+    host, port = address.split(":")
+    with (
+        ThreadPoolExecutor() as pool,
+        socket.create_server((host, int(port))) as server,
+    ):
+        other = pool.submit(come_together, address, 1, 2, 1)
+        connection, _ = server.accept()
+        with connection, contextlib.suppress(ConnectionError):
+            for _ in range(60):
+                if other.done():
+                    break
+                connection.sendall(b"a")
+                time.sleep(0.3)
+            else:
+                raise AssertionError("it was waiting for each byte anew")
+        with pytest.raises(RuntimeError, match="not all others came"):
+            other.result(60)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]"])
+def test_at_a_loopback_address_it_is_found_there_alone(address, host):
+    port = address.split(":")[1]
+    if host == "[::1]":
+        try:
+            socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+        except OSError:
+            pytest.skip("has no IPv6")
+    with ThreadPoolExecutor() as pool:
+        first = pool.submit(come_together, f"{host}:{port}", 0, 2, 60)
+        connected(address if host != "[::1]" else f"{host}:{port}").close()
+        # On Linux of this machine too, but another address.
+        with pytest.raises(OSError, match=r".+"):
+            socket.create_connection(("127.0.0.2", int(port)), timeout=5)
+        come_together(f"{host}:{port}", 1, 2, 60)
+        assert first.result(60) is None
 
 
 def test_what_can_not_be_met_at_is_said(address):

@@ -4,7 +4,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from keras_rlr.batch.addresses import is_address, local_path, open_place
+from keras_rlr.addresses import is_address, local_path, open_place
 from keras_rlr.batch.lake import FileLake, Lake, ParquetLake
 from keras_rlr.batch.parts import IMAGES_A_PART, ParquetPart
 from keras_rlr.datasets import account_for_images
@@ -96,6 +96,9 @@ def _distant_tables(place: str, output: str) -> tuple[list[str], dict[str, str]]
     if not found:
         raise FileNotFoundError(f"There is nothing at '{place}'. Check the address.")
     if found == [root]:
+        # Who names a file means it, whatever its name begins with.
+        if root.lower().endswith(SUFFIXES):
+            return [files.unstrip_protocol(root)], {}
         root = root.rpartition("/")[0]
     own = None
     if is_address(output):

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from keras_rlr.batch.addresses import local_path, open_place
+from keras_rlr.addresses import local_path, open_place
 from keras_rlr.batch.stored_image import StoredImage
 from keras_rlr.datasets.image_files import read_image, read_image_bytes
 

@@ -4,8 +4,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from keras_rlr.addresses import local_path, open_place
 from keras_rlr.atomic_file import atomic_path, check_writable
-from keras_rlr.batch.addresses import local_path, open_place
 from keras_rlr.evaluation.prediction import Prediction
 from keras_rlr.tables.read_parquet import order_metadata
 

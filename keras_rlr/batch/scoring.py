@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from keras_rlr.batch.addresses import is_address
+from keras_rlr.addresses import is_address
 from keras_rlr.batch.find_lake import find_lake
 from keras_rlr.batch.part_scorer import PartScorer, Report
 from keras_rlr.batch.parts import IMAGES_A_PART, Part, part_to_json

@@ -4,7 +4,7 @@ from pathlib import PurePosixPath
 
 import numpy as np
 
-from keras_rlr.batch.addresses import is_address
+from keras_rlr.addresses import is_address
 from keras_rlr.evaluation.score_resized import folder_category, nearest_category
 
 

@@ -48,7 +48,8 @@ def read_csv(
                     f"Line {lines.line_num} of '{file}' has {len(cells)} cells where "
                     f"the first line has {len(columns)}."
                 )
-            rows.append((lines.line_num, dict(zip(columns, cells, strict=True))))
+            row = dict(zip(columns, cells, strict=True))
+            rows.append((f"line {lines.line_num}", row))
     except csv.Error as error:
         raise ValueError(
             f"'{file}' is no CSV table: line {lines.line_num}: {error}."

@@ -11,15 +11,17 @@ from keras_rlr.tables.table import Table, check_columns
 SUFFIXES = (".parquet", ".pq")
 # In the metadata of a part of results, what its rows come after; see `order_metadata`.
 _ORDER = b"keras_rlr.order"
+# Names that `predict --engine ray` gives by what is in a part, and not by its place.
+_PART = re.compile(r"(.*/)?part-[0-9a-f]{32}\.parquet")
 # What pandas calls an index that has no name.
 _INDEX = re.compile(r"__index_level_\d+__")
 
 
 def is_parquet(name: str) -> bool:
-    """Whether a file is a table of Parquet, and no note about some.
+    """Whether what a folder holds is a table of Parquet, and no note about some.
 
     Args:
-        name: The file's name.
+        name: The name of the file, or of a folder with its parts.
     """
     return name.lower().endswith(SUFFIXES) and not name.startswith((".", "_"))
 
@@ -43,7 +45,7 @@ def read_parquet(
 ) -> Table:
     """Reads Parquet files as one table, in the order of the images that were scored.
 
-    Files that say nothing of it come as they are, one after the other.
+    Files that say nothing of it come first as they are, one after the other.
 
     Args:
         place: Where they are, for messages.
@@ -69,10 +71,11 @@ def read_parquet(
         ) from error
     found: dict[str, None] = {}
     parts = []
+    unordered = 0
     for name, open_file in files.items():
         here = str(place) if len(files) == 1 else f"{place}/{name}"
-        with open_file() as file:
-            try:
+        try:
+            with open_file() as file:
                 table = pyarrow.parquet.ParquetFile(file)
                 schema = table.schema_arrow
                 columns = [c for c in schema.names if not _INDEX.fullmatch(c)]
@@ -80,18 +83,22 @@ def read_parquet(
                 chosen = [c for c in columns if c in (*needed, *also)]
                 _check_kinds(here, schema, chosen)
                 values = table.read(chosen).to_pydict()
-            except (pyarrow.ArrowException, OSError) as error:
-                raise ValueError(
-                    f"'{here}' can't be read as a Parquet file: {error}. Restore it, "
-                    "or take it away."
-                ) from error
+        except (pyarrow.ArrowException, OSError) as error:
+            raise ValueError(
+                f"'{here}' can't be read as a Parquet file: {error}. Restore it, or "
+                "take it away."
+            ) from error
         found |= dict.fromkeys(chosen)
         texts = [list(map(_text, values[column])) for column in chosen]
+        of_file = "" if len(files) == 1 else f" of {name}"
         own = [
-            dict(zip(chosen, cells, strict=True)) for cells in zip(*texts, strict=True)
+            (f"row {i}{of_file}", dict(zip(chosen, cells, strict=True)))
+            for i, cells in enumerate(zip(*texts, strict=True), 1)
         ]
-        parts.append((_order(schema), own))
-    return Table(tuple(found), list(enumerate(_in_order(parts), 1)), "row")
+        order = _order(here, schema)
+        unordered += order == "" and len(files) > 1 and bool(_PART.fullmatch(name))
+        parts.append((order, own))
+    return Table(tuple(found), _in_order(place, parts), unordered)
 
 
 def _check_kinds(here, schema, columns):
@@ -114,18 +121,34 @@ def _text(value):
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _order(schema):
+def _order(here, schema):
     """What `order_metadata` was given; "" where a file says nothing."""
     said = (schema.metadata or {}).get(_ORDER)
-    return "" if said is None else json.loads(said)
+    if said is None:
+        return ""
+    try:
+        return json.loads(said)
+    except ValueError as error:
+        raise _unknown_order(here) from error
 
 
-def _in_order(parts):
+def _in_order(place, parts):
     """The rows of all parts."""
     silent = [row for order, own in parts if order == "" for row in own]
     by_path = [row for order, own in parts if order is None for row in own]
     # `predict` sorts so before it marks names that look like formulas.
-    by_path.sort(key=lambda row: row["path"].removeprefix("./"))
-    others = [part for part in parts if part[0]]
-    others.sort(key=lambda part: part[0])
+    by_path.sort(key=lambda row: row[1]["path"].removeprefix("./"))
+    others = [part for part in parts if part[0] not in ("", None)]
+    try:
+        others.sort(key=lambda part: part[0])
+    except TypeError as error:
+        raise _unknown_order(place) from error
     return silent + by_path + [row for _, own in others for row in own]
+
+
+def _unknown_order(place):
+    return ValueError(
+        f"'{place}' says what this version does not know of the order of its rows "
+        f"({_ORDER.decode()} in the metadata). Read it with the version that wrote it, "
+        "or score the images again."
+    )

@@ -9,14 +9,16 @@ class Table:
 
     Args:
         columns: The names of its columns.
-        rows: Pairs of a row's number and its cells by column, as text; those of a
-            column that is not there are missing.
-        unit: What the numbers count, "line" or "row".
+        rows: Pairs of where a row is, such as "line 7" or "row 7 of part-1.parquet",
+            and its cells by column, as text; those of a column that is not there are
+            missing.
+        unordered: Number of files with results of several that say nothing of the
+            order of their images, though others of their kind do.
     """
 
     columns: tuple[str, ...]
-    rows: list[tuple[int, dict[str, str]]]
-    unit: str = "line"
+    rows: list[tuple[str, dict[str, str]]]
+    unordered: int = 0
 
 
 def check_columns(

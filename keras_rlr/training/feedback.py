@@ -61,16 +61,16 @@ class Feedback:
             ImportError: If it is Parquet and pyarrow is not installed.
             ValueError: If a column or a verdict is unknown, or an image has both.
         """
-        rows, unit = _rows(table)
+        rows = _rows(table)
         judged = [row for row in rows if row[1]]
-        _refuse_unknown(table, judged, unit)
+        _refuse_unknown(table, judged)
         found: dict[Path, tuple[str, JudgedImage]] = {}
         missing = []
-        for number, verdict, path, category in judged:
+        for where, verdict, path, category in judged:
             verdict = verdict.lower()
             file = _find(path, folders)
             if file is None:
-                missing.append(f"{path} ({unit} {number})")
+                missing.append(f"{path} ({where})")
                 continue
             before = found.setdefault(
                 file.resolve(), (verdict, JudgedImage(path, file, category))
@@ -81,10 +81,10 @@ class Feedback:
                     f"is {verdict}. Leave one row."
                 )
         if missing:
-            where = ", ".join(f"'{folder}'" for folder in folders)
+            below = ", ".join(f"'{folder}'" for folder in folders)
             raise FileNotFoundError(
                 f"{len(missing)} of {len(judged)} images of '{table}' are not below "
-                f"{where} (the first: {missing[0]}). Name the folder that the paths "
+                f"{below} (the first: {missing[0]}). Name the folder that the paths "
                 "are below with --feedback-images."
             )
         if not judged:
@@ -117,22 +117,21 @@ def folder_of_table(table: str | Path) -> Path:
 
 
 def _rows(file):
-    """Tuples of number, verdict, path and category, and what the numbers count."""
+    """Tuples of where a row is, its verdict, path and category."""
     table = read_table(file, (_PATH, _VERDICT), _ALSO, others_allowed=False)
-    rows = [
-        (number, row[_VERDICT].strip(), row[_PATH], row.get(_CATEGORY, "").strip())
-        for number, row in table.rows
+    return [
+        (where, row[_VERDICT].strip(), row[_PATH], row.get(_CATEGORY, "").strip())
+        for where, row in table.rows
     ]
-    return rows, table.unit
 
 
-def _refuse_unknown(table, judged, unit):
+def _refuse_unknown(table, judged):
     wrong = [row for row in judged if row[1].lower() not in (NORMAL, ANOMALOUS)]
     if wrong:
-        number, verdict = wrong[0][:2]
+        where, verdict = wrong[0][:2]
         raise ValueError(
             f"{len(wrong)} of {len(judged)} verdicts in '{table}' are unknown (the "
-            f"first: {verdict[:40]!r} in {unit} {number}). Expected {NORMAL}, for a "
+            f"first: {verdict[:40]!r} in {where}). Expected {NORMAL}, for a "
             f"false alarm, or {ANOMALOUS}, for an anomaly that was missed."
         )
 

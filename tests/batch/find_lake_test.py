@@ -95,5 +95,9 @@ def test_what_is_left_out_and_the_results_themselves(tmp_path):
         assert [part.place for part in lake.all_parts] == ["memory:///shards/a.parquet"]
         (said,) = (str(one.message) for one in caught)
         assert "labels.xyz" in said and "part-1" not in said
+        # A file that is named is meant.
+        for named in (shards / "_notes.parquet", "memory:///shards/_notes.parquet"):
+            (part,) = find_lake(str(named)).all_parts
+            assert part.place == str(named)
     finally:
         files.rm("/shards", recursive=True)

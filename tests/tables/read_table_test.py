@@ -7,6 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from keras_rlr.batch.result_folder import ResultFolder
+from keras_rlr.evaluation.drift.scores_table import ScoresTable
 from keras_rlr.evaluation.prediction import Prediction
 from keras_rlr.tables.read_table import read_table
 
@@ -41,10 +42,18 @@ def test_parts_of_files_are_as_the_table_of_predict(results, tmp_path):
     found = read_table(tmp_path / "out", NEEDED, ALSO)
     expected = read_table(tmp_path, NEEDED, ALSO)
     assert cells(found) == cells(expected)
-    assert [number for number, _ in found.rows] == [1, 2, 3]
-    assert (found.unit, expected.unit) == ("row", "line")
+    # Each is said to be where it is found.
+    places = ["row 1 of part-2.parquet", *(f"row {i} of part-1.parquet" for i in "12")]
+    assert [where for where, _ in found.rows] == places
+    assert [where for where, _ in expected.rows] == ["line 2", "line 3", "line 4"]
     one = read_table(tmp_path / "out" / "part-2.parquet", NEEDED, ALSO)
     assert cells(one) == cells(expected)[:1]
+    assert one.rows[0][0] == "row 1"
+    for name in ("_mine.parquet", ".x.PARQUET"):
+        named = (tmp_path / "out" / "part-2.parquet").rename(tmp_path / "out" / name)
+        assert read_table(named, NEEDED, ALSO).rows == one.rows
+        assert len(read_table(tmp_path / "out", NEEDED, ALSO).rows) == 2
+        named.rename(tmp_path / "out" / "part-2.parquet")
 
 
 def test_parts_of_tables_are_in_the_order_of_those(results, tmp_path):
@@ -56,6 +65,64 @@ def test_parts_of_tables_are_in_the_order_of_those(results, tmp_path):
         results.write_part(name, [Prediction(path, 1.0)], begins)
     found = cells(read_table(results.place, NEEDED, ALSO))
     assert [row["path"] for row in found] == ["y", "z", "x"]
+
+
+@pytest.mark.parametrize("order", [0, []])
+def test_no_row_is_left_out_for_what_its_order_is(order, results):
+    results.write_part("1", ROWS, order)
+    results.write_part("2", ROWS[:1])
+    assert len(read_table(results.place, NEEDED, ALSO).rows) == 4
+    results.write_part("3", ROWS[:1], {"later": 1})
+    with pytest.raises(ValueError, match=r"out' says what this version does not know"):
+        read_table(results.place, NEEDED, ALSO)
+
+
+def test_files_without_an_order_are_counted(results, tmp_path):
+    names = [character * 32 for character in "0123"]
+    for name, row in zip(names, "dcba", strict=True):
+        results.write_part(name, [Prediction(row, 1.0)])
+    for name in names[:2]:  # As they were before.
+        file = tmp_path / "out" / f"part-{name}.parquet"
+        pq.write_table(pq.read_table(file).replace_schema_metadata({}), file)
+    found = read_table(results.place, NEEDED, ALSO)
+    assert [row["path"] for row in cells(found)] == ["d", "c", "a", "b"]
+    assert found.unordered == 2
+    with pytest.warns(UserWarning, match="^2 Parquet files .* by an earlier") as said:
+        ScoresTable.read([results.place])
+    assert len(said) == 1
+    assert read_table(file, NEEDED, ALSO).unordered == 0
+
+
+def test_a_folder_called_like_a_file_has_its_parts(tmp_path):
+    fsspec = pytest.importorskip("fsspec")
+    folder = tmp_path / "out" / "s.parquet"
+    folder.mkdir(parents=True)
+    files = fsspec.filesystem("memory")
+    try:
+        for name in ("part.0", "part.1", "_note"):
+            rows = {"path": [name], "anomaly_score": ["1"]}
+            pq.write_table(pa.table(rows), folder / f"{name}.parquet")
+        (folder / "_SUCCESS").touch()
+        files.put(f"{tmp_path}/out", "/spark", recursive=True)
+        places = [
+            tmp_path / "out",
+            folder,
+            "memory://spark",
+            "memory://spark/s.parquet",
+        ]
+        for place in places:
+            found = read_table(place, NEEDED, ALSO)
+            assert [row["path"] for row in cells(found)] == ["part.0", "part.1"]
+        found = read_table(places[0], NEEDED, ALSO)
+        assert found.rows[1][0] == "row 1 of s.parquet/part.1.parquet"
+        files.mv("/spark/s.parquet/_note.parquet", "/spark/_note.parquet")
+        named = read_table("memory://spark/_note.parquet", NEEDED, ALSO)
+        assert [row["path"] for row in cells(named)] == ["_note"]
+    finally:
+        files.rm("/spark", recursive=True)
+    (folder / "none.parquet").mkdir()
+    with pytest.raises(FileNotFoundError, match="none.parquet' is called like a"):
+        read_table(tmp_path / "out", NEEDED, ALSO)
 
 
 def test_files_of_others_come_as_they_are(tmp_path):

@@ -194,46 +194,57 @@ def test_one_whose_other_never_starts_says_so(tmp_path, number):
     assert not (tmp_path / "run").exists()
 
 
+# Whatever their imports take, they begin to meet together, or once a file is there.
 JOINED = """
-import sys, time
+import os, sys, time
+from pathlib import Path
 import keras
 from keras_rlr import processes
 
+folder, names, seconds = sys.argv[1:]
+number = os.environ.get("RANK") or os.environ["KERAS_DISTRIBUTION_PROCESS_ID"]
+Path(folder, number).touch()
+while not all(Path(folder, name).exists() for name in names):
+    time.sleep(0.05)
 print("begun", flush=True)
 processes.join()
 if processes.rank():
-    time.sleep(float(sys.argv[1]))
+    time.sleep(float(seconds))
 print(processes.gather(processes.rank()), flush=True)
 """
 
 
 @pytest.mark.skipif(BACKEND == "tensorflow", reason="has no processes")
-def test_one_that_is_killed_before_all_have_met_is_not_waited_for():
+def test_one_that_is_killed_before_all_have_met_is_not_waited_for(tmp_path):
     port = free_port()
     started = {}
     try:
-        for number in range(3):
+        for number, names in enumerate(["012", "012", "012x"]):
             environment = variables_of(number, 3, port) | seconds_to_meet(10)
-            one = FreshProcess(JOINED, 0, environment=environment)
-            started[number] = one
-            if number == 1:
-                one.wait_for(lambda one=one: "begun" in one.written()[0])
-                time.sleep(2)  # It waits for the third by now.
-                one.send_signal(signal.SIGKILL)
-                assert one.wait(MOST_SECONDS).returncode == -signal.SIGKILL
+            arguments = (tmp_path, names, 0)
+            started[number] = FreshProcess(JOINED, *arguments, environment=environment)
+        killed = started[1]
+        killed.wait_for(lambda: "begun" in killed.written()[0])
+        time.sleep(2)  # It waits for the third by now.
+        killed.send_signal(signal.SIGKILL)
+        assert killed.wait(MOST_SECONDS).returncode == -signal.SIGKILL
+        assert started[0].poll() is None
+        (tmp_path / "x").touch()
         for number in (0, 2):
             result = started[number].wait(MOST_SECONDS)
             assert result.returncode == 1
             assert "train together did not meet: " in result.stderr
+            if BACKEND == "jax" and number == 0:  # The third had come.
+                assert "heard of process 1 at" in result.stderr
     finally:
         for one in started.values():
             one.send_signal(signal.SIGKILL)
 
 
 @pytest.mark.skipif(BACKEND != "torch", reason="JAX's have other times")
-def test_those_that_have_met_wait_longer_for_each_other(monkeypatch):
+def test_those_that_have_met_wait_longer_for_each_other(tmp_path, monkeypatch):
     monkeypatch.setenv("KERAS_RLR_INITIALIZATION_TIMEOUT", "10")
-    for result in run_two(JOINED, 12):
+    for result in run_two(JOINED, tmp_path, "01", 12):
         assert result.stdout == "begun\n[0, 1]\n", result.stderr[-3000:]
 
 

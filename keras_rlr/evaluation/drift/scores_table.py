@@ -1,4 +1,5 @@
 import math
+import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,8 +51,15 @@ def _read(file):
     table = read_table(file, (_PATH, _SCORE), also)
     if not table.rows:
         raise ValueError(f"The table '{file}' has no rows: there is nothing to judge.")
-    unit = table.unit.capitalize()
-    numbered = ((f"{unit} {number}", cells) for number, cells in table.rows)
+    if table.unordered:
+        warnings.warn(
+            f"{table.unordered} Parquet files of '{file}' were written by an earlier "
+            "version and don't say where their images were: they come first, by the "
+            "files' names, so images of a window did not follow each other. Take those "
+            "files away, and the same `keras-rlr predict --engine ray` scores their "
+            "images again.",
+            stacklevel=3,
+        )
     rows = [
         ScoredRow(
             cells[_PATH],
@@ -60,7 +68,7 @@ def _read(file):
             cells.get(_CATEGORY, ""),
             {name: _number(file, where, cells, name) for name in MEASURES},
         )
-        for where, cells in numbered
+        for where, cells in table.rows
     ]
     # Parquet always has the columns; where they are of products that the model
     # recognises, scores are comparable too.
@@ -77,6 +85,7 @@ def _number(file, where, cells, column):
     try:
         return float(text) if text else math.nan
     except ValueError:
+        where = where[0].upper() + where[1:]
         raise ValueError(
             f"{where} of '{file}': the {column} {text[:40]!r} is no number."
         ) from None
