@@ -101,6 +101,7 @@ def command(
     if feedback_images is not None and feedback is None:
         raise click.UsageError("--feedback-images belongs to --feedback.")
     start_backend()
+    from keras_rlr.addresses import is_address
     from keras_rlr.detectors.loading import saved_model_path
     from keras_rlr.training.calibrate_run import calibrate_run
     from keras_rlr.training.feedback import Feedback, folder_of_table
@@ -108,7 +109,7 @@ def command(
     judged = None
     if feedback is not None:
         places = [Path(feedback_images or data)]
-        if feedback_images is None and "://" not in feedback:
+        if feedback_images is None and not is_address(feedback):
             places.append(folder_of_table(feedback))
         judged = Feedback.read(feedback, places)
     detector = load_run(model, bit_depth)

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from keras_rlr.addresses import is_address
 from keras_rlr.cli.options import AT_LEAST_ONE
 from keras_rlr.cli.printing import say
 
@@ -57,8 +58,8 @@ def check_engine(
         click.BadParameter: If there are no images.
         click.UsageError: If an option is for another engine.
     """
-    is_address = "://" in images
-    if not is_address and not Path(images).exists():
+    is_elsewhere = is_address(images)
+    if not is_elsewhere and not Path(images).exists():
         message = f"Path '{images}' does not exist."
         raise click.BadParameter(message, param_hint="'IMAGES'")
     if engine == "ray":
@@ -69,7 +70,7 @@ def check_engine(
                     f"{option} out, or --engine."
                 )
         return
-    if is_address:
+    if is_elsewhere:
         raise click.UsageError(f"'{images}' is an address: add --engine ray.")
     for option, value in of_ray.items():
         if value is not None:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from keras_rlr.addresses import is_address
 from keras_rlr.inputs.image_measures import MEASURES
 from keras_rlr.tables.read_table import read_table
 
@@ -108,7 +109,7 @@ def folder_of_table(table: str | Path) -> Path:
     Raises:
         ValueError: If it is at an address, where no images of this machine are.
     """
-    if "://" in str(table):
+    if is_address(str(table)):
         raise ValueError(
             f"The table is at '{table}', and images are looked for on this machine. "
             "Say with --feedback-images below which folder its paths are."
