@@ -4,6 +4,7 @@ import contextlib
 import warnings
 
 import keras
+import numpy as np
 from keras import ops
 
 from keras_rlr.detectors.compiling import is_of_recipe
@@ -60,6 +61,7 @@ def train(
     """
     _refuse_compact(model)
     _refuse_class_weight(class_weight)
+    _refuse_no_epochs(epochs)
     if validation_split:
         source, validation_data = _split(source, validation_split, validation_data)
     if feature_cache is None and steps_per_epoch is None:
@@ -212,6 +214,15 @@ def _refuse_class_weight(class_weight):
         raise ValueError(
             "`class_weight` has no meaning here: in training all images are normal, "
             "one class, and all count alike. Leave it out."
+        )
+
+
+def _refuse_no_epochs(epochs):
+    is_whole = isinstance(epochs, (int, np.integer)) and not isinstance(epochs, bool)
+    if epochs is not None and not (is_whole and epochs >= 1):
+        raise ValueError(
+            "`epochs` must be a whole number of passes, at least 1, or None for those "
+            f"of the recipe. Received: {epochs!r}."
         )
 
 

@@ -90,9 +90,8 @@ class Target:
                 (folder / "manifest.json").rename(folder / self.manifest_name)
                 # What is loaded comes after what it refers to. The manifest comes last:
                 # where it is, everything is.
-                last = (".pb", ".xml", ".json")
-                files = sorted(folder.iterdir(), key=lambda f: f.suffix in last)
-                files.sort(key=lambda f: f.suffix == ".json")
+                places = {".pb": 1, ".xml": 1, ".json": 2}
+                files = sorted(folder.iterdir(), key=lambda f: places.get(f.suffix, 0))
                 for file in files:
                     os.replace(file, place / file.name)
             else:

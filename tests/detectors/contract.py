@@ -243,6 +243,9 @@ def check_refusals(make, detector, twin):
             fresh.fit(NORMAL, epochs=1, verbose=0, batch_size=size)
         with pytest.raises(ValueError, match="`batch_size`"):
             fresh.predict(TESTED, verbose=0, batch_size=size)
+    for epochs in (0, -1, 1.5, "1", True):
+        with pytest.raises(ValueError, match="`epochs`"):
+            fresh.fit(NORMAL, epochs=epochs, verbose=0)
     for argument in ({"loss": "mse"}, {"metrics": ["accuracy"]}):
         with pytest.raises(ValueError, match=f"no `{next(iter(argument))}`"):
             fresh.compile("adam", **argument)
