@@ -39,8 +39,9 @@ ONE_THREAD = {
     "TF_NUM_INTEROP_THREADS": "1",
 }
 # Most of a test's time on JAX is its compiler's. The program stays the same; only the
-# last step, from it to machine code, takes less care. Tests marked `optimized` are not
-# affected.
+# last step, from it to machine code, takes less care. By the same switch
+# tests/conftest.py has TensorFlow run graphs as they were traced. Tests marked
+# `optimized` are not affected.
 COMPILE_QUICKLY = {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
 # Many tests compile the same small programs.
 KEEP_COMPILED = {

@@ -60,9 +60,16 @@ def golden():
 
 @pytest.fixture(autouse=True, scope="module")
 def compiler(request):
-    """Full optimisation by JAX's compiler, in modules that are marked `optimized`."""
+    """Full optimisation by the compiler, in modules that are marked `optimized`."""
     quick = os.environ.get("JAX_DISABLE_MOST_OPTIMIZATIONS")
-    if not (quick and request.node.get_closest_marker("optimized")):
+    is_optimized = not quick or request.node.get_closest_marker("optimized")
+    if os.environ.get("KERAS_BACKEND") == "tensorflow":
+        import tensorflow as tf
+
+        # Rewriting graphs, which run once or twice, takes a sixth of all tests' time.
+        options = {"disable_meta_optimizer": not is_optimized}
+        tf.config.optimizer.set_experimental_options(options)
+    if not (quick and is_optimized):
         yield
         return
     with pytest.MonkeyPatch.context() as patch:

@@ -200,6 +200,7 @@ def test_products_that_calibration_had_no_image_of_are_named():
     assert model.known_categories == ("washer",)
 
 
+@pytest.mark.backend_independent
 def test_normal_images_that_show_no_product_are_counted():
     model = tiny_model(**ONE_LEVEL)
     unnamed = elements_of({"nut": 9}, with_category=False)

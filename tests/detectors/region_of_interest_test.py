@@ -196,7 +196,7 @@ def test_a_fingerprint_knows_masks_and_not_their_order():
 def test_a_fit_that_fails_after_the_bank_was_selected_has_no_threshold():
     """Its scores are those of the new bank, and the threshold is of the old one."""
     detector = tiny_model(**ONE_LEVEL, coreset_ratio=0.5)
-    detector.fit(IMAGES, epochs=1, verbose=0)
+    detector.adapt(IMAGES)
     detector.calibrate(IMAGES, 0.2)
 
     def stop(*_):

@@ -74,7 +74,7 @@ def measured_calibration(random, count=80):
 def test_of_all_quantities_together_few_tables_are_false_alarms(
     calibrated, windows, anomalous
 ):
-    random, trials, found = np.random.default_rng(3), 250, 0
+    random, trials, found = np.random.default_rng(3), 150, 0
     for _ in range(trials):
         kept = measured_calibration(random, calibrated)
         now = measured(random, 100 * windows, anomalous=anomalous)

@@ -21,8 +21,9 @@ def with_bank(**overrides):
 
 @pytest.fixture(scope="module")
 def trained():
+    """As it was drawn, so that no step is compiled, with the bank of its images."""
     model = with_bank()
-    model.fit(NORMAL, epochs=1, verbose=0)
+    model.adapt(NORMAL)
     return model
 
 

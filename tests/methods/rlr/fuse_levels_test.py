@@ -30,7 +30,7 @@ def blocks(levels):
 @pytest.mark.parametrize("damping", [0.0, 0.3])
 def test_the_map_is_the_mean_of_the_levels_errors_in_one_grid(damping):
     model = fused(cosine_damping=damping)
-    model.fit(NORMAL, epochs=1, verbose=0)
+    model.adapt(NORMAL)
     features = model.extract_features(TESTED)
     rebuilt = model.reconstruct(features)
     assert [r.shape for r in rebuilt] == [f.shape for f in features]

@@ -10,6 +10,9 @@ import pytest
 from tests.fresh_process import run_fresh
 from tests.tiny_model import ONE_LEVEL, fit_losses, random_images, tiny_model
 
+# A fresh process, which the tests' settings don't reach, has the same bits.
+pytestmark = pytest.mark.optimized
+
 BACKENDS = ("tensorflow", "jax", "torch")
 LOAD = """
 import json, sys, warnings

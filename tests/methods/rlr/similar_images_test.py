@@ -62,7 +62,14 @@ def test_the_score_may_be_of_another_map(model):
     np.testing.assert_allclose(outputs["anomaly_score"], scores, rtol=1e-3)
 
 
-@pytest.mark.parametrize("tiles", [None, (1, 2), (5, 4)])
+@pytest.mark.parametrize(
+    "tiles",
+    [
+        None,
+        pytest.param((1, 2), marks=pytest.mark.backend_independent),
+        pytest.param((5, 4), marks=pytest.mark.backend_independent),
+    ],
+)
 def test_a_region_is_where_scores_are_looked_for(tiles):
     images = random_images(5, 70, 60)
     model = with_similar_images(similar_share=(0.0, 1.0), tiles=tiles)
