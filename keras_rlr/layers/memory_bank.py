@@ -11,6 +11,22 @@ _MOST_DISTANCES = 2**22
 DISTANCES = ("euclidean", "cosine")
 
 
+def check_distance(distance: Any) -> str:
+    """Returns a distance of a memory bank.
+
+    Args:
+        distance: A name in `DISTANCES`.
+
+    Raises:
+        ValueError: If it is another.
+    """
+    if distance not in DISTANCES:
+        raise ValueError(
+            f"`distance` must be 'euclidean' or 'cosine'. Received: {distance!r}."
+        )
+    return distance
+
+
 @keras.saving.register_keras_serializable(package="keras_rlr")
 class MemoryBank(keras.layers.Layer):
     """How far each token is from the nearest of the tokens that are stored.
@@ -57,10 +73,7 @@ class MemoryBank(keras.layers.Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**{**kwargs, "dtype": "float32", "trainable": False})
-        if distance not in DISTANCES:
-            raise ValueError(
-                f"`distance` must be 'euclidean' or 'cosine'. Received: {distance!r}."
-            )
+        check_distance(distance)
         if (size is not None and int(size) < 1) or int(reweighted_neighbors) < 0:
             raise ValueError(
                 "`size` must be at least 1 and `reweighted_neighbors` at least 0. "

@@ -26,7 +26,7 @@ def check_error_share(share):
     return float(share)
 
 
-def new_bank(feature_shapes, image_shape, size):
+def new_bank(feature_shapes, image_shape, size, distance):
     """Makes the layers of a bank of all levels.
 
     The grid is the finest of at most one token for 8 x 8 pixels, or the coarsest.
@@ -35,6 +35,7 @@ def new_bank(feature_shapes, image_shape, size):
         feature_shapes: (height, width, channels) of each level.
         image_shape: (height, width) of the images.
         size: Patches in the bank, or None.
+        distance: "euclidean" or "cosine".
 
     Returns:
         The `FusedLevels` that makes patches of features, and the `MemoryBank`.
@@ -43,7 +44,7 @@ def new_bank(feature_shapes, image_shape, size):
     grids = sorted({(h, w) for h, w, _ in feature_shapes}, key=np.prod)
     grid = [grid for grid in grids if np.prod(grid) <= most] or grids[:1]
     tokens = FusedLevels(grid[-1], dtype="float32", name="bank_tokens")
-    bank = MemoryBank(size, name="memory_bank")
+    bank = MemoryBank(size, distance, name="memory_bank")
     shapes = [(None, *shape) for shape in feature_shapes]
     tokens.build(shapes)
     bank.build(tokens.compute_output_shape(shapes))

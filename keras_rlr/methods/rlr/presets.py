@@ -13,6 +13,16 @@ _FUSED = {"fuse_levels": True, **_STANDARDIZED}
 # units of the whole of what is usual; in a map of that, edges of aligned parts, which
 # are never quite predicted, would hide more than they should.
 _COMPARED = {"coreset_ratio": 0.01, "similar_images": 20, "similar_share": (0.5, 1.0)}
+# Tokens of a vision transformer are compared by their angles, by the bank too. They stay
+# as they are: of standardised ones, the angles found far fewer defects.
+_OF_BLOCKS = {
+    "levels": ((3, 4, 5, 6), (7, 8, 9, 10)),
+    "image_size": 392,
+    "fuse_levels": True,
+    "loss_of_squares": False,
+    "distance": "cosine",
+    **_COMPARED,
+}
 PRESETS: dict[str, dict[str, Any]] = {
     "rlr_efficientnet_b6": {
         "backbone": "efficientnet_b6",
@@ -51,17 +61,13 @@ PRESETS: dict[str, dict[str, Any]] = {
     # Blocks 3 to 10 of 12 in two groups, which are two targets of one reconstructor.
     "rlr_dinov2_small": {
         "backbone": "dinov2_small",
-        "levels": ((3, 4, 5, 6), (7, 8, 9, 10)),
-        "image_size": 392,
-        "hidden_dims": (384,),
-        **_FUSED,
+        "hidden_dims": (256,),
+        **_OF_BLOCKS,
     },
     "rlr_dinov2_base": {
         "backbone": "dinov2_base",
-        "levels": ((3, 4, 5, 6), (7, 8, 9, 10)),
-        "image_size": 392,
         "hidden_dims": (384,),
-        **_FUSED,
+        **_OF_BLOCKS,
     },
 }
 

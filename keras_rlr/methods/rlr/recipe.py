@@ -24,16 +24,17 @@ def resolve_recipe(name, standardize_features, fuse_levels=False):
     """Returns the recipe called `name` for a model.
 
     Args:
-        name: "paper", or "default": the paper's where features are raw; a shorter
-            one where they are standardised, which learn about three times sooner.
+        name: "paper", or "default": the paper's where features are raw and each level
+            has a reconstructor; shorter ones where features are standardised, which
+            learn about three times sooner, or levels are fused.
         standardize_features: Whether the model standardises its features.
         fuse_levels: Whether it reconstructs all levels in one grid.
 
     Raises:
         ValueError: If there is no such recipe.
     """
-    if not standardize_features:
-        default = PAPER
+    if fuse_levels:
+        default = _FUSED
     else:
-        default = _FUSED if fuse_levels else _STANDARDIZED
+        default = _STANDARDIZED if standardize_features else PAPER
     return named_recipe(name, default, PAPER)

@@ -4,6 +4,7 @@ from keras_rlr.detectors.greedy_coreset import check_coreset
 from keras_rlr.detectors.reconstruction_detector import ReconstructionDetector
 from keras_rlr.inputs.augmentation import resolve_augmentation
 from keras_rlr.layers.initializers import derive_seed
+from keras_rlr.layers.memory_bank import check_distance
 from keras_rlr.layers.reconstruction_block import validate_attentions
 from keras_rlr.methods.rlr.bank_beside import check_error_share, new_bank
 from keras_rlr.methods.rlr.compact_copy import compact_copy
@@ -82,6 +83,7 @@ class RLR(ReconstructionDetector):
             most one token for 8 x 8 pixels. `fit` selects it anew before it trains,
             unless it goes on (`initial_epoch`); `adapt` does, from at most 512 images.
         max_patches: From how many patches at most the bank is selected.
+        distance: Of the bank, `"euclidean"` or `"cosine"`, see `PatchCore`.
         error_share: How much of the map with a bank is the error's, from 0 to 1. By
             default a quarter: of normal images, the logarithm of the error's peak
             varies about three times as much as that of the distance's.
@@ -159,6 +161,7 @@ class RLR(ReconstructionDetector):
         score_share=0.0,
         coreset_ratio=0.0,
         max_patches=200_000,
+        distance="euclidean",
         error_share=0.25,
         reference_tokens=1,
         reference_start=None,
@@ -205,6 +208,7 @@ class RLR(ReconstructionDetector):
         self.is_compact = bool(compact)
         self.coreset_ratio = float(coreset_ratio)
         self.max_patches = int(max_patches)
+        self.distance = check_distance(distance)
         self.error_share = check_error_share(error_share)
         self.reference_tokens, self.reference_start = check_reference(
             reference_tokens, reference_start, self.attentions, self.tiles_aligned
@@ -231,7 +235,7 @@ class RLR(ReconstructionDetector):
             self.memory_bank = None
             if self.coreset_ratio:
                 self.bank_tokens, self.memory_bank = new_bank(
-                    self.feature_shapes, self.image_shape, bank_size
+                    self.feature_shapes, self.image_shape, bank_size, distance
                 )
             self.usual_map = None
             if self.similar_images:
@@ -383,6 +387,7 @@ class RLR(ReconstructionDetector):
             "residual": self.residual,
             "coreset_ratio": self.coreset_ratio,
             "max_patches": self.max_patches,
+            "distance": self.distance,
             "error_share": self.error_share,
             "reference_tokens": self.reference_tokens,
             "reference_start": self.reference_start,

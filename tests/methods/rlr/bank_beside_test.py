@@ -39,9 +39,35 @@ def distances(features, bank):
     return np.sqrt(((tokens - bank) ** 2).sum(-1)).min(-1)
 
 
+def cosine_distances(features, bank):
+    tokens = patches(features)
+    tokens = tokens / np.linalg.norm(tokens, axis=-1, keepdims=True)
+    return (1 - tokens @ bank.T).min(-1)
+
+
 def test_the_map_is_of_error_and_distance(trained):
+    check_map(trained, distances)
+
+
+@pytest.mark.backend_independent
+def test_its_distance_may_be_the_cosine(tmp_path):
+    model = with_bank(distance="cosine", standardize_features=False)
+    model.adapt(NORMAL)
+    check_map(model, cosine_distances)
+    bank = keras.ops.convert_to_numpy(model.memory_bank.patches)
+    np.testing.assert_allclose(np.linalg.norm(bank, axis=-1), 1.0, rtol=1e-5)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    assert loaded.get_config()["distance"] == "cosine"
+    for other in (loaded, model.compact()):
+        check_map(other, cosine_distances, rebuilt_by=model)
+    with pytest.raises(ValueError, match="'euclidean' or 'cosine'. Received: 'manh"):
+        with_bank(distance="manhattan")
+
+
+def check_map(trained, distances, rebuilt_by=None):
     features = trained.extract_features(TESTED)
-    rebuilt = trained.reconstruct(features)
+    rebuilt = (rebuilt_by or trained).reconstruct(features)
     bank = np.asarray(keras.ops.convert_to_numpy(trained.memory_bank.patches))
     outputs = trained.predict(TESTED, verbose=0)
     size = (IMAGE_SIZE, IMAGE_SIZE)
