@@ -6,10 +6,10 @@ from typing import Any
 
 from keras_rlr.atomic_change import changed_together
 from keras_rlr.atomic_file import check_writable
-from keras_rlr.datasets import FolderDataset, account_for_images, read_image
+from keras_rlr.datasets import FolderDataset, read_image
+from keras_rlr.datasets.find_normal_images import find_normal_images
 from keras_rlr.datasets.image_files import SUFFIXES_IN_WORDS, check_folder
 from keras_rlr.datasets.layouts import UnknownLayoutError
-from keras_rlr.datasets.left_out import Reason
 from keras_rlr.detectors.save_model import (
     read_notes,
     save_checkpoint,
@@ -25,10 +25,6 @@ from keras_rlr.training.images_record import (
 )
 from keras_rlr.training.judged_images import feedback_report, named_category
 from keras_rlr.training.run_folder import RunFolder
-
-# What folders of anomalous images and of masks are called; a folder with one of them is
-# a data set in some layout of its own, and not one of normal images.
-_NOT_NORMAL = {"anomalous", "anomaly", "bad", "defect", "ground_truth", "masks"}
 
 
 def calibrate_run(
@@ -135,7 +131,8 @@ def normal_images(data: Any) -> "_Images":
 
     Raises:
         FileNotFoundError: If there are none.
-        ValueError: If the folder has anomalous images, or is a damaged data set.
+        ValueError: If the folder has anomalous images or masks, or is a damaged data
+            set.
     """
     return _Images(_normal_images(Path(data)), data)
 
@@ -146,23 +143,7 @@ def _normal_images(data):
     try:
         dataset = FolderDataset(data, "train")
     except UnknownLayoutError:
-        account = account_for_images(data)
-        if left_out := account.left_out.summary():
-            warnings.warn(left_out, stacklevel=4)
-        if Reason.MASK in account.left_out.by_reason:
-            raise ValueError(
-                f"'{data}' is not a folder of normal images alone: it has masks, "
-                "and so anomalous images too. Name the folder of the normal ones."
-            ) from None
-        images = account.images
-        for image in images:
-            for part in image.relative_to(data).parts[:-1]:
-                if part.lower() in _NOT_NORMAL:
-                    raise ValueError(
-                        f"'{data}' is not a folder of normal images alone: it has "
-                        f"'{image}'. Name the folder of the normal ones."
-                    ) from None
-        return [(image, None) for image in images]
+        return [(image, None) for image in find_normal_images(data)]
     return [(sample.image, sample.category) for sample in dataset.samples]
 
 
