@@ -17,6 +17,7 @@ from keras_rlr.detectors.save_model import (
 )
 from keras_rlr.evaluation.regions_by_image import RegionsByImage
 from keras_rlr.training.feedback import Feedback, JudgedImage
+from keras_rlr.training.held_out_thresholds import some_of_each
 from keras_rlr.training.hold_out import hold_out
 from keras_rlr.training.images_record import (
     TRAINING,
@@ -78,6 +79,7 @@ def calibrate_run(
         told["joined"] = images.join(feedback.normal)
     trained_on = _trained_on(path, config)
     left_out = None if trained_on is None else images.leave_out(trained_on)
+    seen = None if left_out is None else images.some_of_each(left_out)
     judged = () if feedback is None else (*feedback.normal, *feedback.anomalous)
     regions_of_judged = None
     beside = contextlib.nullcontext()
@@ -89,7 +91,7 @@ def calibrate_run(
         beside = model.looking_within(regions_of_interest.beside)
     report: dict[str, Any] = {}
     with beside:
-        model.calibrate(images, false_positive_rate=false_positive_rate)
+        model.calibrate(images, false_positive_rate, training_images=seen)
         if feedback is not None:
             report = feedback_report(
                 model, feedback, false_positive_rate, regions_of_judged
@@ -98,7 +100,7 @@ def calibrate_run(
     model.thresholds.region = model.region_fingerprint
     calibration = {
         "images": len(images),
-        "trained_on": left_out,
+        "trained_on": None if left_out is None else len(left_out),
         "false_positive_rate": false_positive_rate,
         "threshold": model.threshold,
         "category_thresholds": model.thresholds.by_category,
@@ -204,7 +206,8 @@ class _Images:
 
     def leave_out_judged(self, judged: Sequence[JudgedImage]) -> int:
         """Leaves out images that people call anomalous; returns how many."""
-        return self._without(set(content_hashes([image.file for image in judged])))
+        hashes = set(content_hashes([image.file for image in judged]))
+        return len(self._without(hashes))
 
     def join(self, judged: Sequence[JudgedImage]) -> int:
         """Takes in images that people call normal; returns how many are new."""
@@ -220,17 +223,17 @@ class _Images:
         return len(self.pairs) - before
 
     def _without(self, hashes):
-        before = len(self.pairs)
+        """Leaves out the files whose SHA-256 is in a set; returns their pairs."""
         found = content_hashes([image for image, _ in self.pairs])
-        self.pairs = [
-            pair
-            for pair, digest in zip(self.pairs, found, strict=True)
-            if digest not in hashes
-        ]
-        return before - len(self.pairs)
+        kept: list[tuple[Path, str | None]] = []
+        left_out: list[tuple[Path, str | None]] = []
+        for pair, digest in zip(self.pairs, found, strict=True):
+            (left_out if digest in hashes else kept).append(pair)
+        self.pairs = kept
+        return left_out
 
-    def leave_out(self, hashes: Any) -> int:
-        """Leaves out the files whose SHA-256 is in a set; returns how many."""
+    def leave_out(self, hashes: Any) -> list[tuple[Path, str | None]]:
+        """Leaves out the files whose SHA-256 is in a set; returns their pairs."""
         left_out = self._without(hashes)
         if not self.pairs:
             raise ValueError(
@@ -239,6 +242,20 @@ class _Images:
                 "with --calibration-fraction above 0."
             )
         return left_out
+
+    def some_of_each(self, pairs: Any) -> "_Images | None":
+        """Some images of each category that these have, to show what it looks like.
+
+        Args:
+            pairs: Pairs of a file and its category, to choose from.
+
+        Returns:
+            The images; None if there are none with such a category.
+        """
+        names = {name for _, name in self.pairs if name is not None}
+        pairs = [pair for pair in pairs if pair[1] in names]
+        chosen = some_of_each([name for _, name in pairs])
+        return _Images([pairs[i] for i in chosen], self.folder) if pairs else None
 
     def __len__(self):
         return len(self.pairs)
