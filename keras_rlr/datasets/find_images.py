@@ -114,7 +114,7 @@ def _masks(root: Folder) -> set[Path]:
         of_masks: list[Folder] = []
         others: list[Folder] = []
         for inner in folder.folders.values():
-            (of_masks if _is_masks(inner.name) else others).append(inner)
+            (of_masks if is_folder_of_masks(inner.name) else others).append(inner)
         if folder.images or any(other.has_images() for other in others):
             for inner in of_masks:
                 masks |= set(inner.all_images())
@@ -123,6 +123,11 @@ def _masks(root: Folder) -> set[Path]:
     return masks
 
 
-def _is_masks(name: str) -> bool:
+def is_folder_of_masks(name: str) -> bool:
+    """Whether a folder of images has masks by its name.
+
+    Args:
+        name: the folder's name.
+    """
     # Photographs of labels are more likely here than masks that are called so.
     return is_masks(name) and not name.casefold().startswith("label")

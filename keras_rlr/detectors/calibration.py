@@ -7,6 +7,7 @@ from keras import ops
 
 from keras_rlr.detectors.category_statistics import (
     appearance_of,
+    known_appearance,
     standardized_thresholds,
 )
 from keras_rlr.detectors.pixel_thresholds import PixelThresholds
@@ -35,9 +36,15 @@ def calibrate(model, source, false_positive_rate, training_source=None):
     measured: list[dict[str, float]] = []
     scores, peaks, features, categories = _normal_images(model, source, measured)
     given = categories
+    before = {*model.known_categories, *model.thresholds.by_category}
+    appearance = None
     if features is not None and model.thresholds.known.names:
         categories = _recognized(model.thresholds.known, features, categories)
-    appearance = None
+        if categories is not given and any(name is not None for name in categories):
+            # What was recognised says nothing new of how to recognise it.
+            appearance = known_appearance(
+                model.thresholds.known.statistics, set(categories)
+            )
     if training_source is not None and features is not None:
         _, _, seen, names = _normal_images(model, training_source)
         named = np.array([name is not None for name in names], bool)
@@ -65,8 +72,8 @@ def calibrate(model, source, false_positive_rate, training_source=None):
         MARGINS[model.compute_dtype],
     )
     model.warn_of_unrecognized_regions()
+    _warn_of_untested_categories(model, before, categories)
     if any(name is not None for name in given):
-        _warn_of_untested_categories(model)
         _warn_of_unrecognized(model.thresholds.known, features, given)
     return threshold
 
@@ -128,16 +135,33 @@ def _normal_images(model, source, measured=None):
     return np.concatenate(scores), np.array(peaks, "float32"), features, categories
 
 
-def _warn_of_untested_categories(model):
-    """Warns of products that it was trained on and that `predict` won't recognise."""
+def _warn_of_untested_categories(model, before, categories):
+    """Warns of products whose thresholds are lost, or that were never given any.
+
+    Args:
+        model: The calibrated detector.
+        before: The categories that it recognised or had thresholds of.
+        categories: Those of the images, None where unknown.
+    """
     names = model.known_categories
-    missing = [name for name in model.trained_categories if name not in names]
-    if names and missing:
+    if names:
+        expected = before.union(model.trained_categories) - set(names)
+        if expected:
+            warnings.warn(
+                f"The model recognises {', '.join(names)}, but was trained on "
+                f"{', '.join(sorted(expected))} too, of which there was no image to "
+                "calibrate on: images of these will be called anomalous, because they "
+                "show no product that it knows. Calibrate on some of each.",
+                stacklevel=4,
+            )
+        return
+    # Of those with images it has been said why they have none.
+    lost = before - set(model.thresholds.by_category) - set(categories)
+    if lost:
         warnings.warn(
-            f"The model recognises {', '.join(names)}, but was trained on "
-            f"{', '.join(missing)} too, of which there was no image with its category "
-            "to calibrate on: images of these will be called anomalous, because they "
-            "show no product that it knows. Calibrate on some of each.",
+            f"The thresholds of {', '.join(sorted(lost))} are gone, because there was "
+            "no image of these to calibrate on: the threshold of all images holds "
+            "for them. Calibrate on some of each.",
             stacklevel=4,
         )
 

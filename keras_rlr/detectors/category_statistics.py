@@ -48,7 +48,8 @@ class CategoryStatistics:
 class Appearance:
     """How categories look; arrays as of `CategoryStatistics`.
 
-    Of `tested` images, each compared with the others, `right` were recognised.
+    Of `tested` images, each compared with the others, `right` were recognised. What is
+    nearer than `limit` is known already.
     """
 
     names: tuple[str, ...]
@@ -57,6 +58,7 @@ class Appearance:
     counts: Any
     tested: int = 0
     right: int = 0
+    limit: float = 0.0
 
     @property
     def discounts(self) -> Any:
@@ -92,6 +94,29 @@ def appearance_of(features: Any, categories: Any) -> Appearance:
     distances, is_new = distances_left_out(found, features, categories)
     right = distances.argmin(axis=1) == own_columns(found.names, categories)
     return replace(found, tested=int(is_new.sum()), right=int((right & is_new).sum()))
+
+
+def known_appearance(statistics: CategoryStatistics, names: Any) -> Appearance:
+    """Returns how categories look by what is known of them already.
+
+    Args:
+        statistics: What is known.
+        names: The categories, some of those known.
+    """
+    kept = [i for i, name in enumerate(statistics.names) if name in names]
+    discounts = np.asarray(statistics.discounts, "float64")[kept]
+    counts = np.rint(discounts / np.maximum(1.0 - discounts, 1e-9))
+    # That they can be told apart was found when they became known.
+    tested = int(counts.sum())
+    return Appearance(
+        tuple(statistics.names[i] for i in kept),
+        np.asarray(statistics.means, "float64")[kept],
+        np.asarray(statistics.spreads, "float64"),
+        counts,
+        tested,
+        tested,
+        statistics.limit,
+    )
 
 
 def distances_left_out(
@@ -188,8 +213,8 @@ def learn_categories(
         features: Array (images, C), their image features.
         categories: List of names; images of None are left out.
         false_positive_rate: Share of new normal images called anomalous.
-        appearance: How the categories look in training images. None, or where it lacks
-            one of the categories, to take it from these images.
+        appearance: How the categories look in training images, or by what is known.
+            None, or where it lacks one of the categories, to take it from these images.
 
     Returns:
         The `CategoryStatistics`, or None, with a warning, where the categories can't be
@@ -231,7 +256,8 @@ def learn_categories(
         nearest[wrong]
     ]
     least = distances.min(axis=1)[is_new]
-    limit = UNKNOWN_FACTOR * _nearly_largest(least, false_positive_rate)
+    nearly_largest = _nearly_largest(least, false_positive_rate)
+    limit = max(UNKNOWN_FACTOR * nearly_largest, appearance.limit)
     largest = _nearly_largest(
         standardized[~np.isnan(standardized)], false_positive_rate
     )

@@ -6,10 +6,10 @@ from typing import Any
 
 from keras_rlr.atomic_change import changed_together
 from keras_rlr.atomic_file import check_writable
-from keras_rlr.datasets import FolderDataset, account_for_images, read_image
+from keras_rlr.datasets import FolderDataset, read_image
+from keras_rlr.datasets.find_normal_images import find_normal_images
 from keras_rlr.datasets.image_files import SUFFIXES_IN_WORDS, check_folder
 from keras_rlr.datasets.layouts import UnknownLayoutError
-from keras_rlr.datasets.left_out import Reason
 from keras_rlr.detectors.save_model import (
     read_notes,
     save_checkpoint,
@@ -17,6 +17,7 @@ from keras_rlr.detectors.save_model import (
 )
 from keras_rlr.evaluation.regions_by_image import RegionsByImage
 from keras_rlr.training.feedback import Feedback, JudgedImage
+from keras_rlr.training.held_out_thresholds import some_of_each
 from keras_rlr.training.hold_out import hold_out
 from keras_rlr.training.images_record import (
     TRAINING,
@@ -25,10 +26,6 @@ from keras_rlr.training.images_record import (
 )
 from keras_rlr.training.judged_images import feedback_report, named_category
 from keras_rlr.training.run_folder import RunFolder
-
-# What folders of anomalous images and of masks are called; a folder with one of them is
-# a data set in some layout of its own, and not one of normal images.
-_NOT_NORMAL = {"anomalous", "anomaly", "bad", "defect", "ground_truth", "masks"}
 
 
 def calibrate_run(
@@ -82,6 +79,7 @@ def calibrate_run(
         told["joined"] = images.join(feedback.normal)
     trained_on = _trained_on(path, config)
     left_out = None if trained_on is None else images.leave_out(trained_on)
+    seen = None if left_out is None else images.some_of_each(left_out)
     judged = () if feedback is None else (*feedback.normal, *feedback.anomalous)
     regions_of_judged = None
     beside = contextlib.nullcontext()
@@ -93,7 +91,7 @@ def calibrate_run(
         beside = model.looking_within(regions_of_interest.beside)
     report: dict[str, Any] = {}
     with beside:
-        model.calibrate(images, false_positive_rate=false_positive_rate)
+        model.calibrate(images, false_positive_rate, training_images=seen)
         if feedback is not None:
             report = feedback_report(
                 model, feedback, false_positive_rate, regions_of_judged
@@ -102,7 +100,7 @@ def calibrate_run(
     model.thresholds.region = model.region_fingerprint
     calibration = {
         "images": len(images),
-        "trained_on": left_out,
+        "trained_on": None if left_out is None else len(left_out),
         "false_positive_rate": false_positive_rate,
         "threshold": model.threshold,
         "category_thresholds": model.thresholds.by_category,
@@ -135,7 +133,8 @@ def normal_images(data: Any) -> "_Images":
 
     Raises:
         FileNotFoundError: If there are none.
-        ValueError: If the folder has anomalous images, or is a damaged data set.
+        ValueError: If the folder has anomalous images or masks, or is a damaged data
+            set.
     """
     return _Images(_normal_images(Path(data)), data)
 
@@ -146,23 +145,7 @@ def _normal_images(data):
     try:
         dataset = FolderDataset(data, "train")
     except UnknownLayoutError:
-        account = account_for_images(data)
-        if left_out := account.left_out.summary():
-            warnings.warn(left_out, stacklevel=4)
-        if Reason.MASK in account.left_out.by_reason:
-            raise ValueError(
-                f"'{data}' is not a folder of normal images alone: it has masks, "
-                "and so anomalous images too. Name the folder of the normal ones."
-            ) from None
-        images = account.images
-        for image in images:
-            for part in image.relative_to(data).parts[:-1]:
-                if part.lower() in _NOT_NORMAL:
-                    raise ValueError(
-                        f"'{data}' is not a folder of normal images alone: it has "
-                        f"'{image}'. Name the folder of the normal ones."
-                    ) from None
-        return [(image, None) for image in images]
+        return [(image, None) for image in find_normal_images(data)]
     return [(sample.image, sample.category) for sample in dataset.samples]
 
 
@@ -223,7 +206,8 @@ class _Images:
 
     def leave_out_judged(self, judged: Sequence[JudgedImage]) -> int:
         """Leaves out images that people call anomalous; returns how many."""
-        return self._without(set(content_hashes([image.file for image in judged])))
+        hashes = set(content_hashes([image.file for image in judged]))
+        return len(self._without(hashes))
 
     def join(self, judged: Sequence[JudgedImage]) -> int:
         """Takes in images that people call normal; returns how many are new."""
@@ -239,17 +223,17 @@ class _Images:
         return len(self.pairs) - before
 
     def _without(self, hashes):
-        before = len(self.pairs)
+        """Leaves out the files whose SHA-256 is in a set; returns their pairs."""
         found = content_hashes([image for image, _ in self.pairs])
-        self.pairs = [
-            pair
-            for pair, digest in zip(self.pairs, found, strict=True)
-            if digest not in hashes
-        ]
-        return before - len(self.pairs)
+        kept: list[tuple[Path, str | None]] = []
+        left_out: list[tuple[Path, str | None]] = []
+        for pair, digest in zip(self.pairs, found, strict=True):
+            (left_out if digest in hashes else kept).append(pair)
+        self.pairs = kept
+        return left_out
 
-    def leave_out(self, hashes: Any) -> int:
-        """Leaves out the files whose SHA-256 is in a set; returns how many."""
+    def leave_out(self, hashes: Any) -> list[tuple[Path, str | None]]:
+        """Leaves out the files whose SHA-256 is in a set; returns their pairs."""
         left_out = self._without(hashes)
         if not self.pairs:
             raise ValueError(
@@ -258,6 +242,20 @@ class _Images:
                 "with --calibration-fraction above 0."
             )
         return left_out
+
+    def some_of_each(self, pairs: Any) -> "_Images | None":
+        """Some images of each category that these have, to show what it looks like.
+
+        Args:
+            pairs: Pairs of a file and its category, to choose from.
+
+        Returns:
+            The images; None if there are none with such a category.
+        """
+        names = {name for _, name in self.pairs if name is not None}
+        pairs = [pair for pair in pairs if pair[1] in names]
+        chosen = some_of_each([name for _, name in pairs])
+        return _Images([pairs[i] for i in chosen], self.folder) if pairs else None
 
     def __len__(self):
         return len(self.pairs)

@@ -2,6 +2,7 @@
 
 import collections
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -39,7 +40,11 @@ def calibrate_held_out(
         # Which categories have thresholds of their own is in the configuration.
         warnings.filterwarnings("ignore", ".*for a threshold of its own")
         threshold = model.calibrate(
-            held, false_positive_rate=rate, training_images=_some_of_each(fitted)
+            held,
+            false_positive_rate=rate,
+            training_images=fitted.subset(
+                some_of_each([sample.category for sample in fitted.samples])
+            ),
         )
     return {
         "images": len(held),
@@ -51,15 +56,22 @@ def calibrate_held_out(
     }
 
 
-def _some_of_each(dataset):
-    """Training images of every category, evenly chosen, to show what it looks like."""
+def some_of_each(categories: Sequence[Any]) -> list[int]:
+    """Chooses images of every category, evenly, to show what it looks like.
+
+    Args:
+        categories: The category of each image.
+
+    Returns:
+        Positions of the chosen images, ascending.
+    """
     members = collections.defaultdict(list)
-    for i, sample in enumerate(dataset.samples):
-        members[sample.category].append(i)
-    most = max(min(_MOST_SHOWN_EACH, _MOST_SHOWN // len(members)), 2)
+    for i, category in enumerate(categories):
+        members[category].append(i)
+    most = max(min(_MOST_SHOWN_EACH, _MOST_SHOWN // max(len(members), 1)), 2)
     chosen: list[int] = []
     for positions in members.values():
         count = min(most, len(positions))
         places = np.linspace(0, len(positions) - 1, count).astype(int)
         chosen += [positions[place] for place in places]
-    return dataset.subset(sorted(chosen))
+    return sorted(chosen)

@@ -1,6 +1,7 @@
 """Takes a product out of the model of a finished run."""
 
 import csv
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +97,8 @@ def remove_product(
             done.append("its mask of where to look")
         rate = changed.rate or FALSE_POSITIVE_RATE
         anew = forget_category(model, category, rate)
+        # Calibration asks for images of all that a model was trained on.
+        model.trained_categories = others
         calibration = changed.config.get("calibration")
         if calibration:
             done.append("its thresholds, and how it looks and scores")
@@ -107,8 +110,13 @@ def remove_product(
             }
         bank = getattr(model, "memory_bank", None)
         if images is None:
+            warnings.warn(
+                f"The run's images were not found, so what is taken from them stays "
+                f"as it is. {missing}",
+                stacklevel=2,
+            )
             if bank is not None:
-                stays.append(f"its patches in the memory bank: {missing}")
+                stays.append("its patches in the memory bank")
             if calibration:
                 stays.append(
                     "its share in the pixel threshold of all images"
@@ -134,7 +142,6 @@ def remove_product(
             )
         elif bank is None:
             stays.append("its share in what was taken from all images together")
-        model.trained_categories = others
         model.forget_compiled_functions()
         config = {**changed.config, "model": describe_model(model)}
         config["calibration"] = calibration

@@ -247,3 +247,70 @@ def test_what_is_left_out_of_a_folder_of_images_is_named(folder, data, tmp_path)
     )
     assert result.exit_code == 0, result.stderr
     assert "1 file of unknown kind (.dng: raw.dng)" in result.stderr
+
+
+def test_a_product_without_images_is_named(folder, data):
+    """It is told from its image alone, so it was called anomalous in silence."""
+    gear = data / "gear" / "test" / "good"
+    result = run(
+        "calibrate", "--model", folder, "--data", gear, "--false-positive-rate", 0.2
+    )
+    assert result.exit_code == 0, result.stderr
+    told = " ".join(result.stderr.split())
+    assert "recognises gear, but was trained on wood too" in told
+    model = keras.saving.load_model(folder / "model.keras")
+    wood = [read_image(f) for f in sorted((data / "wood/test/good").glob("*.png"))]
+    assert model.predict(wood, verbose=0)["is_anomalous"].all()
+
+
+@pytest.mark.parametrize("named", [True, False], ids=["data set", "any folder"])
+def test_products_that_training_recognizes_are_recognized_afterwards(
+    folder, data, tmp_path, named
+):
+    before = keras.saving.load_model(folder / "model.keras").thresholds.known
+    place = data
+    if not named:
+        place = tmp_path / "normal"
+        place.mkdir()
+        for sample in held_images(data):
+            shutil.copy(sample.image, place / f"{sample.category}{sample.image.name}")
+    result = run(
+        "calibrate", "--model", folder, "--data", place, "--false-positive-rate", 0.2
+    )
+    assert result.exit_code == 0, result.stderr
+    assert "too few normal images" not in " ".join(result.stderr.split())
+    model = keras.saving.load_model(folder / "model.keras")
+    known = model.thresholds.known.statistics
+    assert model.known_categories == before.names == ("gear", "wood")
+    for name in ("means", "spreads", "discounts", "score_means"):
+        found, expected = getattr(known, name), getattr(before.statistics, name)
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+    test = FolderDataset(data, "test")
+    normal = [sample for sample in test.samples if not sample.label]
+    found = model.predict([read_image(s.image) for s in normal], verbose=0)
+    names = np.array([*model.known_categories, None])[found["category"]]
+    assert names.tolist() == [sample.category for sample in normal]
+
+
+@pytest.mark.parametrize(
+    ("place", "message"),
+    [
+        ("test", "beside normal images, as a test split has its defects"),
+        ("ground_truth", "by its name 'ground_truth' has masks"),
+        ("ground_truth/*", "has the masks of a data set"),
+        ("test/[!g]*", "is a kind of defect by its place"),
+    ],
+)
+def test_defects_and_masks_are_not_taken_for_normal_images(
+    folder, data, place, message
+):
+    images = next((data / "gear").glob(place))
+    before = (folder / "model.keras").read_bytes()
+    result = run(
+        "calibrate", "--model", folder, "--data", images, "--false-positive-rate", 0.4
+    )
+    assert result.exit_code == 2
+    told = " ".join(result.stderr.split())
+    assert "is not a folder of normal images alone" in told
+    assert message in told
+    assert (folder / "model.keras").read_bytes() == before

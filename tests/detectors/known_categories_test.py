@@ -201,6 +201,48 @@ def test_products_that_calibration_had_no_image_of_are_named():
 
 
 @pytest.mark.backend_independent
+def test_products_that_are_not_recognized_in_new_normal_images_are_named(model):
+    copy = model.compact()
+    washers = elements_of({"bolt": 0, "nut": 0, "washer": 12}, 60, with_category=False)
+    bolts = elements_of({"bolt": 6}, seed=61, with_category=False)
+    assert not copy.predict(bolts, verbose=0)["is_anomalous"].all()
+    message = "recognises washer, but was trained on bolt, nut too"
+    with pytest.warns(UserWarning, match=message):
+        copy.calibrate(washers, false_positive_rate=RATE)
+    # What is warned of.
+    assert copy.predict(bolts, verbose=0)["is_anomalous"].all()
+
+
+@pytest.mark.backend_independent
+def test_thresholds_that_are_lost_are_named(model):
+    copy = model.compact()
+    assert set(copy.thresholds.by_category) == set(COUNTS)
+    with pytest.warns(UserWarning, match="of bolt, nut, washer are gone"):
+        copy.calibrate(strange_images(20), false_positive_rate=RATE)
+    assert copy.thresholds.by_category == {}
+    assert copy.known_categories == ()
+
+
+@pytest.mark.backend_independent
+def test_few_images_of_products_that_are_recognized_leave_what_they_look_like(model):
+    copy = model.compact()
+    known = model.thresholds.known.statistics
+    few = elements_of({"bolt": 2, "nut": 2}, seed=62, with_category=False)
+    with pytest.warns(UserWarning, match="trained on washer too"):
+        copy.calibrate(few, false_positive_rate=0.3)
+    found = copy.thresholds.known.statistics
+    assert found.names == ("bolt", "nut")
+    np.testing.assert_array_equal(found.means, known.means[:2])
+    np.testing.assert_array_equal(found.spreads, known.spreads)
+    np.testing.assert_array_equal(found.discounts, known.discounts[:2])
+    assert found.limit >= known.limit
+    scores = model.predict(few, verbose=0)["anomaly_score"]
+    np.testing.assert_allclose(
+        found.score_means, [scores[:2].mean(), scores[2:].mean()], rtol=1e-4
+    )
+
+
+@pytest.mark.backend_independent
 def test_normal_images_that_show_no_product_are_counted():
     model = tiny_model(**ONE_LEVEL)
     unnamed = elements_of({"nut": 9}, with_category=False)
