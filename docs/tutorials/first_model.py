@@ -80,7 +80,7 @@ for name in ("image_auroc", "pixel_auroc", "pixel_aupro"):
 # ## What does it find?
 #
 # `predict` decides by the threshold of the product that each image shows. `regions`
-# are where the map reaches the pixel threshold.
+# are where the map reaches the pixel threshold of that product.
 
 # %%
 out = model.predict(test, verbose=0)
@@ -90,7 +90,8 @@ print((found & labels).sum(), "of", labels.sum(), "defects found")
 print((found & ~labels).sum(), "false alarms")
 
 highest = int(out["anomaly_score"].argmax())
-regions = keras_rlr.regions(out["anomaly_map"][highest], model.pixel_threshold)
+pixel_threshold = model.pixel_threshold_of(out["category"][highest])
+regions = keras_rlr.regions(out["anomaly_map"][highest], pixel_threshold)
 for region in regions[:3]:
     print("box", region.box, "area", region.area, "score", round(region.score, 3))
 

@@ -12,7 +12,7 @@ class DataLocation:
     Args:
         folder: Its folder.
         name: The name of runs on it.
-        words: The options that name it, as a list, for messages.
+        words: The words of the command that name it, as a list, for messages.
     """
 
     folder: Path
@@ -25,30 +25,46 @@ class DataLocation:
         return Path("runs") / self.name
 
 
-def data_location(data: Any, dataset: Any, data_dir: str | None) -> DataLocation:
+def data_location(
+    data: Any, dataset: Any, data_dir: str | None, by_argument: bool = False
+) -> DataLocation:
     """Makes sense of the options --data, --dataset and --data-dir.
+
+    Args:
+        data: The folder of any data set, or None.
+        dataset: The name of a published one, or None.
+        data_dir: Where that is extracted, or None.
+        by_argument: Whether the command takes the name as its argument NAME, and not
+            by --dataset.
 
     Raises:
         click.UsageError: If neither or both are given.
         ValueError: If there is no data set of the name.
         FileNotFoundError: If it is not there.
     """
+    option = "NAME" if by_argument else "--dataset"
     if (data is None) == (dataset is None):
+        name = "the NAME" if by_argument else "--dataset with the name"
         raise click.UsageError(
-            "Give either --data with a folder or --dataset with the name of a "
-            "published data set."
+            f"Give either --data with a folder or {name} of a published data set; "
+            "`keras-rlr datasets list` has them."
         )
     if data is not None:
         if data_dir is not None:
-            raise click.UsageError("--data-dir belongs to --dataset; --data is enough.")
+            raise click.UsageError(f"--data-dir belongs to {option}; --data is enough.")
         return DataLocation(
             Path(data), Path(data).resolve().name, ("--data", str(data))
         )
     from keras_rlr.datasets.catalogue import published_dataset
     from keras_rlr.datasets.prepare_dataset import default_folder, is_prepared
 
-    published_dataset(dataset)
-    words = ("--dataset", dataset)
+    try:
+        published_dataset(dataset)
+    except ValueError as error:
+        raise ValueError(
+            f"{error} The folder of any other is given with --data."
+        ) from error
+    words = (dataset,) if by_argument else ("--dataset", dataset)
     if data_dir is not None:
         return DataLocation(
             Path(data_dir), dataset, (*words, "--data-dir", str(data_dir))

@@ -68,7 +68,7 @@ def prepare(name: str, data_dir: str | None, archive: str | None) -> None:
         except ConnectionError as error:
             # The work failed; nothing was wrong with the command.
             raise click.ClickException(str(error)) from error
-    say(f"{dataset.title} is in {folder}. Licence: {dataset.licence}.")
+    say(f"The folder of {dataset.title} is {folder}. Licence: {dataset.licence}.")
     given = f" --data-dir {data_dir}" if data_dir else ""
     say(f"Check it by `keras-rlr datasets verify {name}{given}`.")
 
@@ -83,15 +83,17 @@ def verify(
 ) -> None:
     """Read every image and mask, and account for every file.
 
-    Says what each file below the folder is used as, or why it is left out, and
-    compares the counts with the published ones. Exits with 1 if there are problems.
+    Of the published data set NAME, or of any other's folder. Says what each file is
+    used as, or why it is left out, compares the counts with the published ones, and
+    looks for test images that are copies of training images. Exits with 1 if there are
+    problems.
     """
     from keras_rlr.cli.data_location import data_location
     from keras_rlr.cli.progress import image_progress
     from keras_rlr.datasets.catalogue import published_dataset
     from keras_rlr.datasets.verify_dataset import verify_dataset
 
-    location = data_location(data, name, data_dir)
+    location = data_location(data, name, data_dir, by_argument=True)
     published = None if name is None else published_dataset(name)
     with image_progress("reading") as progress:
         result = verify_dataset(location.folder, published, on_progress=progress)

@@ -1,3 +1,4 @@
+import contextlib
 import json
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from keras_rlr.cli.options import PLACE, Number, WholeNumber, json_option, model
 from keras_rlr.cli.printing import say
 
 _DRIFT = 3
+_PAGE, _METRICS = "monitor.html", "metrics.prom"
 
 
 @click.command()
@@ -31,8 +33,9 @@ _DRIFT = 3
 )
 @click.option(
     "--category",
-    help="The product that all images show [default: as the table has it, else the "
-    "nearest folder in the path that is called like one].",
+    help="Judge this product alone: images of others, by the table or the nearest "
+    "folder in their path that is called like one, are left out; those of which "
+    "neither says it are taken for it [default: all products, each by itself].",
 )
 @click.option(
     "--output",
@@ -64,12 +67,50 @@ def command(
     """
     if output is not None:
         check_writable(output)
+    with _no_stale_files(output):
+        found = _judge(scores_csv, model, window, anomalous_share, category, output)
+    from keras_rlr.evaluation.drift.advice import advice
+
+    for note in found.notes:
+        say(note, err=True)
+    if as_json:
+        say(json.dumps(found.as_json(), indent=2))
+    else:
+        _print(found, advice(found))
+        if output is not None:
+            say(f"The page is {Path(output, _PAGE)}.")
+    if found.drift and fail_on_drift:
+        raise click.exceptions.Exit(_DRIFT)
+
+
+@contextlib.contextmanager
+def _no_stale_files(output):
+    """Removes what an earlier call wrote if this one judges nothing."""
+    try:
+        yield
+    except BaseException:
+        files = [Path(output, name) for name in (_PAGE, _METRICS)] if output else []
+        for file in filter(Path.is_file, files):
+            # That it can't be removed is said beside the error, and does not hide it.
+            try:
+                file.unlink()
+                say(f"'{file}' of an earlier call was removed.", err=True)
+            except OSError as error:
+                say(
+                    f"'{file}' is of an earlier call and can't be removed "
+                    f"({error.strerror}): it says nothing of these tables.",
+                    err=True,
+                )
+        raise
+
+
+def _judge(scores_csv, model, window, anomalous_share, category, output):
+    """Compares the tables with calibration, and writes the page and the metrics."""
     from keras_rlr.evaluation.drift.scores_table import ScoresTable
 
     # Before the model is loaded, which takes longer.
     table = ScoresTable.read(scores_csv)
     start_backend()
-    from keras_rlr.evaluation.drift.advice import advice
     from keras_rlr.evaluation.drift.drift_page import drift_page
     from keras_rlr.evaluation.drift.monitor_scores import monitor_scores
     from keras_rlr.evaluation.drift.prometheus_text import prometheus_text
@@ -82,23 +123,15 @@ def command(
             "model": model,
             "images of a window": window,
             "tolerated share of anomalies": anomalous_share,
+            "category": category or "all",
             "images": found.images,
             "images without a score": found.failed,
             "images of no known product": found.unknown,
         }
         text = drift_page("keras-rlr monitor", found, calibration, facts)
-        write_text(Path(output, "monitor.html"), text)
-        write_text(Path(output, "metrics.prom"), prometheus_text(found))
-    for note in found.notes:
-        say(note, err=True)
-    if as_json:
-        say(json.dumps(found.as_json(), indent=2))
-    else:
-        _print(found, advice(found))
-        if output is not None:
-            say(f"The page is {Path(output, 'monitor.html')}.")
-    if found.drift and fail_on_drift:
-        raise click.exceptions.Exit(_DRIFT)
+        write_text(Path(output, _PAGE), text)
+        write_text(Path(output, _METRICS), prometheus_text(found))
+    return found
 
 
 def _print(found, sentences):

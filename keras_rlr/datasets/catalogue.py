@@ -112,7 +112,7 @@ def published_dataset(name: str) -> PublishedDataset:
     """
     if name not in CATALOGUE:
         raise ValueError(
-            f"There is no data set {name!r}. Choose from: {', '.join(CATALOGUE)}; or "
-            "name the folder of any other."
+            f"There is no data set {name!r} in the catalogue. Choose from: "
+            f"{', '.join(CATALOGUE)}."
         )
     return CATALOGUE[name]

@@ -1,3 +1,4 @@
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -7,6 +8,9 @@ from keras_rlr.datasets.download import check_sha256, download
 from keras_rlr.datasets.extract import check_empty, extract
 from keras_rlr.datasets.layouts import find_layout
 from keras_rlr.datasets.tree import read_tree
+from keras_rlr.printable import name_some
+
+_SHOWN = 5
 
 
 def default_folder(name: str) -> Path:
@@ -30,7 +34,8 @@ def prepare_dataset(
 ) -> Path:
     """Makes sure that a published data set lies extracted in a folder.
 
-    What is there already is left as it is. Otherwise its archive is checked against
+    What is there already is left as it is; if only some of its categories are, a
+    warning names the others. Otherwise its archive is checked against
     the published checksum and extracted, whole or not at all; it is downloaded first
     if it may be.
 
@@ -48,14 +53,14 @@ def prepare_dataset(
         FileNotFoundError: if there is no such archive, or the data set has to be
             downloaded by hand.
         ValueError: if the archive has another checksum or is unsafe, or what is in
-            the folder is no data set.
+            the folder is no data set or another one.
         ConnectionError: if the download fails.
         NotADirectoryError: if the folder is a file.
         OSError: if the disk is full.
     """
     folder = Path(folder) if folder is not None else default_folder(dataset.name)
     if is_prepared(folder):
-        find_layout(read_tree(folder).root)
+        _check_categories(dataset, folder)
         return folder
     check_empty(folder)
     if archive is not None:
@@ -76,3 +81,29 @@ def prepare_dataset(
     extract(downloaded, folder, on_extract)
     downloaded.unlink()
     return folder
+
+
+def _check_categories(dataset: PublishedDataset, folder: Path) -> None:
+    """Refuses a folder with nothing of a data set, and warns if it is not that."""
+    found = sorted(find_layout(read_tree(folder).root)[1])
+    missing = [name for name in dataset.counts if name not in found]
+    others = [name for name in found if name not in dataset.counts]
+    count = f"{len(dataset.counts)} categories of {dataset.title}"
+    if not set(found) & set(dataset.counts):
+        raise ValueError(
+            f"'{folder}' has none of the {count}; it has {name_some(found, _SHOWN)}. "
+            "Name the folder that the data set is extracted in, or one that is empty "
+            "or not there yet, with --data-dir."
+        )
+    if missing:
+        warnings.warn(
+            f"'{folder}' has {len(dataset.counts) - len(missing)} of the {count}. "
+            f"Missing: {', '.join(missing)}.",
+            stacklevel=3,
+        )
+    if others:
+        warnings.warn(
+            f"'{folder}' has categories that are not of {dataset.title}: "
+            f"{name_some(others, _SHOWN)}.",
+            stacklevel=3,
+        )

@@ -11,9 +11,12 @@ from keras_rlr.datasets.mask_files import (
 )
 from keras_rlr.datasets.read_dataset import ReadDataset, read_dataset
 from keras_rlr.datasets.reading import SPLITS
+from keras_rlr.datasets.same_contents import same_contents
 from keras_rlr.inputs.mask_check import MaskCheck
 from keras_rlr.inputs.masks import resize_mask
+from keras_rlr.printable import name_some
 
+_SHOWN = 3
 _MAP_SIZE = 256  # of models, unless they are made otherwise
 
 
@@ -41,6 +44,8 @@ def verify_dataset(
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Verification:
     """Reads every image and mask of a data set and accounts for every file.
+
+    Test images that are copies of training images, byte for byte, are problems too.
 
     Args:
         folder: the data set's folder, in any layout that `FolderDataset` reads.
@@ -73,6 +78,7 @@ def verify_dataset(
         trained = len(reading.samples(name, "train"))
         result.counts[name] = (trained, labels.count(0), labels.count(1))
         _check_splits(result, found, name)
+    _check_copies(result, found)
     if published is not None:
         _compare(result, published)
     samples = [
@@ -110,6 +116,25 @@ def _check_splits(result: Verification, found: ReadDataset, category: str) -> No
             f"{category}: there are {anomalous} anomalous test images and no normal "
             "ones, so nothing can be said of how well a model tells them apart. Add "
             "normal images to the test split."
+        )
+
+
+def _check_copies(result: Verification, found: ReadDataset) -> None:
+    """Of all categories: an image may be a copy of another one's."""
+    trained, tested = (
+        [s for name in found.categories for s in found.reading.samples(name, split)]
+        for split in SPLITS
+    )
+    copies: dict[str, list[str]] = {}
+    for sample, original in same_contents(trained, tested):
+        pair = f"'{sample.path}' of '{original.path}'"
+        copies.setdefault(sample.category, []).append(pair)
+    for category, pairs in copies.items():
+        are = "image is a copy" if len(pairs) == 1 else "images are copies"
+        result.problems.append(
+            f"{category}: {len(pairs)} test {are} of images that are trained on: "
+            f"{name_some(pairs, _SHOWN)}. Such images look more normal than new ones. "
+            "Remove them from one of the splits."
         )
 
 

@@ -23,6 +23,7 @@ from keras_rlr.detectors.integer_images import TakesUint16
 from keras_rlr.detectors.jax_values import restore_values, values_to_restore
 from keras_rlr.detectors.on_devices import OnDevices
 from keras_rlr.detectors.on_regions import OnRegions
+from keras_rlr.detectors.on_thresholds import OnThresholds
 from keras_rlr.detectors.on_tiles import (
     MOST_AT_ONCE,
     exportable_tiles,
@@ -47,7 +48,7 @@ def _check_policy(dtype):
         raise ValueError(f"`dtype` is no policy of Keras': {error}") from error
 
 
-class DetectorModel(TakesUint16, FromPresets, OnDevices, OnRegions):
+class DetectorModel(TakesUint16, FromPresets, OnDevices, OnRegions, OnThresholds):
     """What Keras asks of every detector: devices, compiling, weights, configuration.
 
     Args:
@@ -180,25 +181,6 @@ class DetectorModel(TakesUint16, FromPresets, OnDevices, OnRegions):
         self.preprocessor.bit_depth = check_bits(bits)
         if self.whole_preprocessor:
             self.whole_preprocessor.bit_depth = check_bits(bits)
-
-    @property
-    def threshold(self):
-        """The score from which on an image is anomalous, or None before `calibrate`."""
-        return self.thresholds.threshold
-
-    @property
-    def pixel_threshold(self):
-        """The value from which on a map's pixel is anomalous, set by `calibrate` too.
-
-        None before, and of files whose version had none. `thresholds.pixels` has those
-        of the categories.
-        """
-        return self.thresholds.pixels.of_all
-
-    @property
-    def known_categories(self):
-        """Names of the products that it recognises: "category" of `predict` counts."""
-        return self.thresholds.known.names
 
     @property
     def described_size(self):

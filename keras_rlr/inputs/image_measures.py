@@ -31,8 +31,9 @@ def measure_image(image: ResizedImage, inside: Any = None) -> dict[str, float]:
     Returns:
         Dict: "brightness", the mean of its values, from 0 (black) to 1 (white), and
         "sharpness", by how much neighbouring pixels differ (root mean square), in
-        standard deviations of its values: a lamp does not move it, a lens out of focus
-        does. It is 0 of an image of one colour.
+        standard deviations of the pixels, both of the image in grey, the mean of its
+        channels: a lamp does not move it, a lens out of focus does. It is 0 of an
+        image of one grey.
 
     Example:
 

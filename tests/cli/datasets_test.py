@@ -3,11 +3,13 @@
 import dataclasses
 import hashlib
 import json
+import re
+import shutil
 import tarfile
 
 import pytest
 
-from keras_rlr.datasets import catalogue
+from keras_rlr.datasets import catalogue, write_procedural_dataset
 from keras_rlr.methods.rlr import recipe
 from tests.datasets.layouts.write_files import write_image, write_mask, write_visa
 from tests.datasets.local_server import serving
@@ -184,8 +186,20 @@ def test_verify_names_what_is_missing_or_unreadable(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("prepare", "mnist"), "no data set 'mnist'. Choose from: mvtec_ad, visa"),
-        (("verify",), "Give either --data with a folder or --dataset"),
+        (
+            ("prepare", "mnist"),
+            "data set 'mnist' in the catalogue. Choose from: mvtec_ad",
+        ),
+        (("verify",), "Give either --data with a folder or the NAME of a published"),
+        (
+            ("verify", "visa", "--data", "x"),
+            "Give either --data with a folder or the NA",
+        ),
+        (
+            ("verify", "--data", "x", "--data-dir", "y"),
+            "--data-dir belongs to NAME; --",
+        ),
+        (("verify", "mnist"), "The folder of any other is given with --data."),
         (("verify", "visa"), "datasets prepare visa"),
         (("prepare", "visa", "--archive", "none.tar"), "no archive 'none.tar'"),
     ],
@@ -194,3 +208,52 @@ def test_wrong_use(arguments, message):
     result = run("datasets", *arguments)
     assert result.exit_code == 2
     assert message in " ".join(result.stderr.split())
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["train", "evaluate", ("decoder", "train"), ("benchmark", "tables", "--table=1")],
+)
+def test_the_message_names_what_the_command_takes(command):
+    command = (command,) if isinstance(command, str) else command
+    usage = run(*command, "--help").stdout
+    for arguments in ((), ("--data", "x", "--data-dir", "y")):
+        result = run(*command, *arguments)
+        assert result.exit_code == 2
+        message = " ".join(result.stderr.split())
+        named = set(re.findall(r"--[a-z-]+", message.partition("Error: ")[2]))
+        assert "--dataset" in named and "NAME" not in message.partition("Error: ")[2]
+        assert all(option in usage for option in named)
+
+
+def test_what_verify_is_told_to_give_it_takes():
+    usage = run("datasets", "verify", "--help").stdout
+    message = run("datasets", "verify").stderr.partition("Error: ")[2]
+    named = set(re.findall(r"--[a-z-]+|NAME", message))
+    assert named == {"--data", "NAME"} and all(word in usage for word in named)
+
+
+def test_a_folder_of_other_products_is_no_published_data_set(tmp_path):
+    other = tmp_path / "painted"
+    write_procedural_dataset(
+        other,
+        categories=["gear", "wood"],
+        image_size=64,
+        train_per_category=1,
+        test_normal=1,
+    )
+    shutil.move(other / "wood", other / "wooden")
+    words = ("datasets", "prepare", "mvtec_ad", "--data-dir", other)
+    result = run(*words)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "none of the 15 categories of MVTec AD; it has gear, wooden." in (
+        " ".join(result.stderr.split())
+    )
+    shutil.move(other / "wooden", other / "wood")
+    result = run(*words)
+    assert result.exit_code == 0
+    told = " ".join(result.stderr.split())
+    assert (
+        "has 1 of the 15 categories of MVTec AD. Missing: bottle, cable, caps" in told
+    )
+    assert "has categories that are not of MVTec AD: gear." in told

@@ -88,3 +88,30 @@ def test_a_broken_table_is_refused_and_nothing_written(model, tmp_path):
     assert result.exit_code == 2
     assert "'b' is no number" in result.stderr
     assert not (tmp_path / "out").exists()
+
+
+def test_a_call_that_judges_nothing_leaves_no_older_result(model, usual, tmp_path):
+    output = tmp_path / "out"
+    words = ("monitor", tmp_path, "--model", model, "--output", output)
+    for tables in (["path,anomaly_score", "a.png,1.0"], ["no table"], None):
+        scores_file(tmp_path, (3 * np.r_[usual, usual]).tolist())
+        assert run(*words).exit_code == 0
+        assert "keras_rlr_drift 1\n" in (output / "metrics.prom").read_text()
+        (output / "mine.txt").touch()
+        (tmp_path / "scores.csv").unlink()
+        if tables:
+            (tmp_path / "scores.csv").write_text("\n".join(tables))
+        result = run(*words, "--json")
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert [file.name for file in output.iterdir()] == ["mine.txt"]
+        for name in ("monitor.html", "metrics.prom"):
+            assert f"'{output / name}' of an earlier call was removed" in result.stderr
+
+
+def test_a_table_given_twice_is_one(model, usual, tmp_path):
+    file = scores_file(tmp_path, RANDOM.permutation(usual).tolist())
+    once = run("monitor", file, "--model", model, "--json")
+    twice = run("monitor", file, tmp_path, "--model", model, "--json")
+    assert once.exit_code == twice.exit_code == 0, twice.stderr
+    assert twice.stdout == once.stdout
+    assert f"Of all tables {len(usual)} rows have the path" in twice.stderr

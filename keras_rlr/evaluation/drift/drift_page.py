@@ -46,8 +46,8 @@ _CAPTIONS = {
         "Brightness of the images (0 is black and 1 white)", "s"
     ),
     "sharpness": _CAPTION.format(
-        "Sharpness of the images (how much neighbouring pixels differ, in standard "
-        "deviations of the image)",
+        "Sharpness of the images (how much neighbouring pixels of the image in grey "
+        "differ, in its standard deviations)",
         "s",
     ),
 }

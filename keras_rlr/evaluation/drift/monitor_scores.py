@@ -49,8 +49,9 @@ def monitor_scores(
         calibration: `CalibrationScores`, of a model's thresholds.
         window: Number of images of a window.
         anomalous_share: Share of images that may be true anomalies.
-        category: The product that all images show; None to take it from the table, or
-            from the folders of the images where the table does not have it.
+        category: The one product to judge: images that the table, or a folder in
+            their path, says show another one are left out, and those of which neither
+            says it count as its. None to judge all.
 
     Returns:
         What was found, a `Drift`.
@@ -71,15 +72,24 @@ def monitor_scores(
             f"The model was calibrated on no images of {category!r}. Products that "
             f"it has scores of: {known}."
         )
-    rows = list(enumerate(table.rows, 1))
+    by_product: dict[str | None, list[tuple[int, ScoredRow]]] = {}
+    for pair in enumerate(table.rows, 1):
+        name = _product(pair[1], calibration)
+        by_product.setdefault(name, []).append(pair)
+    notes = list(table.notes)
+    if category is not None:
+        by_product, left_out = _of_one(by_product, category)
+        notes += left_out
+    rows = sorted(pair for pairs in by_product.values() for pair in pairs)
     scored = [pair for pair in rows if pair[1].is_scored]
-    groups: dict[str | None, list[tuple[int, ScoredRow]]] = {}
-    for pair in scored:
-        name = _product(pair[1], table, calibration, category)
-        groups.setdefault(name, []).append(pair)
+    groups = {
+        name: usable
+        for name, pairs in by_product.items()
+        if (usable := [pair for pair in pairs if pair[1].is_scored])
+    }
     unknown = groups.pop(UNKNOWN_PRODUCT, [])
     failed = len(rows) - len(scored)
-    notes = _notes_on_rows(rows, failed, unknown, groups, calibration)
+    notes += _notes_on_rows(rows, failed, unknown, groups, calibration)
     compared, missing = _compared(scored, calibration)
     notes += missing
     windows: list[DriftWindow] = []
@@ -129,14 +139,37 @@ def monitor_scores(
     )
 
 
-def _product(row, table, calibration, category):
-    if category is not None:
-        return category
-    if table.names_products or row.category:
-        return row.category or None
+def _product(row, calibration):
+    if row.category:
+        return row.category
     return nearest_category(
         PurePosixPath(row.path).parent.parts, calibration.categories
     )
+
+
+def _of_one(by_product, category):
+    """The rows of a product, and those of none; a note on what is left out."""
+    pairs = sorted(by_product.get(category, []) + by_product.get(None, []))
+    others = {
+        name: len(rows)
+        for name, rows in by_product.items()
+        if name not in (category, None)
+    }
+    if not others:
+        return {category: pairs}, []
+    counts = ", ".join(f"{count} of {name}" for name, count in sorted(others.items()))
+    count = sum(others.values())
+    total = count + len(pairs)
+    note = (
+        f"{count} of {total} images are left out, since they do not show {category} by "
+        f"the table or a folder in their path: {counts}."
+    )
+    if not pairs:
+        raise ValueError(
+            f"{note} Nothing is left to judge. Leave --category out, or give a table "
+            f"of {category}."
+        )
+    return {category: pairs}, [note]
 
 
 def _notes_on_rows(rows, failed, unknown, groups, calibration):

@@ -27,6 +27,12 @@ class ScoredRow:
         """Whether it has a score, and no error."""
         return not self.error and math.isfinite(self.score)
 
+    @property
+    def facts(self) -> tuple[str, ...]:
+        """All that it says, as text: NaN is equal to itself there."""
+        measures = [f"{name}={value!r}" for name, value in self.measures.items()]
+        return (self.path, repr(self.score), self.error, self.category, *measures)
+
     def value(self, quantity: str) -> float:
         """The score or a measure; NaN or infinite where there is none.
 

@@ -19,14 +19,19 @@ class ScoresTable:
     Args:
         rows: List of `ScoredRow`s.
         names_products: Whether any of the tables has a column of products.
+        notes: What is to be said of how they were read, in sentences.
     """
 
     rows: list[ScoredRow]
     names_products: bool
+    notes: tuple[str, ...] = ()
 
     @classmethod
     def read(cls, places: Iterable[str | Path]) -> "ScoresTable":
         """Reads tables one after the other, as if they were one.
+
+        What is in them twice counts once, since tests are of independent images: rows
+        that are equal in all that is read of them, path, score, measures and so on.
 
         Args:
             places: Files that `keras-rlr predict` wrote, `scores.csv` or Parquet, or
@@ -37,13 +42,41 @@ class ScoresTable:
             ImportError: If one is Parquet and pyarrow is not installed.
             ValueError: If a file is no such table, or has no rows.
         """
-        rows: list[ScoredRow] = []
+        rows: dict[tuple[str, ...], ScoredRow] = {}
+        repeated: list[str] = []
+        notes: list[str] = []
         names_products = False
         for place in places:
             found, has_products = _read(place)
-            rows += found
             names_products |= has_products
-        return cls(rows, names_products)
+            here: dict[str, None] = {}
+            again: list[str] = []
+            for row in found:
+                if row.facts in rows:
+                    repeated.append(row.path)
+                    continue
+                # Another table may be of other images of the same names.
+                if row.path in here:
+                    again.append(row.path)
+                here[row.path] = None
+                rows[row.facts] = row
+            if again:
+                notes.append(
+                    f"Of '{place}' {_rows(again)} the path of an earlier row with "
+                    "another score, and count as other images. The first is "
+                    f"'{again[0]}'."
+                )
+        if repeated:
+            notes.append(
+                f"Of all tables {_rows(repeated)} the path, the score and all else of "
+                "an earlier row: each image counts once. The first is "
+                f"'{repeated[0]}'. A table may have been given twice."
+            )
+        return cls(list(rows.values()), names_products, tuple(notes))
+
+
+def _rows(paths):
+    return "1 row has" if len(paths) == 1 else f"{len(paths)} rows have"
 
 
 def _read(file):

@@ -18,7 +18,8 @@ def regions(anomaly_map: Any, threshold: float) -> list[Region]:
         anomaly_map: Array (height, width) of one image, as `predict` returns them; with
             `predict(…, original_size=True)` regions are in pixels of the image.
         threshold: The value from which on a pixel is anomalous, such as
-            `model.pixel_threshold`.
+            `model.pixel_threshold_of(category)`, the one of the product that the image
+            shows, or `model.pixel_threshold`, that of all products together.
 
     Returns:
         List of `Region`s, those of the largest score first.
@@ -101,7 +102,8 @@ def _number(threshold):
         value = np.asarray(float(threshold))
     if value.size != 1 or value.dtype.kind not in "iuf" or np.isnan(value).any():
         raise ValueError(
-            "`threshold` must be a number, such as `model.pixel_threshold`, which is "
-            f"None before `model.calibrate`. Received: {threshold!r}."
+            "`threshold` must be a number, such as `model.pixel_threshold_of(category)`"
+            " of the image's product, which is None before `model.calibrate`. "
+            f"Received: {threshold!r}."
         )
     return float(value.reshape(()))

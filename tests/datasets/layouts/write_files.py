@@ -1,16 +1,20 @@
 """Writes little images in the layout of a data set."""
 
 import csv
+import zlib
 
 import numpy as np
 from PIL import Image
 
 
 def write_image(root, name, value=100, size=(6, 8)):
-    """An image of one grey, at a place below `root`."""
+    """An image of one grey, at a place below `root`; a corner says which it is."""
     path = root / name
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(np.full((*size, 3), value, "uint8")).save(path)
+    pixels = np.full((*size, 3), value, "uint8")
+    # No two are copies of each other, which test sets must not be of training images.
+    pixels[-1, -1] = list(zlib.crc32(name.encode()).to_bytes(4, "big")[:3])
+    Image.fromarray(pixels).save(path)
 
 
 def write_mask(root, name, value=1, size=(6, 8)):

@@ -223,6 +223,26 @@ def test_products_without_a_column(calibration):
     assert "Give --category" in unknown.notes[0]
 
 
+def test_one_product_of_a_table_is_judged_as_if_it_were_alone(calibration):
+    nuts, bolts = rows(drawn(60), "nut"), rows(drawn(60, 10), "bolt")
+    strange = rows(drawn(5), "(unknown)")
+    by_folder = rows(drawn(3), folder="line 1/bolt")
+    not_said = rows(drawn(4))
+    table = ScoresTable([*bolts, *nuts, *strange, *by_folder, *not_said], True)
+    found = monitor_scores(table, calibration, category="nut")
+    only = [*nuts, *rows([row.score for row in not_said], "nut")]
+    alone = monitor_scores(ScoresTable(only, False), calibration)
+    assert not found.drift
+    assert [w.p_value for w in found.windows] == [w.p_value for w in alone.windows]
+    assert (found.images, found.failed, found.unknown) == (64, 0, 0)
+    assert found.notes[0] == (
+        "68 of 132 images are left out, since they do not show nut by the table or a "
+        "folder in their path: 5 of (unknown), 63 of bolt."
+    )
+    with pytest.raises(ValueError, match="60 of bolt. Nothing is left to judge"):
+        monitor_scores(ScoresTable(bolts, True), calibration, category="nut")
+
+
 def test_what_can_not_be_judged_is_refused(calibration):
     few = ScoresTable(rows(drawn(19), "nut"), True)
     with pytest.raises(ValueError, match="None of the 19 images can be judged"):

@@ -43,6 +43,51 @@ def test_rows_of_several_tables_and_folders(tmp_path):
     assert not ScoresTable.read([plain]).names_products
 
 
+def test_an_image_that_is_in_twice_counts_once(tmp_path):
+    file = written(tmp_path, HEAD + "a.png,1.5,,,nut,0.1\nb.png,,,broken,,\n")
+    once = ScoresTable.read([file])
+    assert (len(once.rows), once.notes) == (2, ())
+    (tmp_path / "link").symlink_to(tmp_path)
+    for other in (file, tmp_path, tmp_path / "link"):
+        twice = ScoresTable.read([file, other])
+        assert [row.path for row in twice.rows] == ["a.png", "b.png"]
+        assert twice.notes == (
+            "Of all tables 2 rows have the path, the score and all else of an earlier "
+            "row: each image counts once. The first is 'a.png'. A table may have been "
+            "given twice.",
+        )
+    # Of another day there are images of the same names.
+    next_day = written(tmp_path, "path,anomaly_score\na.png,2\n", "x.csv")
+    found = ScoresTable.read([file, next_day])
+    assert (len(found.rows), found.notes) == (3, ())
+    # In one table there should be none.
+    content = "path,anomaly_score\na.png,2\na.png,3\nb.png,1\na.png,2\n"
+    found = ScoresTable.read([written(tmp_path, content, "y.csv")])
+    assert [row.score for row in found.rows] == [2, 3, 1]
+    of_scores, of_rows = found.notes
+    assert of_scores.startswith(f"Of '{tmp_path / 'y.csv'}' 1 row has the path of an")
+    assert of_rows.startswith("Of all tables 1 row has the path, the score")
+
+
+def test_of_parquet_too(tmp_path):
+    pyarrow = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    names = [f"{i}.png" for i in range(5)]
+    table = pyarrow.table({"path": names, "anomaly_score": [0.5, 1, 2, None, 3]})
+    for name in ("part-1.parquet", "copy of part-1.parquet"):
+        (tmp_path / "out").mkdir(exist_ok=True)
+        parquet.write_table(table, tmp_path / "out" / name)
+    for places in (
+        [tmp_path / "out"],
+        [tmp_path / "out" / "part-1.parquet"] * 2,
+        [tmp_path / "out", tmp_path / "out" / "part-1.parquet"],
+    ):
+        found = ScoresTable.read(places)
+        assert [row.path for row in found.rows] == names
+        assert found.notes[0].startswith(("Of all tables 5 ", "Of all tables 10 "))
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -78,7 +123,14 @@ NAMES = st.text(
 )
 
 
-@given(st.lists(st.tuples(NAMES, st.floats(allow_nan=False)), min_size=1, max_size=4))
+@given(
+    st.lists(
+        st.tuples(NAMES, st.floats(allow_nan=False)),
+        min_size=1,
+        max_size=4,
+        unique=True,
+    )
+)
 def test_what_was_written_is_read(tmp_path_factory, rows):
     file = tmp_path_factory.mktemp("table") / "scores.csv"
     with file.open("w", encoding="utf-8", newline="") as stream:
