@@ -10,6 +10,7 @@ from keras_rlr.batch.parts import IMAGES_A_PART, ParquetPart
 from keras_rlr.datasets import account_for_images
 from keras_rlr.datasets.image_files import IMAGE_SUFFIXES, SUFFIXES_IN_WORDS
 from keras_rlr.datasets.left_out import LeftOut, Reason
+from keras_rlr.datasets.tree import is_hidden_image
 from keras_rlr.evaluation.prediction import path_below
 from keras_rlr.printable import name_some
 from keras_rlr.tables.read_parquet import SUFFIXES, is_parquet
@@ -119,7 +120,11 @@ def _distant_tables(place: str, output: str) -> tuple[list[str], dict[str, str]]
     tables = {n: a for n, a in names.items() if _is_table(n) and n not in hidden}
     left_out = LeftOut(Path(place))
     for name in names.keys() - (images or tables).keys():
-        left_out.add(name, Reason.HIDDEN if name in hidden else Reason.UNKNOWN)
+        reason = Reason.UNKNOWN
+        if name in hidden:
+            is_image = is_hidden_image(name.rpartition("/")[2])
+            reason = Reason.HIDDEN_IMAGE if is_image else Reason.HIDDEN
+        left_out.add(name, reason)
     if not images and not tables:
         raise _nothing(place)
     if summary := left_out.summary():

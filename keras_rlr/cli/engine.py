@@ -9,6 +9,7 @@ import click
 from keras_rlr.addresses import is_address
 from keras_rlr.cli.options import AT_LEAST_ONE
 from keras_rlr.cli.printing import say
+from keras_rlr.tables.read_parquet import SUFFIXES
 
 
 def engine_options(command: Any) -> Any:
@@ -72,6 +73,8 @@ def check_engine(
         return
     if is_elsewhere:
         raise click.UsageError(f"'{images}' is an address: add --engine ray.")
+    if Path(images).is_file() and Path(images).suffix.lower() in SUFFIXES:
+        raise click.UsageError(f"'{images}' is a Parquet file: add --engine ray.")
     for option, value in of_ray.items():
         if value is not None:
             raise click.UsageError(f"{option} is for --engine ray alone.")

@@ -185,21 +185,23 @@ def _check_category(category, model, place):
     config = run_config(place) or {}
     trained = config.get("data", {}).get("categories", ())
     known = {*model.thresholds.by_category, *trained}
+    # What decides without an option for it.
+    instead = (
+        "the product that is recognised in each image"
+        if model.known_categories
+        else "all categories together"
+    )
     if category not in known:
         has = f"It knows: {', '.join(sorted(known))}." if known else "It knows none."
         raise ValueError(
             f"The model knows no category {category!r}. {has} Leave --category out to "
-            "decide by the threshold of all categories together."
+            f"decide by the threshold of {instead}."
         )
     if model.threshold is not None:
-        instead = (
-            "each image is decided as the product that it is recognised as"
-            if model.known_categories
-            else "the threshold of all categories together decides"
-        )
         warnings.warn(
             f"The model has no threshold of {category!r}: it was trained on it, and "
-            f"calibrated without it, or on too few images of it. So {instead}.",
+            f"calibrated without it, or on too few images of it. So the "
+            f"threshold of {instead} decides.",
             stacklevel=2,
         )
 

@@ -1,6 +1,6 @@
 """The options that say where on images to look."""
 
-import re
+import os
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +10,10 @@ import numpy as np
 from keras_rlr.cli.options import PLACE
 from keras_rlr.cli.printing import say
 
-_NUMBER = r"\s*(\d*\.?\d+)\s*"
-_BOX = re.compile(",".join([_NUMBER] * 4), re.ASCII)
+_BOX = (
+    "LEFT,TOP,WIDTH,HEIGHT in shares of the image's sides, four numbers from 0 to 1 "
+    "such as 0.1,0,0.8,1"
+)
 # Boxes are drawn so large where no model says how large maps are.
 _BOX_SIZE = (1024, 1024)
 _ROI, _IGNORE = "--roi", "--ignore"
@@ -150,13 +152,36 @@ def _read(roi, ignore):
     for option, words in ((_ROI, roi), (_IGNORE, ignore)):
         if words is None:
             continue
-        if box := _BOX.fullmatch(words):
-            given[option] = tuple(map(float, box.groups()))
+        if (box := _box(option, words)) is not None:
+            given[option] = box
         elif Path(words).is_dir():
             given[option] = MaskFolder(words)
+        elif not os.path.exists(words):
+            raise FileNotFoundError(
+                f"{option}: there is no file or folder '{words}', and it is no box. "
+                f"Give the path of a mask or of a folder of masks, or {_BOX}."
+            )
         else:
             given[option] = read_mask_as_it_is(words)
     return given
+
+
+def _box(option, words):
+    """The box that a user wrote, or None if it is none."""
+    from keras_rlr.detectors.region_of_interest import is_box
+
+    try:
+        box = tuple(map(float, words.split(",")))
+    except ValueError:
+        return None
+    if len(box) != 4:
+        return None
+    if not is_box(box):
+        raise ValueError(
+            f"{option}: the box '{words}' does not lie within the image, or is empty. "
+            f"Give {_BOX}: LEFT + WIDTH and TOP + HEIGHT are at most 1."
+        )
+    return box
 
 
 def _is_folder(given):

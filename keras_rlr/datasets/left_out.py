@@ -56,6 +56,10 @@ class Reason(enum.Enum):
     )
     UNREADABLE = "folder that can't be listed", "folders that can't be listed"
     EMPTY = "empty folder", "empty folders"
+    HIDDEN_IMAGE = (
+        "hidden image, of a name or folder with a dot in front",
+        "hidden images, of names or folders with a dot in front",
+    )
     HIDDEN = "hidden file", "hidden files", True
     DOCUMENT = "text or list for people", "texts and lists for people", True
     NOT_CHOSEN = (
@@ -123,8 +127,8 @@ class LeftOut:
     def summary(self, below: str = "") -> str:
         """One line of what is left out, or "" if that is nothing to speak of.
 
-        Hidden files, texts and categories that were not chosen are nothing to speak
-        of.
+        Hidden files that are no images, texts and categories that were not chosen are
+        nothing to speak of.
 
         Args:
             below: only of this folder, a path below `folder`.

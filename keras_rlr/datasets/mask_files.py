@@ -1,5 +1,6 @@
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -7,6 +8,11 @@ from keras_rlr.datasets.image_files import decode
 from keras_rlr.datasets.sample import Sample
 from keras_rlr.inputs.masks import resize_mask
 from keras_rlr.inputs.pillow_images import image_to_array
+
+MASK_SUFFIXES_IN_WORDS = ".png, .bmp, .tif or .gif"
+_LOSSY_FORMATS = ("JPEG", "MPO", "WEBP")
+# Of TIFF files, as Pillow calls them.
+_LOSSY_COMPRESSIONS = ("jpeg", "tiff_jpeg", "webp")
 
 
 def read_mask(path: str | Path, height: int, width: int) -> np.ndarray:
@@ -17,7 +23,7 @@ def read_mask(path: str | Path, height: int, width: int) -> np.ndarray:
     its proportions, is resized by nearest neighbour at pixel centres.
 
     Args:
-        path: the file, of a kind that `read_image` reads.
+        path: the file: PNG, BMP, TIFF or GIF.
         height: height of the image.
         width: width of the image.
 
@@ -26,9 +32,10 @@ def read_mask(path: str | Path, height: int, width: int) -> np.ndarray:
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if the file can't be read, or has other proportions.
+        ValueError: if the file can't be read, is in a format that changes pixels, or
+            has other proportions.
     """
-    mask = decode(Path(path), _to_mask)
+    mask = _decode(path, _to_mask)
     if mask.shape != (height, width):
         if abs(mask.shape[0] * width - mask.shape[1] * height) > max(height, width):
             raise ValueError(
@@ -48,8 +55,12 @@ def read_mask_as_it_is(path: str | Path) -> np.ndarray:
 
     Returns:
         uint8 array (height, width), 1 where its pixels are above 0.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if it can't be read, or is in a format that changes pixels.
     """
-    return decode(Path(path), _to_mask).astype(np.uint8)
+    return _decode(path, _to_mask).astype(np.uint8)
 
 
 def read_masks(sample: Sample, height: int, width: int) -> np.ndarray:
@@ -87,7 +98,7 @@ def is_black(path: Path) -> bool:
     Raises:
         ValueError: if it can't be read.
     """
-    return not decode(path, _to_mask).any()
+    return not _decode(path, _to_mask).any()
 
 
 def says_all_in_alpha(paths: Iterable[Path]) -> bool:
@@ -96,7 +107,38 @@ def says_all_in_alpha(paths: Iterable[Path]) -> bool:
     Raises:
         ValueError: if a file can't be read.
     """
-    return any(decode(path, _only_alpha_varies).all() for path in paths)
+    return any(_decode(path, _only_alpha_varies).all() for path in paths)
+
+
+def _decode(path, to_array) -> np.ndarray:
+    """As `decode`, but for files whose pixels are not those that were drawn."""
+    lossy = []
+
+    def noting(image):
+        if format := _lossy_format(image):
+            lossy.append(format)
+            return np.empty(0)
+        return to_array(image)
+
+    array = decode(Path(path), noting)
+    if lossy:
+        raise ValueError(
+            f"'{path}' is in a format that changes pixels ({lossy[0]}): what was 0 in "
+            "the mask may have become 1, and anything above 0 counts. Save masks as "
+            f"{MASK_SUFFIXES_IN_WORDS} files; what this one has lost comes back from "
+            "its source alone."
+        )
+    return array
+
+
+def _lossy_format(image: Any) -> str:
+    # By the content: a name says little. WebP may be lossless, but does not say so.
+    if image.format in _LOSSY_FORMATS:
+        return str(image.format)
+    compression = image.info.get("compression")
+    if image.format == "TIFF" and compression in _LOSSY_COMPRESSIONS:
+        return f"TIFF compressed as {compression}"
+    return ""
 
 
 def _to_mask(image) -> np.ndarray:

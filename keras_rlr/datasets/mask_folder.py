@@ -3,7 +3,7 @@ from collections.abc import Collection, Iterable
 from pathlib import Path, PurePosixPath
 
 from keras_rlr.datasets.find_images import account_for_images
-from keras_rlr.datasets.image_files import SUFFIXES_IN_WORDS
+from keras_rlr.datasets.mask_files import MASK_SUFFIXES_IN_WORDS
 
 
 class MaskFolder:
@@ -36,9 +36,9 @@ class MaskFolder:
             self._files[name] = file
         if not self._files:
             raise FileNotFoundError(
-                f"There are no masks in '{self.path}'. Expected {SUFFIXES_IN_WORDS} "
-                "files: one a category, called as it is, or one an image, that lie as "
-                "the images do."
+                f"There are no masks in '{self.path}'. Expected "
+                f"{MASK_SUFFIXES_IN_WORDS} files: one a category, called as it is, or "
+                "one an image, that lie as the images do."
             )
 
     @property

@@ -57,6 +57,17 @@ def read_tree(path: Path) -> Tree:
     return _Walk(path).tree
 
 
+def is_hidden_image(name: str) -> bool:
+    """Whether a file that is hidden, itself or by a folder, is called like an image.
+
+    What macOS keeps beside each file on foreign disks, `._a.png`, is none.
+
+    Args:
+        name: of the file, without folders.
+    """
+    return name.lower().endswith(IMAGE_SUFFIXES) and not name.startswith("._")
+
+
 @dataclass
 class _Place:
     folder: Folder
@@ -123,6 +134,8 @@ class _Walk:
         is_file = os.path.isfile(path) if is_link else entry.is_file()
         if not is_file and reason not in (Reason.HIDDEN, Reason.JUNK):
             reason = Reason.BROKEN_LINK if is_link else Reason.SPECIAL
+        if is_file and reason is Reason.HIDDEN and is_hidden_image(entry.name):
+            reason = Reason.HIDDEN_IMAGE
         self.tree.has_links |= is_link
         self.tree.files[path] = reason
         if reason is None:

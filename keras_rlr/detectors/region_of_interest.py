@@ -201,6 +201,19 @@ class RegionOfInterest:
         return self
 
 
+def is_box(given):
+    """Whether four values are a box that lies within an image.
+
+    Args:
+        given: Left, top, width and height in shares of the image's sides.
+    """
+    try:
+        left, top, width, height = map(float, given)
+    except (TypeError, ValueError):
+        return False
+    return 0 <= left < left + width <= 1 and 0 <= top < top + height <= 1
+
+
 def outputs_within(outputs, inside):
     """Returns what a model says of images, of a region alone.
 
@@ -288,17 +301,13 @@ def _to_text(inside):
 
 
 def _of_box(given, size):
-    try:
-        left, top, width, height = map(float, given)
-    except (TypeError, ValueError):
-        left = top = width = height = np.nan
-    fits = 0 <= left < left + width <= 1 and 0 <= top < top + height <= 1
-    if not fits:
+    if not is_box(given):
         raise ValueError(
             "A region of interest may be a box (left, top, width, height) in shares "
             "of the image's sides, from 0 to 1, as (0.1, 0.1, 0.8, 0.8). Received: "
             f"{given!r}."
         )
+    left, top, width, height = map(float, given)
     rows, columns = ((np.arange(side) + 0.5) / side for side in size)
     inside_rows = (rows >= top) & (rows < top + height)
     inside_columns = (columns >= left) & (columns < left + width)

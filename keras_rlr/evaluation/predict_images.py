@@ -11,7 +11,9 @@ import numpy as np
 from keras_rlr.atomic_file import atomic_path
 from keras_rlr.datasets import account_for_images, read_image
 from keras_rlr.datasets.image_files import SUFFIXES_IN_WORDS
+from keras_rlr.datasets.left_out import Reason
 from keras_rlr.evaluation.overlay import HeatScale, draw_overlay, shown_pixels
+from keras_rlr.evaluation.picture_names import picture_names
 from keras_rlr.evaluation.predict_batch import images_at_once
 from keras_rlr.evaluation.prediction import Prediction, path_below
 from keras_rlr.evaluation.regions.image_files import ImageFiles
@@ -21,12 +23,13 @@ from keras_rlr.evaluation.score_resized import (
     read_resized,
     score_resized,
 )
+from keras_rlr.evaluation.written_files import OVERLAYS, SCORES, WrittenFiles
 from keras_rlr.inputs.image_measures import MEASURES
 from keras_rlr.inputs.read_ahead import read_ahead
 from keras_rlr.inputs.value_ranges import ValueRanges
+from keras_rlr.tables.read_parquet import is_parquet
 from keras_rlr.tables.table_text import table_text
 
-_OVERLAYS = "overlays"
 _SECONDS_BETWEEN_WRITES = 2
 
 
@@ -49,7 +52,8 @@ def predict_images(
     images in `.png` files. All overlays have one scale of colours: the threshold's, or
     without one that of all scores. An image that can't be read, or whose score is NaN,
     gets a row with its error; the others go on. If it is interrupted, `scores.csv` has
-    the images that were done.
+    the images that were done. What an earlier run wrote to `output` is removed before,
+    and nothing else: see `WrittenFiles`.
 
     An image is decided by the threshold of its category, if the model has one: the
     nearest folder around the image that is called like it, above `images` too, else
@@ -106,7 +110,7 @@ def predict_images(
         )
         for path in paths
     ]
-    names = _picture_names(rows)
+    names = picture_names(row.path for row in rows)
 
     def read(i):
         small, pixels, error = _read(paths[i], model.map_size, bit_depth)
@@ -115,18 +119,21 @@ def predict_images(
         return small, pixels, error
 
     def draw(i, picture, anomaly_map):
-        row, path = rows[i], output / _OVERLAYS / names[i]
+        row, path = rows[i], output / OVERLAYS / names[i]
         # The colours are those of the threshold that decided.
         own = scale or HeatScale.of_threshold(model.thresholds.of(row.category))
         score = row.anomaly_score
         small, pixels = picture
         _draw(model, decoder, path, small, pixels, anomaly_map, own, score)
 
+    written = WrittenFiles(output)
+    inputs = paths if Path(images).is_file() else ()
+    written.replace(_files_of(output, files, names), inputs)
     scale = None
     with contextlib.ExitStack() as stack:
         recognizes = bool(getattr(model, "known_categories", ()))
         scores = stack.enter_context(
-            _GrowingScores(output / "scores.csv", rows, recognizes, files)
+            _GrowingScores(output / SCORES, rows, recognizes, files)
         )
         kept = None
         if model.threshold is None:
@@ -177,6 +184,8 @@ def predict_images(
 
             scored = ((i,) for i, row in enumerate(rows) if not row.error)
             _for_all(read_and_draw, scored, decoder is None)
+    done = [name for name, row in zip(names, rows, strict=True) if not row.error]
+    written.note(_files_of(output, files, done))
     return rows
 
 
@@ -206,7 +215,6 @@ class _GrowingScores:
         self._written = 0.0
 
     def __enter__(self):
-        # What an earlier run left is not to be taken for this one's.
         self._write()
         return self
 
@@ -228,7 +236,7 @@ class _GrowingScores:
 def _find(images, output):
     if images.is_file():
         return images.parent, [images]
-    own = [(output / name).resolve() for name in (_OVERLAYS, *ImageFiles.FOLDERS)]
+    own = [(output / name).resolve() for name in (OVERLAYS, *ImageFiles.FOLDERS)]
     account = account_for_images(images)
     if left_out := account.left_out.summary():
         warnings.warn(left_out, stacklevel=3)
@@ -238,11 +246,19 @@ def _find(images, output):
         if not any(path.resolve().is_relative_to(folder) for folder in own)
     ]
     if not paths:
+        others = account.left_out.by_reason.get(Reason.UNKNOWN, ())
+        ray = " Parquet files are read by --engine ray." * any(map(is_parquet, others))
         raise FileNotFoundError(
             f"There are no images in '{images}'. Expected {SUFFIXES_IN_WORDS} files "
-            "there or in folders below."
+            f"there or in folders below.{ray}"
         )
     return images, paths
+
+
+def _files_of(output, files, names):
+    """What is written of images, tables before pictures."""
+    drawn = [output / OVERLAYS / name for name in names]
+    return [output / SCORES, *files.paths(names), *drawn]
 
 
 def _where_to_look(model, regions_of_interest, root, paths):
@@ -259,21 +275,6 @@ def _make_folder(output):
             f"'{output}' is a file. Choose another folder with --output."
         )
     output.mkdir(parents=True, exist_ok=True)
-
-
-def _picture_names(rows):
-    """The path of a `.png` of each image; `a.jpg.png` where `a.png` is taken."""
-    names = []
-    taken = set()
-    for row in rows:
-        path = Path(row.path)
-        name = path.with_suffix(".png")
-        while name in taken:
-            path = path.with_name(path.name + ".png")
-            name = path
-        taken.add(name)
-        names.append(name)
-    return names
 
 
 def _read(path, size, bit_depth):

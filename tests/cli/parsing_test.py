@@ -80,6 +80,15 @@ def test_where_the_data_is(name, options, message, tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("name", ["lake.parquet", "LAKE.PQ"])
+def test_a_parquet_file_needs_another_engine(tmp_path, name):
+    (tmp_path / name).write_bytes(b"PAR1")
+    result = run("predict", tmp_path / name, "--model", tmp_path)
+    assert result.exit_code == 2
+    message = f"'{tmp_path / name}' is a Parquet file: add --engine ray."
+    assert message in " ".join(result.stderr.split())
+
+
 def test_an_unknown_command_is_wrong_use():
     result = run("trian")
     assert result.exit_code == 2

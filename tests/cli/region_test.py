@@ -20,6 +20,7 @@ pytestmark = [
 ]
 
 SIDE = 32
+NO_FILE, NO_BOX = "there is no file or folder", "the box"
 OPTIONS = (
     *("--method", "patchcore", "--backbone", "efficientnet_lite2", "--levels", 1),
     *(
@@ -273,6 +274,30 @@ def test_calibrate_keeps_masks_by_category(folder, data, tmp_path):
             "Give a `calibration_fraction` above 0",
         ),
         (("evaluate", "--roi", "MASKS", "--model", "BLIND"), "calibrate` with normal"),
+        (("predict", "--roi", "LOSSY.jpg"), "LOSSY.jpg' is in a format that changes"),
+        (("train", "--ignore", "LOSSY.jpg"), "Save masks as .png, .bmp, .tif or .gif"),
+        (("predict", "--roi", "LOSSY"), "bolt.jpg' is in a format that changes pixels"),
+        (("evaluate", "--ignore", "LOSSIES"), "0.jpg' is in a format that changes pix"),
+        (("predict", "--roi", "EMPTY"), "Expected .png, .bmp, .tif or .gif files: one"),
+        *(
+            ((command, f"{option}={box}"), f"{option}: {start} '{box}'")
+            for command, option, start, box in (
+                ("predict", "--roi", NO_FILE, "0,0,1"),
+                ("train", "--roi", NO_FILE, "0,0,1,1,"),
+                ("evaluate", "--ignore", NO_FILE, "0;0;1;1"),
+                ("calibrate", "--ignore", NO_FILE, "10%,0,80%,1"),
+                ("predict", "--roi", NO_FILE, "maskk.png"),
+                ("predict", "--roi", NO_BOX, "-0.1,0,0.5,0.5"),
+                ("train", "--ignore", NO_BOX, "nan,0,1,1"),
+                ("evaluate", "--roi", NO_BOX, "0,0,inf,1"),
+                ("predict", "--ignore", NO_BOX, "0.5,0,0.6,1"),
+                ("calibrate", "--roi", NO_BOX, "0,0,1,0"),
+            )
+        ),
+        (("predict", "--roi=0,0,1"), "LEFT,TOP,WIDTH,HEIGHT in shares of the image's"),
+        (("predict", "--roi=2,0,1,1"), "LEFT,TOP,WIDTH,HEIGHT in shares of the imag"),
+        (("predict", "--roi=0.5,0,1e-9,1e-9"), "--roi: The region of interest is sm"),
+        (("predict", "--category", "screw"), "the product that is recognised in each"),
     ],
 )
 def test_what_can_not_be_is_refused(trained, data, masks, tmp_path, words, message):
@@ -289,6 +314,8 @@ def test_what_can_not_be_is_refused(trained, data, masks, tmp_path, words, messa
     (tmp_path / "BROKEN/bolt/test/bent/0.png").write_bytes(b"no image")
     write(tmp_path / "TWICE/bolt.png", half("left"))
     write(tmp_path / "TWICE/bolt.bmp", half("left"))
+    for name in ("LOSSY.jpg", "LOSSY/bolt.jpg", "LOSSIES/bolt/test/bent/0.jpg"):
+        write(tmp_path / name, half("left"))
     if "BLIND" in words:
         model = tiny_model(**ONE_LEVEL, trained_categories=["bolt", "nut"])
         model.save(tmp_path / "model.keras")
@@ -301,8 +328,11 @@ def test_what_can_not_be_is_refused(trained, data, masks, tmp_path, words, messa
     common = {
         "predict": (data, "--model", trained[0], "--output", tmp_path / "out"),
         "train": ("--data", data, "--output", tmp_path / "out", *OPTIONS),
-        "evaluate": ("--data", data),
-        "calibrate": ("--data", data, "--false-positive-rate", 0.2),
+        "evaluate": ("--data", data, "--model", trained[0]),
+        "calibrate": (
+            *("--data", data, "--model", trained[0]),
+            *("--false-positive-rate", 0.2),
+        ),
     }
     result = run(command, *common[command], *words)
     assert result.exit_code == 2, result.output

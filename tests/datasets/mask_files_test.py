@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from keras_rlr.datasets.mask_files import read_mask
+from keras_rlr.datasets.mask_files import read_mask, read_mask_as_it_is
 
 pytestmark = pytest.mark.backend_independent
 
@@ -57,6 +57,41 @@ def test_of_a_palette_the_indices_count(tmp_path):
     np.testing.assert_array_equal(
         read_mask(tmp_path / "mask.png", 2, 2), [[0, 1], [1, 0]]
     )
+
+
+ROUND = np.hypot(*np.mgrid[-20:20, -20:20]) < 15
+LOSSLESS = [
+    ("PNG", {}), ("BMP", {}), ("GIF", {}), ("TIFF", {}),
+    ("TIFF", {"compression": "tiff_lzw"}), ("TIFF", {"compression": "tiff_deflate"}),
+]  # fmt: skip
+LOSSY = [
+    ("JPEG", {"quality": 95}), ("MPO", {}), ("WEBP", {"quality": 80}),
+    ("TIFF", {"compression": "jpeg"}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "options"), LOSSLESS)
+def test_formats_that_keep_every_pixel_are_read(tmp_path, kind, options):
+    path = tmp_path / "mask.png"
+    Image.fromarray(np.uint8(255 * ROUND)).save(path, kind, **options)
+    np.testing.assert_array_equal(read_mask_as_it_is(path), ROUND)
+    np.testing.assert_array_equal(read_mask(path, 40, 40), ROUND)
+
+
+@pytest.mark.parametrize("name", ["mask.png", "mask.jpg"])
+@pytest.mark.parametrize(("kind", "options"), LOSSY)
+def test_formats_that_change_pixels_are_refused(tmp_path, kind, options, name):
+    path = tmp_path / name
+    Image.fromarray(np.uint8(255 * ROUND)).save(path, kind, **options)
+    # What makes them no masks, told without what is tested.
+    assert ((np.asarray(Image.open(path).convert("L")) > 0) != ROUND).any()
+    message = (
+        rf"{name}' is in a format that changes pixels \((JPEG|MPO|WEBP|TIFF comp.*)\): "
+        r".* Save masks as \.png, \.bmp, \.tif or \.gif files"
+    )
+    for read in (read_mask_as_it_is, lambda path: read_mask(path, 40, 40)):
+        with pytest.raises(ValueError, match=message):
+            read(path)
 
 
 def test_a_damaged_mask_is_refused_by_name(tmp_path):

@@ -13,6 +13,9 @@ from tests.evaluation.stand_in_model import StandInModel
 
 pytestmark = pytest.mark.backend_independent
 
+# What `WrittenFiles` keeps.
+NOTE = ".keras_rlr_predict.json"
+
 
 def write_image(path, value, size=(32, 24)):
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -64,7 +67,7 @@ def test_every_image_gets_a_row_and_every_readable_one_an_overlay(
     assert [row["error"] == "" for row in read] == [True, True, False, True]
     assert rows[0].anomaly_score == float(read[0]["anomaly_score"])
     assert overlays(output) == ["b.png", "sub/a.png", "z.png"]
-    assert sorted(os.listdir(output)) == ["overlays", "scores.csv"]
+    assert sorted(os.listdir(output)) == [NOTE, "overlays", "scores.csv"]
 
 
 def test_without_a_threshold_the_scale_is_that_of_all_images(tmp_path, images):
@@ -191,7 +194,7 @@ def test_an_interruption_keeps_what_was_done(tmp_path, threshold):
     assert [float(row["anomaly_score"]) for row in rows] == pytest.approx(
         [0, 0.2, 0.4, 0.6]
     )
-    assert [path.name for path in output.iterdir() if path.name[0] == "."] == []
+    assert [path.name for path in output.iterdir() if path.name[0] == "."] == [NOTE]
 
 
 def test_scores_are_on_disk_while_it_goes_on(tmp_path, monkeypatch):
@@ -244,6 +247,33 @@ def test_large_images_are_not_in_memory_at_once(tmp_path):
     # They take 144 MB; what is shown of one, 2.6 MB as float32.
     assert peak < 100e6
     assert len(overlays(tmp_path / "output")) == 10
+
+
+def test_hidden_images_are_named_and_other_hidden_files_are_not(tmp_path):
+    folder = tmp_path / "images"
+    for name in ("a.png", ".hid.PNG", ".cache/b.jpg"):
+        write_image(folder / name, 20)
+    for name in ("._a.png", ".DS_Store", ".notes"):
+        (folder / name).write_bytes(b"none")
+    (folder / ".#a.png").symlink_to("nobody@nowhere")
+    with pytest.warns(UserWarning, match="Left out") as said:
+        rows = predict_images(StandInModel(16), folder, tmp_path / "output")
+    assert [row.path for row in rows] == ["a.png"]
+    (line,) = [str(warning.message) for warning in said]
+    assert line.endswith(
+        ": 2 hidden images, of names or folders with a dot in front (.cache/b.jpg, "
+        ".hid.PNG)."
+    )
+
+
+def test_a_folder_of_parquet_files_needs_another_engine(tmp_path):
+    (tmp_path / "lake").mkdir()
+    (tmp_path / "lake/part-0.parquet").write_bytes(b"PAR1")
+    with (
+        pytest.warns(UserWarning, match="Left out"),
+        pytest.raises(FileNotFoundError, match="are read by --engine ray"),
+    ):
+        predict_images(StandInModel(16), tmp_path / "lake", tmp_path / "output")
 
 
 def test_what_is_left_out_is_named(tmp_path):

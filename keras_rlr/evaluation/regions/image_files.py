@@ -1,5 +1,5 @@
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,15 @@ class ImageFiles:
                 )
         if maps:
             self._kinds.append(MapFiles(output, maps))
+
+    def paths(self, names: Iterable[Path]) -> list[Path]:
+        """The files that are written of some images, tables before pictures.
+
+        Args:
+            names: The path of a picture of each below its folder.
+        """
+        names = list(names)
+        return [path for kind in self._kinds for path in kind.paths(names)]
 
     def add(
         self,

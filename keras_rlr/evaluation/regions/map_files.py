@@ -1,5 +1,6 @@
 import io
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,23 @@ from keras_rlr.tables.table_text import table_text
 
 MAPS = "anomaly_maps"
 KINDS = ("npy", "tiff")
+SCALED = "tiff"
+_SCALES = "scales.csv"
 _HIGHEST = np.iinfo("uint16").max
 _IMAGE_DESCRIPTION = 270
+
+
+def map_paths(output: Path, names: Iterable[Path], kind: str) -> list[Path]:
+    """The files that `MapFiles` writes, the table first.
+
+    Args:
+        output: The folder for all of it.
+        names: The paths of pictures of the images below their folder.
+        kind: "npy" or "tiff".
+    """
+    folder = output / MAPS
+    tables = [folder / _SCALES] if kind == SCALED else []
+    return tables + [(folder / name).with_suffix(f".{kind}") for name in names]
 
 
 class MapFiles:
@@ -33,8 +49,12 @@ class MapFiles:
             raise ValueError(
                 f"Maps are written as {' or '.join(KINDS)}. Received: {kind!r}."
             )
-        self._folder, self._kind = output / MAPS, kind
+        self._output, self._folder, self._kind = output, output / MAPS, kind
         self._scales: list[tuple[str, float, float]] = []
+
+    def paths(self, names: Iterable[Path]) -> list[Path]:
+        """See `map_paths`."""
+        return map_paths(self._output, names, self._kind)
 
     def write(self, row: Any, name: Path, size: Any, anomaly_map: Any) -> Any:
         """Writes the map of an image; on any thread.
@@ -48,9 +68,9 @@ class MapFiles:
         Returns:
             What `keep` takes.
         """
-        path = (self._folder / name).with_suffix(f".{self._kind}")
+        (path,) = map_paths(self._output, [name], self._kind)[-1:]
         values = np.asarray(resize_maps([anomaly_map], [size])[0], "float32")
-        if self._kind == "tiff":
+        if self._kind == SCALED:
             return _write_tiff(path, values)
         with atomic_path(path) as temporary:
             np.save(temporary, values)
@@ -69,10 +89,10 @@ class MapFiles:
 
     def save(self) -> None:
         """Writes `scales.csv` with all maps that were kept, if they have scales."""
-        if self._kind != "tiff":
+        if self._kind != SCALED:
             return
         text = table_text([("path", "offset", "scale"), *self._scales])
-        with atomic_path(self._folder / "scales.csv") as temporary:
+        with atomic_path(self._folder / _SCALES) as temporary:
             temporary.write_bytes(text.encode("utf-8", "surrogateescape"))
 
 

@@ -1,4 +1,5 @@
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,34 @@ from keras_rlr.evaluation.regions.find_regions import regions
 from keras_rlr.inputs.resize import resize_maps
 
 MASKS = "region_masks"
+_TABLE = "regions.json"
+_BY = "by keras-rlr"
+# Bytes of a table with what says whose it is.
+_HEAD = 400
 _CATEGORY = {"id": 1, "name": "anomaly", "supercategory": "anomaly"}
+
+
+def region_paths(output: Path, names: Iterable[Path]) -> list[Path]:
+    """The files that `RegionFiles` writes, the table first.
+
+    Args:
+        output: The folder for all of it.
+        names: The paths of masks below their folder.
+    """
+    return [output / _TABLE, *(output / MASKS / name for name in names)]
+
+
+def is_our_table(output: Path) -> bool:
+    """Whether there is a `regions.json` that `RegionFiles` wrote, and no other's.
+
+    Args:
+        output: The folder for it.
+    """
+    path = output / _TABLE
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return _BY.encode() in file.read(_HEAD)
 
 
 class RegionFiles:
@@ -38,10 +66,15 @@ class RegionFiles:
                 "ends. Run `keras-rlr calibrate --model RUN --data NORMAL_IMAGES` "
                 "before, or call `model.calibrate(images)`."
             )
-        self._path, self._masks = output / "regions.json", output / MASKS
+        self._output = output
+        self._path, self._masks = output / _TABLE, output / MASKS
         self._thresholds = thresholds
         self._images: list[str] = []
         self._annotations: list[str] = []
+
+    def paths(self, names: Iterable[Path]) -> list[Path]:
+        """See `region_paths`."""
+        return region_paths(self._output, names)
 
     @property
     def has_pixel_thresholds(self) -> bool:
@@ -109,7 +142,7 @@ class RegionFiles:
         """Writes `regions.json` with all images that were kept."""
         kind = "pixels of maps" if self.has_pixel_thresholds else "scores of images"
         info = {
-            "description": "Connected regions of anomaly maps, by keras-rlr. Polygons "
+            "description": f"Connected regions of anomaly maps, {_BY}. Polygons "
             "go around holes, too; area is without them, and hole_area theirs.",
             "threshold_of": kind,
         }
