@@ -66,7 +66,10 @@ def test_the_options_that_others_build_on():
         ((), "Give either --data with a folder or --dataset"),
         (("--data", "a", "--dataset", "visa"), "Give either --data"),
         (("--data", "a", "--data-dir", "b"), "--data-dir belongs to --dataset"),
-        (("--dataset", "mnist"), "no data set 'mnist'. Choose from: mvtec_ad, visa"),
+        (
+            ("--dataset", "mnist"),
+            "'mnist' in the catalogue. Choose from: mvtec_ad, visa",
+        ),
         (("--dataset", "visa"), "by `keras-rlr datasets prepare visa`"),
     ],
 )
