@@ -200,8 +200,8 @@ def _check_category(category, model, place):
     if model.threshold is not None:
         warnings.warn(
             f"The model has no threshold of {category!r}: it was trained on it, and "
-            f"calibrated without it, or on too few images of it. So the "
-            f"threshold of {instead} decides.",
+            "calibrated without it, or on too few images of it. So the threshold of "
+            f"{instead} decides.",
             stacklevel=2,
         )
 

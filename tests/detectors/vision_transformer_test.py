@@ -125,6 +125,10 @@ def test_the_presets_are_built_without_a_download(preset):
     assert model.levels == ((3, 4, 5, 6), (7, 8, 9, 10))
     assert model.feature_shapes == [(9, 9, 384)] * 2
     assert method.preset_for("dinov2_small") == preset
+    assert not model.standardize_features
+    assert model.memory_bank.distance == "cosine"
+    if method is keras_rlr.RLR:
+        assert (model.recipe.name, model.recipe.steps) == ("default", 1500)
     names = [layer.name for layer in model.feature_extractor.backbone.layers]
     assert "block_10" in names
     assert "block_11" not in names
