@@ -14,7 +14,7 @@ _FUSED = {"fuse_levels": True, **_STANDARDIZED}
 # are never quite predicted, would hide more than they should.
 _COMPARED = {"coreset_ratio": 0.01, "similar_images": 20, "similar_share": (0.5, 1.0)}
 # Tokens of a vision transformer are compared by their angles, by the bank too. They
-# stay as they are: of standardised ones, the angles found far fewer defects.
+# stay as they are: on pills, angles of standardised ones found far fewer defects.
 _OF_BLOCKS = {
     "levels": ((3, 4, 5, 6), (7, 8, 9, 10)),
     "image_size": 392,
