@@ -39,7 +39,7 @@ def data_location(
 
     Raises:
         click.UsageError: If neither or both are given.
-        ValueError: If there is no data set of the name.
+        ValueError: If there is no data set of the name, or the folder has another.
         FileNotFoundError: If it is not there.
     """
     option = "NAME" if by_argument else "--dataset"
@@ -56,20 +56,25 @@ def data_location(
             Path(data), Path(data).resolve().name, ("--data", str(data))
         )
     from keras_rlr.datasets.catalogue import published_dataset
-    from keras_rlr.datasets.prepare_dataset import default_folder, is_prepared
+    from keras_rlr.datasets.prepare_dataset import (
+        check_categories,
+        default_folder,
+        is_prepared,
+    )
 
     try:
-        published_dataset(dataset)
+        published = published_dataset(dataset)
     except ValueError as error:
         raise ValueError(
             f"{error} The folder of any other is given with --data."
         ) from error
     words = (dataset,) if by_argument else ("--dataset", dataset)
+    folder = default_folder(dataset) if data_dir is None else Path(data_dir)
+    # `verify` compares all counts, and says what it finds.
+    if folder.is_dir() and is_prepared(folder) and not by_argument:
+        check_categories(published, folder)
     if data_dir is not None:
-        return DataLocation(
-            Path(data_dir), dataset, (*words, "--data-dir", str(data_dir))
-        )
-    folder = default_folder(dataset)
+        return DataLocation(folder, dataset, (*words, "--data-dir", str(data_dir)))
     if not is_prepared(folder):
         raise FileNotFoundError(
             f"The data set {dataset} is not there yet. Get it by `keras-rlr datasets "

@@ -16,7 +16,14 @@ from keras_rlr.cli.printing import say
 def command(model: str | None, as_json: bool) -> None:
     """Show versions, backends and presets, or what a model is made of."""
     start_backend()
-    facts = _environment() if model is None else _model(load_run(model))
+    if model is None:
+        facts = _environment()
+    else:
+        loaded = load_run(model)
+        facts = _model(loaded)
+        if not as_json:
+            # In files it is packed, which nobody can read.
+            facts["region_of_interest"] = _in_words(loaded.region_of_interest)
     if as_json:
         say(json.dumps(facts, indent=2))
     else:
@@ -59,6 +66,17 @@ def _model(model):
         "pixel_threshold": model.pixel_threshold,
         "parameters": {**parameters, "total": total},
     }
+
+
+def _in_words(region):
+    """How much of an image is looked at: a sentence, or a dict of such by category."""
+    if isinstance(region, dict):
+        others = {None: region.get(None)}
+        return {
+            "all others" if name is None else name: _in_words(mask) or "all of it"
+            for name, mask in (region | others).items()
+        }
+    return None if region is None else f"{region.mean():.1%} of the image"
 
 
 def _print(facts, indent=""):

@@ -60,7 +60,14 @@ def prepare_dataset(
     """
     folder = Path(folder) if folder is not None else default_folder(dataset.name)
     if is_prepared(folder):
-        _check_categories(dataset, folder)
+        missing = check_categories(dataset, folder)
+        if missing:
+            count = len(dataset.counts)
+            warnings.warn(
+                f"'{folder}' has {count - len(missing)} of the {count} categories of "
+                f"{dataset.title}. Missing: {', '.join(missing)}.",
+                stacklevel=2,
+            )
         return folder
     check_empty(folder)
     if archive is not None:
@@ -83,23 +90,25 @@ def prepare_dataset(
     return folder
 
 
-def _check_categories(dataset: PublishedDataset, folder: Path) -> None:
-    """Refuses a folder with nothing of a data set, and warns if it is not that."""
+def check_categories(dataset: PublishedDataset, folder: Path) -> list[str]:
+    """Refuses a folder with nothing of a data set, and warns of what is not of it.
+
+    Returns:
+        The data set's categories that are not there.
+
+    Raises:
+        ValueError: if none of them is there, or the folder has no known layout.
+    """
     found = sorted(find_layout(read_tree(folder).root)[1])
     missing = [name for name in dataset.counts if name not in found]
     others = [name for name in found if name not in dataset.counts]
-    count = f"{len(dataset.counts)} categories of {dataset.title}"
     if not set(found) & set(dataset.counts):
         raise ValueError(
-            f"'{folder}' has none of the {count}; it has {name_some(found, _SHOWN)}. "
-            "Name the folder that the data set is extracted in, or one that is empty "
-            "or not there yet, with --data-dir."
-        )
-    if missing:
-        warnings.warn(
-            f"'{folder}' has {len(dataset.counts) - len(missing)} of the {count}. "
-            f"Missing: {', '.join(missing)}.",
-            stacklevel=3,
+            f"'{folder}' has none of the {len(dataset.counts)} categories of "
+            f"{dataset.title}; it has {name_some(found, _SHOWN)}. Name the folder that "
+            "the data set is extracted in with --data-dir, or, to prepare it, one that "
+            "is empty or not there yet. The folder of any other data set is given with "
+            "--data."
         )
     if others:
         warnings.warn(
@@ -107,3 +116,4 @@ def _check_categories(dataset: PublishedDataset, folder: Path) -> None:
             f"{name_some(others, _SHOWN)}.",
             stacklevel=3,
         )
+    return missing

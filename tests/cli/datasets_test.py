@@ -257,3 +257,16 @@ def test_a_folder_of_other_products_is_no_published_data_set(tmp_path):
         "has 1 of the 15 categories of MVTec AD. Missing: bottle, cable, caps" in told
     )
     assert "has categories that are not of MVTec AD: gear." in told
+    # The commands that take its name would print the paper's figures beside theirs.
+    shutil.move(other / "wood", other / "wooden")
+    place = ("--dataset", "mvtec_ad", "--data-dir", other)
+    for command in (
+        ("train", *place, "--output", tmp_path / "run"),
+        ("evaluate", *place),
+        ("benchmark", "tables", "--table", "1", *place),
+    ):
+        result = run(*command)
+        assert (result.exit_code, result.stdout) == (2, "")
+        told = " ".join(result.stderr.split())
+        assert "none of the 15 categories of MVTec AD; it has gear, wooden." in told
+    assert not (tmp_path / "run").exists()

@@ -125,6 +125,15 @@ def test_train_keeps_masks_by_category(trained, data, tmp_path):
         assert np.ptp(values[inside]) > 0, path
 
 
+def test_info_says_how_much_is_looked_at(trained):
+    shown = run("info", "--model", trained[0]).stdout
+    # A half without its upper quarter, and what is left of the whole.
+    assert (
+        "region_of_interest:\n  bolt: 37.5% of the image\n"
+        "  all others: 75.0% of the image\n"
+    ) in shown
+
+
 def test_masks_by_image_lie_as_the_images_do(folder, data, tmp_path):
     tree = tmp_path / "tree"
     paths = find_images(data / "bolt" / "test")
