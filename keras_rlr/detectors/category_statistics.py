@@ -158,6 +158,9 @@ def score_moments(scores: Any, groups: Any, count: int) -> tuple[Any, Any]:
 
     The spread is that of a new score around the mean: the standard deviation of few
     images is drawn towards that of all categories, and the mean's own error added.
+    So is the mean, the more the less the categories' means differ from each other
+    beyond what so few images explain: where scores mean the same for all products
+    already, the means of few images would only add their errors.
 
     Args:
         scores: Array (images,).
@@ -166,6 +169,9 @@ def score_moments(scores: Any, groups: Any, count: int) -> tuple[Any, Any]:
 
     Returns:
         Two arrays (categories,).
+
+    Source: DerSimonian and Laird, "Meta-analysis in clinical trials", 1986, for the
+    variance between categories.
     """
     numbers = np.bincount(groups, minlength=count).astype("float64")
     is_there = numbers > 0
@@ -176,9 +182,26 @@ def score_moments(scores: Any, groups: Any, count: int) -> tuple[Any, Any]:
     common = squares.sum() / max(len(scores) - is_there.sum(), 1)
     variances = (squares + PRIOR_IMAGES * common) / (numbers - 1 + PRIOR_IMAGES)
     floor = 1e-6 * max(np.abs(means).max(), 1e-6)
+    errors = np.maximum(variances / numbers, floor**2)
+    shares = np.ones(count)
+    if is_there.sum() > 1:
+        between = _variance_between(means[is_there], errors[is_there])
+        shares = between / (between + errors)
+        weights = np.where(is_there, 1 / (between + errors), 0)
+        common_mean = (weights * means).sum() / weights.sum()
+        means = np.where(is_there, common_mean + shares * (means - common_mean), means)
     variances[~is_there] = scores.var()
-    spreads = np.sqrt(variances * (1 + 1 / numbers))
+    spreads = np.sqrt(variances * (1 + shares / numbers))
     return means, np.maximum(spreads, floor)
+
+
+def _variance_between(means: Any, errors: Any) -> float:
+    """The variance of what means are estimates of, their errors' variances given."""
+    weights = 1 / errors
+    center = (weights * means).sum() / weights.sum()
+    excess = (weights * np.square(means - center)).sum() - (len(means) - 1)
+    scale = weights.sum() - np.square(weights).sum() / weights.sum()
+    return max(excess / scale, 0.0)
 
 
 def scores_left_out(scores: Any, groups: Any, count: int) -> Any:
