@@ -1,6 +1,7 @@
 import keras
 import numpy as np
 
+from keras_rlr.backbones.quick_convolution import use_quick_convolutions
 from keras_rlr.detectors.integer_images import TakesUint16
 from keras_rlr.detectors.preprocessor import Preprocessor
 from keras_rlr.layers.feature_aggregation import FeatureAggregation
@@ -33,6 +34,8 @@ class FeatureExtractor(TakesUint16):
         )
         self.preprocessor.build((None, None, None, 3))
         self.backbone = backbone.model
+        if backbone.origin == "catalogue":
+            use_quick_convolutions(backbone.model)
         self.aggregation = FeatureAggregation(name="aggregation", dtype="float32")
         self.aggregation.build((None, None, None, 1))
         self.feature_shapes = [
