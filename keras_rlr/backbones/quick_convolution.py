@@ -129,6 +129,10 @@ def _by_torch(inputs, kernel, strides, padding, depthwise):
 
 def _by_shifts(inputs, kernel, strides, padding):
     """The sum over a kernel's places of its values times the maps, shifted there."""
+    dtype = keras.backend.standardize_dtype(inputs.dtype)
+    if dtype in ("bfloat16", "float16"):
+        # So many sums would lose digits that a convolution keeps.
+        inputs, kernel = (ops.cast(x, "float32") for x in (inputs, kernel))
     added = _padding(inputs, kernel, strides, padding)
     maps = ops.pad(inputs, ((0, 0), *added, (0, 0)))
     rows, columns = kernel.shape[:2]
@@ -148,4 +152,4 @@ def _by_shifts(inputs, kernel, strides, padding):
             ]
             product = shifted * kernel[row, column, :, 0]
             total = product if total is None else total + product
-    return total
+    return ops.cast(total, dtype)

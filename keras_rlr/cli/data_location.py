@@ -71,7 +71,7 @@ def data_location(
     words = (dataset,) if by_argument else ("--dataset", dataset)
     folder = default_folder(dataset) if data_dir is None else Path(data_dir)
     # `verify` compares all counts, and says what it finds.
-    if folder.is_dir() and is_prepared(folder) and not by_argument:
+    if not by_argument and is_prepared(folder):
         check_categories(published, folder)
     if data_dir is not None:
         return DataLocation(folder, dataset, (*words, "--data-dir", str(data_dir)))

@@ -186,7 +186,7 @@ def score_moments(scores: Any, groups: Any, count: int) -> tuple[Any, Any]:
     shares = np.ones(count)
     if is_there.sum() > 1:
         between = _variance_between(means[is_there], errors[is_there])
-        shares = between / (between + errors)
+        shares[is_there] = between / (between + errors[is_there])
         weights = np.where(is_there, 1 / (between + errors), 0)
         common_mean = (weights * means).sum() / weights.sum()
         means = np.where(is_there, common_mean + shares * (means - common_mean), means)

@@ -47,6 +47,27 @@ def test_equals_keras(depthwise):
         )
 
 
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+@pytest.mark.skipif(BACKEND == "tensorflow", reason="all are Keras' own")
+def test_sums_in_half_precision_lose_no_digits(dtype):
+    inputs, weights = random((1, 9, 9, 4), 5), random((5, 5, 4, 1), 6)
+    inputs, weights = (ops.cast(x, dtype) for x in (inputs, weights))
+    found = convolve(inputs, weights, (1, 1), "valid", True)
+    assert keras.backend.standardize_dtype(found.dtype) == dtype
+    inputs, weights, found = (
+        ops.convert_to_numpy(ops.cast(x, "float32")).astype("float64")
+        for x in (inputs, weights, found)
+    )
+    for channel in range(4):
+        image, kernel = inputs[0, ..., channel], weights[..., channel, 0]
+        expected = correlate2d(image, kernel, mode="valid")
+        # The result's own rounding, half of its last digit, and a little.
+        last_digit = {"bfloat16": 2**-8, "float16": 2**-11}[dtype]
+        np.testing.assert_allclose(
+            found[0, ..., channel], expected, rtol=1.01 * last_digit, atol=1e-5
+        )
+
+
 @pytest.mark.parametrize("side", [7, 8])
 @pytest.mark.skipif(BACKEND == "tensorflow", reason="all are Keras' own")
 def test_a_depthwise_one_is_that_of_scipy(side):

@@ -138,6 +138,10 @@ def test_means_of_few_images_are_drawn_together_if_that_explains_them():
     # One product, and one that is not there.
     means, _ = score_moments(np.array([1.0, 3.0]), np.array([1, 1]), 3)
     np.testing.assert_allclose(means, 2)
+    # Nothing is known of one that is not there: as of a single image, of all images.
+    scores, groups = np.array([1.0, 3.0, 1.5, 2.5]), np.array([0, 0, 2, 2])
+    _, spreads = score_moments(scores, groups, 3)
+    assert spreads[1] == pytest.approx(np.sqrt(2 * scores.var()))
 
 
 @pytest.mark.backend_independent
