@@ -5,6 +5,7 @@ import warnings
 import numpy as np
 
 from keras_rlr.image_size import ImageSize, height_and_width
+from keras_rlr.inputs.masks import resize_mask
 from keras_rlr.printable import name_some
 
 _NAMED = 5
@@ -19,7 +20,13 @@ _VANISHED = (
     "with map_size='original' or --map-size original, look at tiles, or take a larger "
     "image_size)"
 )
-_KINDS = (_ALPHA, _EMPTY, _FULL, _LARGE, _VANISHED)
+_PARTLY = (
+    "lose {lost} of their {regions} connected regions, which are smaller than a map's "
+    "pixel, when they are brought to {size} pixels by nearest neighbour: the figures "
+    "of pixels leave these defects out (compare at the images' own sizes, by "
+    "evaluate_model with map_size='original' or --map-size original)"
+)
+_KINDS = (_ALPHA, _EMPTY, _FULL, _LARGE, _VANISHED, _PARTLY)
 
 
 class MaskCheck:
@@ -46,6 +53,8 @@ class MaskCheck:
         self.size = "x".join(map(str, height_and_width(size)))
         self._names: dict[str, list[str]] = {kind: [] for kind in _KINDS}
         self._count = 0
+        self._regions = 0
+        self._lost = 0
 
     def add(
         self, name: str, mask: np.ndarray, square: np.ndarray, in_alpha: bool = False
@@ -71,6 +80,10 @@ class MaskCheck:
             kind = _LARGE
         elif not np.any(square):
             kind = _VANISHED
+        elif lost := _lost_regions(mask, square):
+            kind = _PARTLY
+            self._lost += lost[0]
+            self._regions += lost[1]
         else:
             return
         self._names[kind].append(name)
@@ -82,13 +95,16 @@ class MaskCheck:
             other: The other, of the same size.
         """
         self._count += other._count
+        self._regions += other._regions
+        self._lost += other._lost
         for kind, names in other._names.items():
             self._names[kind] += names
 
     def warnings(self) -> list[str]:
         """A sentence for each kind of odd masks."""
         return [
-            f"{len(names)} of {self._count} masks {kind.format(size=self.size)}: "
+            f"{len(names)} of {self._count} masks "
+            f"{kind.format(size=self.size, lost=self._lost, regions=self._regions)}: "
             f"{name_some(names, _NAMED)}."
             for kind, names in self._names.items()
             if names
@@ -98,3 +114,20 @@ class MaskCheck:
         """Warns of each kind of odd masks."""
         for sentence in self.warnings():
             warnings.warn(sentence, stacklevel=2)
+
+
+def _lost_regions(mask: np.ndarray, square: np.ndarray) -> tuple[int, int] | None:
+    """How many connected regions of a mask the resized one has not, and of how many."""
+    from scipy.ndimage import label
+
+    mask = mask.reshape(mask.shape[:2]) > 0
+    if mask.shape[0] <= square.shape[0] and mask.shape[1] <= square.shape[1]:
+        return None
+    rows, columns = (np.flatnonzero(mask.any(axis)) for axis in (1, 0))
+    marked = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    # Corners connect, as in AUPRO.
+    numbers = np.zeros(mask.shape, "int32")
+    numbers[marked], count = label(mask[marked], np.ones((3, 3)))
+    kept = np.unique(resize_mask(numbers, *square.shape[:2]))
+    lost = count - np.count_nonzero(kept)
+    return (lost, count) if lost else None
