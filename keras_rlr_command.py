@@ -15,6 +15,8 @@ from pathlib import Path
 def main() -> None:
     """Runs the command line."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    # The package itself says what it is for; it can't be imported here.
+    os.environ["KERAS_RLR_OWN_PROCESS"] = "1"
     # One file of the package, run without importing the package.
     package = importlib.util.find_spec("keras_rlr")
     folder = Path(package.submodule_search_locations[0])
@@ -29,6 +31,8 @@ def main() -> None:
             raise
         print(f"Error: {error}", file=sys.stderr)
         sys.exit(2)
+    finally:
+        os.environ.pop("KERAS_RLR_OWN_PROCESS", None)
     cli(prog_name="keras-rlr")
 
 

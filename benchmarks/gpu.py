@@ -56,6 +56,8 @@ def environment(backend, device):
         device: "gpu" or "cpu".
     """
     found = {**os.environ, "KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    # Keras imports no TensorFlow on the other backends.
+    found["KERAS_RLR_OWN_PROCESS"] = "1"
     # Memory is taken as it is needed, so that one peak says what was; JAX's default
     # limit is three quarters of the device.
     found.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")

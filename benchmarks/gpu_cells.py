@@ -190,7 +190,8 @@ class Cells:
 
     def _fit(self, name, batch, cache):
         model = self.models.get(name)
-        images = gpu_models.random_images(16 * batch, model.image_size)
+        steps = 2 if self.job["small"] else 16
+        images = gpu_models.random_images(steps * batch, model.image_size)
         epochs = _Epochs()
         model.fit(
             images,
@@ -203,7 +204,7 @@ class Cells:
         each = statistics.median(epochs.seconds[1:])
         return {
             "images_per_second": len(images) / each,
-            "milliseconds_a_step": 1000 * each / 16,
+            "milliseconds_a_step": 1000 * each / steps,
         }
 
     def largest_train(self, name, most):

@@ -90,6 +90,8 @@ class Models:
 
     def forget(self):
         """Lets go of the model, and of what it had on the device."""
+        if self._model is None:
+            return
         self._name = self._model = None
         gc.collect()
         if keras.backend.backend() == "torch":

@@ -4,10 +4,12 @@ import importlib
 from typing import Any
 
 from keras_rlr.backend_choice import choose_backend
+from keras_rlr.keras_import import import_keras
 
 # Keras takes its backend when it is first imported, TensorFlow unless told otherwise,
 # be it installed or not.
 choose_backend()
+import_keras()
 
 from keras_rlr import layers, losses, metrics  # noqa: E402
 from keras_rlr.detectors.feature_cache import FeatureCache  # noqa: E402

@@ -41,6 +41,11 @@ def choose_backend() -> None:
         os.environ["KERAS_BACKEND"] = installed[0]
 
 
+def keras_backend() -> str | None:
+    """Name of the backend that Keras will take, if anything names one."""
+    return os.environ.get("KERAS_BACKEND") or _of_settings_file()
+
+
 def keras_home() -> Path:
     """Where Keras keeps settings and downloads: in the user's home, if there is one.
 

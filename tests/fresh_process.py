@@ -2,6 +2,7 @@
 
 Importing Keras takes seconds. So for each backend one process imports it and this
 package once, computes nothing with them, and forks for every process that is asked for.
+Another does so with TensorFlow alone, for what knows nothing of this package.
 What is tested on the way to those imports, like the environment that they read or what
 they write, needs a process of its own: `subprocess`.
 """
@@ -27,7 +28,7 @@ SERVER = """
 import gc, importlib, json, os, sys
 
 answers = os.fdopen(os.dup(1), "w")
-importlib.import_module("keras_rlr")
+importlib.import_module(sys.argv[1])
 print(json.dumps(sorted(sys.modules)), file=answers, flush=True)
 # Keras imports it, whichever its backend, when it first writes a configuration.
 importlib.import_module("tensorflow")
@@ -67,15 +68,15 @@ exec(compile(request["code"], "<string>", "exec"), {"__name__": "__main__"})
 COMMAND = "import keras_rlr_command; keras_rlr_command.main()"
 
 
-def _server(backend):
+def _server(backend, package="keras_rlr"):
     # JAX reads it at its import, and compiles other last bits by it.
-    return _started(backend, os.environ.get("JAX_DISABLE_MOST_OPTIMIZATIONS"))
+    return _started(backend, package, os.environ.get("JAX_DISABLE_MOST_OPTIMIZATIONS"))
 
 
 @functools.cache
-def _started(backend, quick):
+def _started(backend, package, quick):
     server = subprocess.Popen(
-        [sys.executable, "-c", SERVER],
+        [sys.executable, "-c", SERVER, package],
         cwd=ROOT,
         env={
             **os.environ,
@@ -106,6 +107,7 @@ class FreshProcess:
         code: What it runs, as of `python -c`.
         *arguments: Its `sys.argv[1:]`.
         backend: Of Keras; None is this process's.
+        package: What is imported already: this one, or "tensorflow" alone.
         environment: Dict of variables to be set.
         folder: Where it runs.
         path: Folders at the front of its `sys.path`.
@@ -116,12 +118,13 @@ class FreshProcess:
         code,
         *arguments,
         backend=None,
+        package="keras_rlr",
         environment=None,
         folder=ROOT,
         path=(),
     ):
         backend = backend or keras.backend.backend()
-        self._server, _ = _server(backend)
+        self._server, _ = _server(backend, package)
         self._folder = tempfile.TemporaryDirectory()
         self._outputs = [Path(self._folder.name, name) for name in ("out", "err")]
         self.pid = self._ask(

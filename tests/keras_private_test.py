@@ -10,6 +10,7 @@ from packaging.version import Version
 
 import keras_rlr
 from keras_rlr import keras_private
+from tests.fresh_process import run_fresh
 from tests.tiny_model import ONE_LEVEL, random_images, tiny_model
 
 PACKAGE = Path(keras_rlr.__file__).parent
@@ -109,6 +110,29 @@ def test_safe_loading_is_noticed(tmp_path):
     assert seen == [(True, False), (False, True)]
     assert not keras_private.is_loading_safely()
     assert not keras_private.is_loading_unsafely()
+
+
+@pytest.mark.backend_independent
+def test_tensorflow_is_imported_when_keras_would_or_left_out():
+    code = (
+        "import sys, keras; from keras_rlr import keras_private\n"
+        "if sys.argv[1] == 'out': keras_private.leave_out_tensorflow()\n"
+        "keras.saving.serialize_keras_object(keras.layers.ReLU())\n"
+        "print(keras.src.utils.module_utils.tensorflow.module is not None)"
+    )
+    for words, found in (("out", "False"), ("in", "True")):
+        assert run_fresh(code, words).stdout.split() == [found]
+
+
+@pytest.mark.backend_independent
+def test_saving_makes_no_layers(tmp_path, monkeypatch):
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    model.save(tmp_path / "model.keras")
+    made = []
+    monkeypatch.setattr(keras.Layer, "__init__", lambda *args, **kw: made.append(args))
+    model.save(tmp_path / "again.keras")
+    model.load_weights(tmp_path / "again.keras")
+    assert not made
 
 
 def test_the_loss_tracker_is_taken_out():

@@ -9,6 +9,8 @@ import warnings
 from collections.abc import Iterator
 from typing import Any
 
+from keras_rlr.keras_import import OWN_PROCESS
+
 _MEMORY_OF_A_WORKER = 2 * 2**30
 _CPUS_OF_A_WORKER = 2
 
@@ -66,20 +68,25 @@ def _start(ray: Any, address: str | None, bytes_to_share: int) -> None:
         os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
         # It would give way to every other process, and be slower than `predict`.
         os.environ.setdefault("RAY_worker_niceness", "0")
-        ray.init(
-            address="local",
-            include_dashboard=False,
-            object_store_memory=128 * 2**20 + 2 * bytes_to_share,
-            # Only this machine can reach it.
-            _node_ip_address="127.0.0.1",
-            **quiet,
-        )
+        # For its workers, which get these variables.
+        os.environ[OWN_PROCESS] = "1"
+        try:
+            ray.init(
+                address="local",
+                include_dashboard=False,
+                object_store_memory=128 * 2**20 + 2 * bytes_to_share,
+                # Only this machine can reach it.
+                _node_ip_address="127.0.0.1",
+                **quiet,
+            )
+        finally:
+            del os.environ[OWN_PROCESS]
         return
     import keras
 
     backend = keras.backend.backend()
     try:
-        environment = {"env_vars": {"KERAS_BACKEND": backend}}
+        environment = {"env_vars": {"KERAS_BACKEND": backend, OWN_PROCESS: "1"}}
         ray.init(address=address, runtime_env=environment, **quiet)
     except (ConnectionError, RuntimeError, ValueError) as error:
         raise ConnectionError(

@@ -1,5 +1,3 @@
-import importlib.util
-
 import click
 
 from keras_rlr.cli.printing import say
@@ -21,12 +19,11 @@ def start_backend(with_others: bool = False) -> None:
     with hidden_standard_error():
         import keras
 
-        # Keras imports TensorFlow on every backend once it reads or copies a model.
-        if importlib.util.find_spec("tensorflow"):
-            import tensorflow  # noqa: F401
-
         from keras_rlr import processes
         from keras_rlr.devices import missing_gpu
+        from keras_rlr.keras_private import import_tensorflow
+
+        import_tensorflow()
 
         if with_others:
             # Before anything asks for the backend's devices.

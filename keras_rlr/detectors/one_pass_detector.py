@@ -55,21 +55,12 @@ class OnePassDetector(FeatureDetector):
 
         Args:
             batches: `TrainingBatches`.
-            epochs: Must be 1.
+            epochs: 1, all else was refused.
             verbose: As in Keras.
             callbacks: As in Keras.
-            initial_epoch: Must be 0.
+            initial_epoch: 0, all else was refused.
             steps_per_epoch: As in Keras.
-
-        Raises:
-            ValueError: If there is to be more than one epoch.
         """
-        if (epochs, initial_epoch) != (1, 0):
-            raise ValueError(
-                f"{type(self).__name__} looks at each image once: more epochs change "
-                f"nothing. Received epochs={epochs}, initial_epoch={initial_epoch}; "
-                "leave both out."
-            )
         steps = steps_per_epoch or batches.num_batches
         callbacks = keras.callbacks.CallbackList(
             callbacks,

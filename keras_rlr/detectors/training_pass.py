@@ -62,6 +62,7 @@ def train(
     _refuse_compact(model)
     _refuse_class_weight(class_weight)
     _refuse_no_epochs(epochs)
+    _refuse_more_than_one_pass(model, epochs, initial_epoch)
     if validation_split:
         source, validation_data = _split(source, validation_split, validation_data)
     if feature_cache is None and steps_per_epoch is None:
@@ -223,6 +224,15 @@ def _refuse_no_epochs(epochs):
         raise ValueError(
             "`epochs` must be a whole number of passes, at least 1, or None for those "
             f"of the recipe. Received: {epochs!r}."
+        )
+
+
+def _refuse_more_than_one_pass(model, epochs, initial_epoch):
+    if not model.has_steps and (epochs not in (None, 1) or initial_epoch):
+        raise ValueError(
+            f"{type(model).__name__} looks at each image once: more epochs change "
+            f"nothing. Received epochs={epochs}, initial_epoch={initial_epoch}; "
+            "leave both out."
         )
 
 

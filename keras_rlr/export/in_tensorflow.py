@@ -10,6 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
+from keras_rlr.keras_import import OWN_PROCESS
+
 _ERRORS = {
     error.__name__: error
     for error in (FloatingPointError, ImportError, RuntimeError, ValueError)
@@ -53,6 +55,7 @@ def write_in_tensorflow(model, folder, images, request):
             env={
                 **os.environ,
                 "KERAS_BACKEND": "tensorflow",
+                OWN_PROCESS: "1",
                 # This process may have all of its memory already.
                 "CUDA_VISIBLE_DEVICES": "-1",
                 "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),

@@ -39,11 +39,17 @@ def address(model):
     page.close(verbose=False)
 
 
-@pytest.fixture
-def browser(address, tmp_path):
-    with open_browser(tmp_path / "profile") as browser:
-        browser.get(address)
+@pytest.fixture(scope="module")
+def one_browser(tmp_path_factory):
+    with open_browser(tmp_path_factory.mktemp("browser") / "profile") as browser:
         yield browser
+
+
+@pytest.fixture
+def browser(address, one_browser):
+    """The page anew, in the same browser: to the page it is another visitor."""
+    one_browser.get(address)
+    return one_browser
 
 
 @pytest.fixture(scope="module")

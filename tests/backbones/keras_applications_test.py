@@ -10,6 +10,7 @@ from keras import ops
 
 from keras_rlr.backbones import create_backbone
 from keras_rlr.backbones.backbone import IMAGENET_MEAN, IMAGENET_STD
+from keras_rlr.keras_import import OWN_PROCESS
 from tests.backbones.frozen import (
     assert_frozen,
     feature_maps,
@@ -143,7 +144,8 @@ def test_without_a_network_the_error_names_both_ways_out(tmp_path):
         "    print(error)\n"
     )
     closed = {"https_proxy": "http://127.0.0.1:9", "no_proxy": ""}
-    environment = {**os.environ, **closed, "KERAS_HOME": str(tmp_path)}
+    own = {"KERAS_HOME": str(tmp_path), OWN_PROCESS: "1"}
+    environment = {**os.environ, **closed, **own}
     for name in ("HTTPS_PROXY", "ALL_PROXY", "all_proxy", "NO_PROXY"):
         environment.pop(name, None)
     done = subprocess.run(

@@ -393,10 +393,29 @@ def test_demo_ends_with_the_table_and_the_place_of_its_pictures(tmp_path):
     assert (output / "run" / "model.keras").exists()
 
 
+# The command, and then what it has imported, and whether it can import the rest.
+NOTED = """
+import json, os, sys
+from pathlib import Path
+import keras_rlr_command
+
+libraries = {"jax", "matplotlib", "pandas", "sklearn", "tensorflow", "torch"}
+file = Path(sys.argv.pop(1))
+try:
+    keras_rlr_command.main()
+finally:
+    imported = sorted(libraries & sys.modules.keys())
+    assert not any("KERAS_RLR" in name for name in os.environ)
+    import jax, matplotlib.pyplot, pandas, sklearn.base
+    file.write_text(json.dumps(imported))
+"""
+
+
 def test_standard_error_has_our_own_lines_alone(tmp_path):
     """In a process of its own: the libraries write theirs when they are imported."""
+    arguments = (tmp_path / "imported.json", "train", "--data", tmp_path / "no")
     done = subprocess.run(
-        [sys.executable, "-m", "keras_rlr_command", "train", "--data", tmp_path / "no"],
+        [sys.executable, "-c", NOTED, *arguments],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -406,3 +425,6 @@ def test_standard_error_has_our_own_lines_alone(tmp_path):
     backend, *error = done.stderr.splitlines()
     assert backend == f"Backend: {keras.backend.backend()}"
     assert "no" in error[0] and len(error) <= 2, done.stderr
+    # Of what Keras imports if it is there, none takes a user's time.
+    imported = json.loads((tmp_path / "imported.json").read_text())
+    assert imported == [keras.backend.backend()]

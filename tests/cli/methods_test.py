@@ -27,7 +27,7 @@ def trained(data, tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "patchcore"
     result = run(
         "train", "--data", data, "--output", folder, "--method", "patchcore",
-        "--backbone", "efficientnet_lite2", "--image-size", "64x96",
+        "--backbone", "efficientnet_lite2", "--levels", 2, "--image-size", "64x96",
         "--tiles", "1x2", "--overlap", 0.25, "--roi", "0.1,0,0.9,1",
         "--set", "coreset_ratio=0.5", "--set", 'augmentation=["flip"]',
         "--calibration-fraction", 0.3,
@@ -40,7 +40,7 @@ def test_train_says_the_size_of_the_bank(trained):
     folder, result = trained
     # Half of 8 images, mirrored two ways, of two tiles of 8 x 12 patches.
     assert (
-        "The model holds a memory bank of 2304 patches of 168 channels" in result.stdout
+        "The model holds a memory bank of 2304 patches of 48 channels" in result.stdout
     )
     assert "for 1 epoch;" in result.stdout
     config = json.loads((folder / "config.json").read_text())
@@ -76,7 +76,7 @@ def test_the_other_commands_take_it(trained, data, tmp_path):
     )
     assert result.exit_code == 0, result.stderr
     facts = json.loads(run("info", "--model", folder, "--json").stdout)
-    assert facts["parameters"]["memory_bank"] == 2304 * 168
+    assert facts["parameters"]["memory_bank"] == 2304 * 48
 
 
 def test_a_finished_run_is_resumed_without_a_word_of_its_bank(trained, data):
@@ -89,8 +89,9 @@ def test_a_finished_run_is_resumed_without_a_word_of_its_bank(trained, data):
 def test_tiles_that_are_aligned(data, tmp_path):
     result = run(
         "train", "--data", data, "--output", tmp_path / "run", "--method", "padim",
-        "--backbone", "efficientnet_lite2", "--image-size", 32, "--tiles", "2x2",
-        "--tiles-aligned", "--set", "num_channels=3", "--calibration-fraction", 0,
+        "--backbone", "efficientnet_lite2", "--levels", 1, "--image-size", 32,
+        "--tiles", "2x2", "--tiles-aligned", "--set", "num_channels=3",
+        "--calibration-fraction", 0,
     )  # fmt: skip
     assert result.exit_code == 0, result.stderr
     # Four tiles of 8 x 8 places.

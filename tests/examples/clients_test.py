@@ -23,6 +23,7 @@ from PIL import Image
 from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 from tensorflow_serving.config import model_server_config_pb2
 
+from tests.fresh_process import run_fresh
 from tests.tiny_model import IMAGE_SIZE, ONE_LEVEL, random_images, tiny_model
 
 pytestmark = [pytest.mark.backend_independent, pytest.mark.needs_tensorflow]
@@ -124,9 +125,21 @@ def server(saved_model):
     of_grpc.stop(None).wait()
 
 
+# As `python EXAMPLE ARGUMENTS`, where TensorFlow is imported already.
+SCRIPT = """
+import runpy, sys
+del sys.argv[0]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
 def run_example(name, *arguments, code=0):
-    command = [sys.executable, EXAMPLES / name, *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if "import tensorflow" in (EXAMPLES / name).read_text("utf-8"):
+        words = (SCRIPT, EXAMPLES / name, *arguments)
+        done = run_fresh(*words, backend="tensorflow", package="tensorflow")
+    else:
+        command = [sys.executable, EXAMPLES / name, *map(str, arguments)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == code, done.stderr[-2000:]
     return done.stdout
 

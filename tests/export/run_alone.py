@@ -1,10 +1,11 @@
 """Runs an export in a process that has its runtime and nothing of this package."""
 
-import os
 import subprocess
 import sys
 
 import numpy as np
+
+from tests.fresh_process import run_fresh
 
 # What a user writes who has the runtime alone.
 RUNNERS = {
@@ -70,13 +71,13 @@ def run_alone(format, path, batches, folder):
     code = ALONE.format(runner=RUNNERS[format], forbidden=forbidden)
     np.savez(folder / "inputs.npz", **{f"{i:05}": b for i, b in enumerate(batches)})
     command = [path, folder / "inputs.npz", folder / "outputs.npz"]
-    subprocess.run(
-        [sys.executable, "-c", code, *command],
+    if "tensorflow" in forbidden:
+        subprocess.run([sys.executable, "-c", code, *command], check=True, cwd=folder)
+    else:
         # TensorFlow imports Keras, and Keras its backend.
-        env={**os.environ, "KERAS_BACKEND": "tensorflow"},
-        check=True,
-        cwd=folder,
-    )
+        options = {"backend": "tensorflow", "package": "tensorflow", "folder": folder}
+        done = run_fresh(code, *command, **options)
+        assert done.returncode == 0, done.stderr
     with np.load(folder / "outputs.npz") as outputs:
         return {name: outputs[name] for name in outputs.files}
 

@@ -15,6 +15,7 @@ from tensorflow.core.protobuf import saved_model_pb2
 
 from keras_rlr.detectors.decision_thresholds import DecisionThresholds
 from keras_rlr.export.serving_functions import serving_functions
+from tests.fresh_process import run_fresh
 from tests.tiny_model import IMAGE_SIZE, ONE_LEVEL, random_images, tiny_model
 
 pytestmark = [pytest.mark.backend_independent, pytest.mark.needs_tensorflow]
@@ -229,12 +230,9 @@ def test_warm_up_requests_replay(signatures, path):
 
 def test_the_command_of_tensorflow_shows_them(path):
     command = Path(sys.executable).with_name("saved_model_cli")
-    shown = subprocess.run(
-        [command, "show", "--dir", path, "--tag_set", "serve"],
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
+    code = "import runpy, sys; runpy.run_path(sys.argv.pop(1), run_name='__main__')"
+    words = (code, command, "show", "--dir", path, "--tag_set", "serve")
+    shown = run_fresh(*words, backend="tensorflow", package="tensorflow").stdout
     assert {name for name in SIGNATURES if f'"{name}"' in shown} == SIGNATURES
 
 

@@ -54,8 +54,9 @@ def trained(data, tmp_path_factory):
     """Runs on the old products: of a memory bank, and of one that learns by steps."""
     root = tmp_path_factory.mktemp("runs")
     train(
-        data / "old", root / "patchcore", method="patchcore", coreset_ratio=0.1,
-        calibration_fraction=0.4, standardize_features=True, **SMALL,
+        data / "old", root / "patchcore", method="patchcore", levels=(2,),
+        coreset_ratio=0.1, calibration_fraction=0.4, standardize_features=True,
+        **SMALL,
     )  # fmt: skip
     train(
         data / "old", root / "rlr", epochs=1, levels=(1,), hidden_dims=(16,),
@@ -274,7 +275,7 @@ def test_of_steps_old_and_new_products_together(trained, data, tmp_path):
 
 def test_gaussians_are_taken_anew_from_all_images(data, tmp_path):
     before = train(
-        data / "old", tmp_path / "run", method="padim", num_channels=4, levels=(2, 3),
+        data / "old", tmp_path / "run", method="padim", num_channels=4, levels=(2,),
         calibration_fraction=0.4, **SMALL,
     )["model"]  # fmt: skip
     added = add_products(tmp_path / "run", data / "new", tmp_path / "added")

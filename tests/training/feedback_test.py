@@ -101,7 +101,7 @@ def folder(data, tmp_path_factory):
     with pytest.warns(UserWarning, match="too few for a false-positive rate"):
         train(
             data, folder, method="patchcore", backbone="efficientnet_lite2",
-            image_size=48, coreset_ratio=0.05, calibration_fraction=0.5,
+            levels=(2,), image_size=48, coreset_ratio=0.05, calibration_fraction=0.5,
         )  # fmt: skip
     return folder
 

@@ -1,11 +1,7 @@
 """The report of a real evaluation, in a browser that is cut off from networks."""
 
 import base64
-import html
 import json
-import re
-import shutil
-import subprocess
 
 import numpy as np
 import pytest
@@ -25,14 +21,10 @@ from keras_rlr.evaluation.report.cases import (
 )
 from keras_rlr.evaluation.test_predictions import predict_test_set
 from keras_rlr.evaluation.write_evaluation import write_evaluation
-from tests.browser import faint_text, needs_browser, open_browser, unnamed
+from tests.browser import faint_text, needs_browser, open_browser, unnamed, wait
 from tests.tiny_model import tiny_model
 
-BROWSER = shutil.which("chromium")
-pytestmark = [
-    pytest.mark.backend_independent,
-    pytest.mark.skipif(not BROWSER, reason="needs chromium (Debian's package)"),
-]
+pytestmark = [pytest.mark.backend_independent, needs_browser]
 
 # Runs in a copy of the page and leaves what it saw in the document.
 PROBE = """<script>addEventListener("load", () => {
@@ -80,27 +72,37 @@ def report(tmp_path_factory):
     return root / "out" / "report.html", result, cases
 
 
-def browse(page, tmp_path, *arguments):
-    command = [
-        *(BROWSER, "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run"),
-        *("--disable-quic", "--disable-background-networking", "--disable-sync"),
-        *("--disable-component-update", "--host-resolver-rules=MAP * ~NOTFOUND"),
-        *("--hide-scrollbars", f"--user-data-dir={tmp_path / 'profile'}"),
-        *("--virtual-time-budget=20000", *arguments, page.as_uri()),
-    ]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
-    return done.stdout
+@pytest.fixture(scope="module")
+def one_browser(tmp_path_factory):
+    with open_browser(tmp_path_factory.mktemp("browser") / "profile") as browser:
+        yield browser
+
+
+@pytest.fixture
+def browse(one_browser):
+    """Shows a page in a window of some size."""
+
+    def show(page, width, height):
+        one_browser.execute_cdp_cmd(
+            "Emulation.setDeviceMetricsOverride",
+            {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False},
+        )
+        one_browser.get(page.as_uri())
+        return one_browser
+
+    return show
 
 
 @pytest.mark.parametrize("width", [1280, 500])
-def test_everything_is_there_and_nothing_is_loaded(report, tmp_path, width):
+def test_everything_is_there_and_nothing_is_loaded(report, browse, tmp_path, width):
     page, result, cases = report
     copy = tmp_path / "copy.html"
     text = page.read_text(encoding="utf-8")
     copy.write_text(text.replace("</body>", PROBE), encoding="utf-8")
-    document = browse(copy, tmp_path, f"--window-size={width},900", "--dump-dom")
-    (found,) = re.findall(r'data-seen="([^"]+)"', document)
-    seen = json.loads(base64.b64decode(html.unescape(found)))
+    browser = browse(copy, width, 900)
+    script = "return document.body.dataset.seen"
+    found = wait(browser, lambda: browser.execute_script(script))
+    seen = json.loads(base64.b64decode(found))
     # Two pictures of curves, one of histograms, four cases and more of each category.
     assert seen["images"] == 3 + len(cases)
     assert len(cases) >= 8
@@ -116,9 +118,9 @@ def test_everything_is_there_and_nothing_is_loaded(report, tmp_path, width):
     assert seen["cell"] == f"{100 * gear:.1f}"
 
 
-def test_it_looks_like_something(report, tmp_path):
+def test_it_looks_like_something(report, browse, tmp_path):
     file = tmp_path / "page.png"
-    browse(report[0], tmp_path, "--window-size=1280,3000", f"--screenshot={file}")
+    assert browse(report[0], 1280, 3000).save_screenshot(file)
     pixels = np.asarray(Image.open(file).convert("RGB"))
     assert pixels.shape == (3000, 1280, 3)
     # Text and pictures on white, down to where the cases are.
@@ -128,49 +130,47 @@ def test_it_looks_like_something(report, tmp_path):
     assert len(np.unique(pixels.reshape(-1, 3), axis=0)) > 1000
 
 
-@needs_browser
-def test_cases_are_filtered_and_looked_at_by_keyboard(report, tmp_path):
+def test_cases_are_filtered_and_looked_at_by_keyboard(report, browse):
     page, _, cases = report
-    with open_browser(tmp_path / "profile") as browser:
-        browser.get(page.as_uri())
+    browser = browse(page, 1200, 1400)
 
-        def find(name):
-            return browser.find_element(By.ID, name)
+    def find(name):
+        return browser.find_element(By.ID, name)
 
-        def shown():
-            figures = browser.find_elements(By.CSS_SELECTOR, "figure[data-category]")
-            return [figure for figure in figures if figure.is_displayed()]
+    def shown():
+        figures = browser.find_elements(By.CSS_SELECTOR, "figure[data-category]")
+        return [figure for figure in figures if figure.is_displayed()]
 
-        assert find("count").text == f"{len(cases)} of {len(cases)} cases"
-        Select(find("decision")).select_by_visible_text("errors")
-        wrong = [decision for decision in cases if decision in (ALARM, MISSED)]
-        assert wrong, "a tiny model that was never trained is wrong somewhere"
-        assert len(shown()) == len(wrong)
-        Select(find("decision")).select_by_visible_text("all")
-        Select(find("category")).select_by_visible_text("wood")
-        figures = shown()
-        assert {f.get_attribute("data-category") for f in figures} == {"wood"}
-        headings = browser.find_elements(By.TAG_NAME, "h3")
-        assert [h.text for h in headings if h.is_displayed()] == ["wood"]
+    assert find("count").text == f"{len(cases)} of {len(cases)} cases"
+    Select(find("decision")).select_by_visible_text("errors")
+    wrong = [decision for decision in cases if decision in (ALARM, MISSED)]
+    assert wrong, "a tiny model that was never trained is wrong somewhere"
+    assert len(shown()) == len(wrong)
+    Select(find("decision")).select_by_visible_text("all")
+    Select(find("category")).select_by_visible_text("wood")
+    figures = shown()
+    assert {f.get_attribute("data-category") for f in figures} == {"wood"}
+    headings = browser.find_elements(By.TAG_NAME, "h3")
+    assert [h.text for h in headings if h.is_displayed()] == ["wood"]
 
-        # From a case, the keys go to the next, the last, back, and out.
-        figures[0].find_element(By.TAG_NAME, "button").send_keys(Keys.ENTER)
-        assert find("caption").text.startswith(f"1 of {len(figures)}: wood, worst")
-        keys = browser.switch_to.active_element
-        keys.send_keys(Keys.ARROW_RIGHT)
-        assert find("caption").text.startswith("2 of")
-        keys.send_keys("kk")
-        assert find("caption").text.startswith(f"{len(figures)} of")
-        picture = find("picture").find_element(By.TAG_NAME, "img")
-        natural = picture.get_property("naturalWidth")
-        assert natural > 5 * 256 > picture.size["width"]
-        keys.send_keys("f")
-        assert picture.size["width"] == natural
-        assert find("size").get_attribute("aria-pressed") == "true"
-        assert faint_text(browser) == [] and unnamed(browser) == []
-        keys.send_keys(Keys.ESCAPE)
-        assert not find("viewer").is_displayed()
-        assert browser.switch_to.active_element == figures[-1].find_element(
-            By.TAG_NAME, "button"
-        )
-        assert faint_text(browser) == [] and unnamed(browser) == []
+    # From a case, the keys go to the next, the last, back, and out.
+    figures[0].find_element(By.TAG_NAME, "button").send_keys(Keys.ENTER)
+    assert find("caption").text.startswith(f"1 of {len(figures)}: wood, worst")
+    keys = browser.switch_to.active_element
+    keys.send_keys(Keys.ARROW_RIGHT)
+    assert find("caption").text.startswith("2 of")
+    keys.send_keys("kk")
+    assert find("caption").text.startswith(f"{len(figures)} of")
+    picture = find("picture").find_element(By.TAG_NAME, "img")
+    natural = picture.get_property("naturalWidth")
+    assert natural > 5 * 256 > picture.size["width"]
+    keys.send_keys("f")
+    assert picture.size["width"] == natural
+    assert find("size").get_attribute("aria-pressed") == "true"
+    assert faint_text(browser) == [] and unnamed(browser) == []
+    keys.send_keys(Keys.ESCAPE)
+    assert not find("viewer").is_displayed()
+    assert browser.switch_to.active_element == figures[-1].find_element(
+        By.TAG_NAME, "button"
+    )
+    assert faint_text(browser) == [] and unnamed(browser) == []
