@@ -33,18 +33,21 @@ assert keras_rlr.training.train and keras_rlr.datasets.FolderDataset
 # Packages that are installed with this one, but that importing it must not need.
 OTHERS = (
     *("PIL", "click", "gradio", "keras_hub", "matplotlib", "onnx", "openvino"),
-    *("pandas", "pooch", "ray", "rich", "scipy", "sklearn", "tensorflow_datasets"),
+    *("pooch", "ray", "rich", "scipy", "sklearn", "tensorflow_datasets"),
 )
 ALONE = """
 import sys
+import keras
 
 class Missing:
     def find_spec(self, name, path=None, target=None):
         if name.split(".")[0] in sys.argv[1:]:
             raise ImportError(f"{name} is not installed")
 
+for name in list(sys.modules):
+    if name.split(".")[0] in sys.argv[1:]:
+        del sys.modules[name]
 sys.meta_path.insert(0, Missing())
-import keras
 import keras_rlr
 assert keras_rlr.RLR and keras_rlr.metrics.functional
 """

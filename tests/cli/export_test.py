@@ -10,7 +10,6 @@ from PIL import Image
 
 from keras_rlr.datasets import write_procedural_dataset
 from keras_rlr.training import train
-from tests.fresh_process import start_command
 from tests.run_command import run
 from tests.tiny_model import ONE_LEVEL, random_images, tiny_model
 
@@ -39,20 +38,29 @@ def test_writes_a_model_and_its_manifest(saved, tmp_path):
     assert manifest["quantize"] == "float16"
 
 
-@pytest.mark.parametrize("quantize", [(), ("--quantize", "int8")])
-def test_says_nothing_but_its_own(quantize, saved, tmp_path):
+def test_says_nothing_but_its_own(saved, tmp_path):
+    """With what the libraries write when they are imported, and both converters."""
     Image.fromarray(random_images(1, seed=5)[0]).save(tmp_path / "a.png")
-    words = ["export", "--model", saved, "--format", "litert", "--data", tmp_path]
-    words += ["--output", tmp_path / "edge.tflite", *quantize]
-    if quantize:
-        done = start_command(*words).wait()
-    else:
-        # With what the libraries write when they are imported.
-        command = [sys.executable, "-m", "keras_rlr_command", *map(str, words)]
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    command = [sys.executable, "-m", "keras_rlr_command", "export", "--model", saved]
+    command += ["--format", "litert", "--output", tmp_path / "edge.tflite"]
+    # A file of 8 bits is made from one of float32.
+    command += ["--data", tmp_path, "--quantize", "int8"]
+    done = subprocess.run(
+        list(map(str, command)), cwd=ROOT, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     assert done.stderr == "Backend: tensorflow\n"
     assert len(done.stdout.splitlines()) == 3
+
+
+def test_says_nothing_else_of_float32(saved, tmp_path, capfd):
+    Image.fromarray(random_images(1, seed=5)[0]).save(tmp_path / "a.png")
+    words = ("--format", "litert", "--output", tmp_path / "edge.tflite")
+    result = run("export", "--model", saved, *words, "--data", tmp_path)
+    assert result.stderr == "Backend: tensorflow\n"
+    assert len(result.stdout.splitlines()) == 3
+    # Past Python.
+    assert capfd.readouterr() == ("", "")
 
 
 def test_a_warning_of_ours_is_shown_all_the_same(tmp_path):
@@ -100,7 +108,8 @@ def test_a_run_brings_its_images_categories_and_figures(tmp_path):
     with pytest.warns(UserWarning, match="too few for a false-positive rate"):
         train(
             data, folder, epochs=1, backbone="efficientnet_lite2", levels=(1,),
-            image_size=48, hidden_dims=(16,), num_blocks=1, calibration_fraction=0.34,
+            image_size=48, hidden_dims=(16,), num_blocks=1, attentions=("lca",),
+            coreset_ratio=0.0, calibration_fraction=0.34,
         )  # fmt: skip
     result = run("evaluate", "--data", data, "--model", folder, "--json")
     figures = json.loads(result.stdout)

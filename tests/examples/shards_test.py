@@ -12,7 +12,14 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from tests.tiny_model import ONE_LEVEL, fit_losses, random_images, tiny_model
+from tests.tiny_model import (
+    ONE_LEVEL,
+    fit_losses,
+    random_images,
+    restore,
+    snapshot,
+    tiny_model,
+)
 
 pytestmark = [pytest.mark.backend_independent, pytest.mark.needs_tensorflow]
 FILE = Path(__file__).parents[2] / "examples" / "shards" / "train_from_shards.py"
@@ -28,10 +35,21 @@ def example():
 
 
 @pytest.fixture(scope="module")
-def expected():
-    return fit_losses(
-        tiny_model(**ONE_LEVEL), PIXELS, epochs=2, batch_size=4, shuffle=False
-    )
+def losses():
+    """The losses of one model, which is new each time, without being traced anew."""
+    model = tiny_model(**ONE_LEVEL)
+    state = snapshot(model)
+
+    def fitted(images, **options):
+        restore(state)
+        return fit_losses(model, images, epochs=2, batch_size=4, **options)
+
+    return fitted
+
+
+@pytest.fixture(scope="module")
+def expected(losses):
+    return losses(PIXELS, shuffle=False)
 
 
 def encoded(pixels):
@@ -86,19 +104,11 @@ def structs(folder):
     ],
 )
 def test_training_from_shards_is_training_from_memory(
-    example, expected, tmp_path, write, reader
+    example, losses, expected, tmp_path, write, reader
 ):
     images = getattr(example, reader)(write(tmp_path))
     for found, pixels in zip(images.as_numpy_iterator(), PIXELS, strict=True):
         np.testing.assert_array_equal(found, pixels)
-    losses = fit_losses(tiny_model(**ONE_LEVEL), images, epochs=2, batch_size=4)
-    np.testing.assert_allclose(losses, expected, rtol=1e-5)
-    cached = fit_losses(
-        tiny_model(**ONE_LEVEL),
-        images,
-        epochs=2,
-        batch_size=4,
-        feature_cache=str(tmp_path / "cache"),
-        shuffle=False,
-    )
+    np.testing.assert_allclose(losses(images), expected, rtol=1e-5)
+    cached = losses(images, feature_cache=str(tmp_path / "cache"), shuffle=False)
     np.testing.assert_allclose(cached, expected, rtol=1e-5)

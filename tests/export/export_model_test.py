@@ -9,6 +9,7 @@ import numpy as np
 import openvino
 import pytest
 from ai_edge_litert.interpreter import Interpreter
+from openvino_telemetry.main import TelemetrySender
 
 from keras_rlr.export import compare as compare_module
 from keras_rlr.export import litert, write_export
@@ -43,12 +44,15 @@ def small_model():
 def exported(model, tmp_path_factory):
     """A folder of exports, and their manifests by format."""
     folder = tmp_path_factory.mktemp("exported")
-    return folder, {
-        format: model.export(
-            folder / f"detector{suffix}", format=format, categories=["a", "b"]
-        )
-        for format, suffix in SUFFIXES.items()
-    }
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("CI", raising=False)
+        patch.setattr(TelemetrySender, "send", lambda *_: pytest.fail("told of it"))
+        return folder, {
+            format: model.export(
+                folder / f"detector{suffix}", format=format, categories=["a", "b"]
+            )
+            for format, suffix in SUFFIXES.items()
+        }
 
 
 @pytest.fixture(scope="module")

@@ -25,7 +25,7 @@ SIGNATURES = {"serving_default", "serve_float", "serve_bytes", "score_only", "in
 
 @pytest.fixture(scope="module")
 def model():
-    model = tiny_model()
+    model = tiny_model(**ONE_LEVEL)
     model.calibrate(random_images(20, seed=4), false_positive_rate=0.3)
     return model
 
