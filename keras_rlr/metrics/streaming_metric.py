@@ -51,9 +51,27 @@ class StreamingMetric(keras.metrics.Metric):
                 or a label or weight is neither 0 nor 1. Compiled steps can't look at
                 values: there a NaN makes the result NaN.
         """
-        if not is_traced(y_true, y_pred):
-            y_true, y_pred = ops.convert_to_numpy(y_true), ops.convert_to_numpy(y_pred)
-            labels_and_scores(y_true, y_pred)
+        if is_traced(y_true, y_pred, sample_weight):
+            added = self._added_in_step(y_true, y_pred, sample_weight)
+        else:
+            added = self._added_on_host(y_true, y_pred, sample_weight)
+        self.counts.assign(self.counts + added)
+
+    def _added_on_host(self, y_true, y_pred, sample_weight):
+        """By NumPy: backends that compile would for each number of scores anew."""
+        y_true, y_pred = ops.convert_to_numpy(y_true), ops.convert_to_numpy(y_pred)
+        anomalous, scores = labels_and_scores(y_true, y_pred)
+        scores = scores.astype("float32")
+        scores[scores == 0] = 0  # -0 has other bits
+        bins = bin_index(scores.view("int32"), self.resolution, np.where)
+        place = bins + anomalous * (1 << self.resolution)
+        if sample_weight is not None:
+            weights = self._checked(ops.convert_to_numpy(sample_weight))
+            place = place[np.broadcast_to(weights != 0, y_pred.shape).reshape(-1)]
+        added = np.bincount(place, minlength=2 << self.resolution)
+        return added.astype("int32").reshape(self.counts.shape)
+
+    def _added_in_step(self, y_true, y_pred, sample_weight):
         # With a last axis of unknown length TensorFlow has no view.
         scores = ops.reshape(ops.cast(y_pred, "float32"), (-1, 1))
         # -0 has other bits than 0.
@@ -64,34 +82,44 @@ class StreamingMetric(keras.metrics.Metric):
         place = bins + ops.cast(anomalous, "int32") * (1 << self.resolution)
         counted = ops.ones_like(place)
         if sample_weight is not None:
-            counted = self._counted(sample_weight, ops.shape(y_pred))
-        added = ops.segment_sum(counted, place, num_segments=2 << self.resolution)
-        self.counts.assign(self.counts + ops.reshape(added, self.counts.shape))
+            if not is_traced(sample_weight):
+                self._checked(ops.convert_to_numpy(sample_weight))
+            counted = ops.cast(ops.not_equal(sample_weight, 0), "int32")
+            counted = ops.broadcast_to(counted, ops.shape(y_pred))
+        added = ops.segment_sum(
+            ops.reshape(counted, (-1,)), place, num_segments=2 << self.resolution
+        )
+        return ops.reshape(added, self.counts.shape)
 
-    def _counted(self, sample_weight, shape):
-        if not is_traced(sample_weight):
-            values = ops.convert_to_numpy(sample_weight)
-            if not np.isin(values, (0, 1)).all():
-                raise ValueError(
-                    f"{self.title} counts values or leaves them out: `sample_weight` "
-                    f"must be 0 or 1. Received: {values[~np.isin(values, (0, 1))][0]!r}"
-                )
-        counted = ops.cast(ops.not_equal(sample_weight, 0), "int32")
-        return ops.reshape(ops.broadcast_to(counted, shape), (-1,))
+    def _checked(self, weights):
+        if not np.isin(weights, (0, 1)).all():
+            raise ValueError(
+                f"{self.title} counts values or leaves them out: `sample_weight` "
+                f"must be 0 or 1. Received: {weights[~np.isin(weights, (0, 1))][0]!r}"
+            )
+        return weights
 
     def result(self) -> Any:
         """Returns the value; NaN, with a `UserWarning`, if a class is absent."""
+        # What is beyond the infinities was NaN.
+        first, last = bin_index(_INFINITIES, self.resolution, np.where).tolist()
+        if not is_traced(self.counts.value):
+            normal, anomalous = self.host_counts()
+            self._warn_if_undefined(normal.total, anomalous.total)
+            odd = sum(
+                counts.inside[:first].sum() + counts.inside[last + 1 :].sum()
+                for counts in (normal, anomalous)
+            )
+            is_defined = normal.total and anomalous.total and not odd
+            value = self.figure(normal, anomalous, np)[0] if is_defined else math.nan
+            return ops.convert_to_tensor(value, "float32")
         counts = self.counts.value
         reached = ops.flip(ops.cumsum(ops.flip(counts, axis=1), axis=1), axis=1)
         normal, anomalous = (
             BinCounts(ops.cast(counts[i], "float32"), ops.cast(reached[i], "float32"))
             for i in (0, 1)
         )
-        if not is_traced(counts):
-            self._warn_if_undefined(float(normal.total), float(anomalous.total))
         defined = ops.logical_and(normal.total > 0, anomalous.total > 0)
-        # What is beyond the infinities was NaN.
-        first, last = bin_index(_INFINITIES, self.resolution, np.where).tolist()
         odd = ops.sum(counts[:, last + 1 :]) + ops.sum(counts[:, :first])
         defined = ops.logical_and(defined, odd == 0)
         value = self.figure(normal, anomalous, ops)[0]

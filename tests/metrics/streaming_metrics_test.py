@@ -54,18 +54,55 @@ def test_a_finer_resolution_has_a_smaller_bound(kind):
     assert bounds[0] > 3 * bounds[1] > 9 * bounds[2]
 
 
-# JAX compiles for each number of scores anew.
-@settings(deadline=None, max_examples=10 if BACKEND == "jax" else 40)
-@given(labelled_scores)
-def test_small_and_adversarial_data(pairs):
+def compiled(function):
+    """A function of arrays as one program, where the backend has such."""
+    if BACKEND == "jax":
+        import jax
+
+        return jax.jit(function)
+    if BACKEND == "tensorflow":
+        import tensorflow as tf
+
+        return tf.function(function)
+    return function
+
+
+@pytest.fixture(scope="module")
+def steps():
+    """Metrics, and what a compiled step makes of arrays of one size: their values."""
+    metrics = [kind(resolution=10) for kind in TWINS]
+
+    def step(states, labels, scores, weights):
+        values = []
+        for metric, state in zip(metrics, states, strict=True):
+            state = metric.stateless_update_state([state], labels, scores, weights)
+            values.append(metric.stateless_result(state))
+        return values
+
+    return metrics, compiled(step)
+
+
+MOST_PAIRS = 60
+
+
+@settings(deadline=None, max_examples=40)
+@given(pairs=labelled_scores)
+def test_small_and_adversarial_data(steps, pairs):
     labels, scores = pairs
     # Metrics see float32; what lies closer together than that is a tie for both.
     scores = scores.astype("float32")
-    for kind, exact in TWINS.items():
+    metrics, step = steps
+    values = step(
+        [np.zeros(metric.counts.shape, "int32") for metric in metrics],
+        *(np.resize(x, MOST_PAIRS) for x in (labels, scores)),
+        (np.arange(MOST_PAIRS) < len(labels)).astype("float32"),
+    )
+    for (kind, exact), in_step in zip(TWINS.items(), values, strict=True):
         metric = kind(resolution=10)
         value = streamed(metric, labels, scores, parts=2)
         bound = metric.error_bound() + ROUNDING
         assert abs(value - exact(labels, scores)) <= bound
+        assert float(in_step) == pytest.approx(value, abs=ROUNDING)
 
 
 @pytest.mark.parametrize("kind", TWINS)
