@@ -20,14 +20,18 @@ ROOT = Path(__file__).resolve().parents[1]
 # What starts processes and reads and writes folders, on PyTorch a run of its own.
 COMMANDS = ("tests/app", "tests/cli")
 BUT_COMMANDS = ("tests", *(f"--ignore={folder}" for folder in COMMANDS))
+DEPENDENT = "not backend_independent"
+OPTIMIZED = "jax, optimized"
 TORCH = ("torch", "not (backend_independent and needs_tensorflow)")
 # Name, backend, expression of markers, by which tests/conftest.py knows what files a
 # run needs, and where its tests are. The longest first, and short ones last, so that
 # the two that go on end together.
 RUNS = (
-    ("jax", "jax", "not backend_independent", ("tests",)),
-    ("tensorflow", "tensorflow", "not backend_independent", ("tests",)),
+    ("jax", "jax", f"{DEPENDENT} and not optimized", ("tests",)),
+    ("tensorflow", "tensorflow", DEPENDENT, ("tests",)),
     ("torch", *TORCH, BUT_COMMANDS),
+    # Of these no switch may be set that the processes of the others begin with.
+    (OPTIMIZED, "jax", f"{DEPENDENT} and optimized", ("tests",)),
     ("torch, commands", *TORCH, COMMANDS),
     ("exports", "tensorflow", "backend_independent and needs_tensorflow", ("tests",)),
 )
@@ -39,10 +43,11 @@ ONE_THREAD = {
     "TF_NUM_INTEROP_THREADS": "1",
 }
 # Most of a test's time on JAX is its compiler's. The program stays the same; only the
-# last step, from it to machine code, takes less care. By the same switch
-# tests/conftest.py has TensorFlow run graphs as they were traced. Tests marked
-# `optimized` are not affected.
+# last step, from it to machine code, takes less care, and the half of the time by the
+# older of two ways. By the first switch tests/conftest.py has TensorFlow run graphs as
+# they were traced. Tests marked `optimized` are not affected.
 COMPILE_QUICKLY = {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
+OLDER_WAY = {"XLA_FLAGS": "--xla_cpu_use_fusion_emitters=false"}
 # Many tests compile the same small programs.
 KEEP_COMPILED = {
     "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
@@ -50,7 +55,24 @@ KEEP_COMPILED = {
 }
 
 
-def run_tests(backend, markers, places, arguments, folder):
+def quickly_compiled(name, backend):
+    """Returns variables for a run whose programs need not be those of users."""
+    if name == OPTIMIZED:
+        return {}
+    if backend != "jax":
+        return COMPILE_QUICKLY
+    # The compiler ends a process that names a switch which it does not have, or not
+    # any more.
+    tried = subprocess.run(
+        [sys.executable, "-c", "import jax; jax.devices()"],
+        env={**os.environ, **OLDER_WAY},
+        check=False,
+        capture_output=True,
+    )
+    return COMPILE_QUICKLY | (OLDER_WAY if tried.returncode == 0 else {})
+
+
+def run_tests(name, backend, markers, places, arguments, folder):
     """Runs pytest under one backend; returns its exit code and its output."""
     command = [sys.executable, "-m", "pytest", *places, "-m", markers]
     done = subprocess.run(
@@ -58,7 +80,7 @@ def run_tests(backend, markers, places, arguments, folder):
         cwd=ROOT,
         env={
             **ONE_THREAD,
-            **COMPILE_QUICKLY,
+            **quickly_compiled(name, backend),
             **KEEP_COMPILED,
             "JAX_COMPILATION_CACHE_DIR": str(folder / "compiled"),
             **os.environ,
@@ -96,7 +118,7 @@ def main(arguments):
         for number, (name, *settings) in enumerate(RUNS):
             folder = Path(work, str(number))
             folder.mkdir()
-            run = pool.submit(run_tests, *settings, arguments, folder)
+            run = pool.submit(run_tests, name, *settings, arguments, folder)
             began[name] = (run, folder / "report.xml")
         for name, (run, report) in began.items():
             code, output = run.result()

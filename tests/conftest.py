@@ -21,7 +21,10 @@ def pytest_ignore_collect(collection_path, config):
     text = collection_path.read_text(encoding="utf-8")
     marks = " ".join(re.findall(r"^pytestmark = (\[[^]]*\]|.*)", text, re.MULTILINE))
     independent, tensorflow = "backend_independent", "needs_tensorflow"
+    is_optimized = "optimized" in marks
     without_tests = {
+        f"not {independent} and not optimized": independent in marks or is_optimized,
+        f"not {independent} and optimized": independent in marks or not is_optimized,
         f"not {independent}": independent in marks,
         f"not ({independent} and {tensorflow})": (
             independent in marks and tensorflow in marks

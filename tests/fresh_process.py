@@ -66,6 +66,12 @@ sys.argv = ["-c", *request["arguments"]]
 exec(compile(request["code"], "<string>", "exec"), {"__name__": "__main__"})
 """
 COMMAND = "import keras_rlr_command; keras_rlr_command.main()"
+# Of a process of JAX.
+TWO_DEVICES = {
+    "XLA_FLAGS": os.environ.get("XLA_FLAGS", "")
+    + " --xla_force_host_platform_device_count=2",
+    "JAX_PLATFORMS": "cpu",
+}
 
 
 def _server(backend, package="keras_rlr"):

@@ -1,9 +1,6 @@
 """SimpleNet against a twin in PyTorch, and what is its own."""
 
 import json
-import os
-import subprocess
-import sys
 
 import keras
 import numpy as np
@@ -13,6 +10,7 @@ from keras import ops
 import keras_rlr
 from keras_rlr.layers.initializers import derive_seed
 from tests import one_program
+from tests.fresh_process import TWO_DEVICES, run_fresh
 from tests.golden_weights import assert_close
 from tests.layers.counter_hash import naive_normal
 from tests.tiny_model import IMAGE_SIZE, fit_losses, random_images, tiny_simplenet
@@ -189,18 +187,7 @@ def test_two_devices_give_what_one_gives():
         with pytest.raises(ValueError, match="Use TensorFlow or JAX"):
             tiny_simplenet(distribution=2)
         return
-    environment = {
-        **os.environ,
-        "XLA_FLAGS": "--xla_force_host_platform_device_count=2",
-        "JAX_PLATFORMS": "cpu",
-    }
-    result = subprocess.run(
-        [sys.executable, "-c", SCRIPT, keras.backend.backend()],
-        env=environment,
-        check=False,
-        capture_output=True,
-        text=True,
-    )
+    result = run_fresh(SCRIPT, keras.backend.backend(), environment=TWO_DEVICES)
     assert result.returncode == 0, result.stderr[-3000:]
     one, two = map(json.loads, result.stdout.splitlines()[-2:])
     np.testing.assert_allclose(two, one, rtol=1e-4)

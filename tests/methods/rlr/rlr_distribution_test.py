@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from keras_rlr.detectors.training_pass import announce_empty_places
-from tests.fresh_process import run_fresh
+from tests.fresh_process import TWO_DEVICES, run_fresh
 from tests.tiny_model import tiny_model
 
 SCRIPT = """
@@ -95,8 +95,7 @@ WAYS = {
 
 
 def run_in_fresh_process(backend):
-    flags = {"XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
-    result = run_fresh(SCRIPT, backend, *WAYS[backend], environment=flags)
+    result = run_fresh(SCRIPT, backend, *WAYS[backend], environment=TWO_DEVICES)
     assert result.returncode == 0, result.stderr[-3000:]
     return json.loads(result.stdout.splitlines()[-1])
 
