@@ -1,9 +1,12 @@
+import functools
+
 import numpy as np
 from keras import ops
 
 from keras_rlr.backbones import level_name
 from keras_rlr.detectors.anomaly_detector import INFERENCE_BATCH
 from keras_rlr.detectors.feature_detector import FeatureDetector, mean_features
+from keras_rlr.detectors.one_program import one_program
 from keras_rlr.layers.anomaly_map import AnomalyMap
 from keras_rlr.layers.anomaly_score import AnomalyScore
 from keras_rlr.layers.feature_perturbation import FeaturePerturbation
@@ -205,13 +208,19 @@ class ReconstructionDetector(FeatureDetector):
         for start in range(0, counts.pop(), INFERENCE_BATCH):
             rows = slice(start, start + INFERENCE_BATCH)
             part = [ops.convert_to_tensor(f[rows], "float32") for f in features]
-            levels = self.reconstruct_levels(self.in_grids(part))
+            levels = self._reconstruct_part(part)
+            parts.append([ops.convert_to_numpy(level) for level in levels])
+        return [np.concatenate(level) for level in zip(*parts, strict=True)]
+
+    @functools.cached_property
+    def _reconstruct_part(self):
+        def reconstruct(features):
+            levels = self.reconstruct_levels(self.in_grids(features))
             if self.fuse_levels:
                 levels = self.fusion.unfused(levels[0], self.feature_shapes)
-            parts.append(
-                [ops.convert_to_numpy(ops.cast(level, "float32")) for level in levels]
-            )
-        return [np.concatenate(level) for level in zip(*parts, strict=True)]
+            return [ops.cast(level, "float32") for level in levels]
+
+        return one_program(self, reconstruct)
 
     def get_config(self):
         """Returns the constructor's arguments."""
