@@ -27,13 +27,13 @@ TORCH = ("torch", "not (backend_independent and needs_tensorflow)")
 # run needs, and where its tests are. The longest first, and short ones last, so that
 # the two that go on end together.
 RUNS = (
-    ("jax", "jax", f"{DEPENDENT} and not optimized", ("tests",)),
-    ("tensorflow", "tensorflow", DEPENDENT, ("tests",)),
     ("torch", *TORCH, BUT_COMMANDS),
+    ("tensorflow", "tensorflow", DEPENDENT, ("tests",)),
+    ("jax", "jax", f"{DEPENDENT} and not optimized", ("tests",)),
+    ("exports", "tensorflow", "backend_independent and needs_tensorflow", ("tests",)),
+    ("torch, commands", *TORCH, COMMANDS),
     # Of these no switch may be set that the processes of the others begin with.
     (OPTIMIZED, "jax", f"{DEPENDENT} and optimized", ("tests",)),
-    ("torch, commands", *TORCH, COMMANDS),
-    ("exports", "tensorflow", "backend_independent and needs_tensorflow", ("tests",)),
 )
 AT_A_TIME = 2
 # Two runs with all cores each would spend their time waiting for each other.

@@ -63,6 +63,10 @@ for number, (name, mode) in enumerate(zip(request["streams"], "rww")):
     setattr(sys, ("stdin", "stdout", "stderr")[number], stream)
 sys.path[:0] = [p for p in request["path"] if p not in sys.path]
 sys.argv = ["-c", *request["arguments"]]
+if os.environ.get("JAX_DISABLE_MOST_OPTIMIZATIONS"):
+    # As tests/conftest.py: graphs that run once or twice are not rewritten.
+    optimizer = sys.modules["tensorflow"].config.optimizer
+    optimizer.set_experimental_options({"disable_meta_optimizer": True})
 exec(compile(request["code"], "<string>", "exec"), {"__name__": "__main__"})
 """
 COMMAND = "import keras_rlr_command; keras_rlr_command.main()"

@@ -2,8 +2,8 @@
 
 A check takes a function that makes a small, untrained detector of `IMAGE_SHAPE` pixels
 on `tiny_backbone`, and a trained and calibrated one; `twin` is what `twin_of` gives: a
-second one that may be trained further, because each new one is compiled anew. It
-asserts, and returns nothing.
+second one that may be trained further, because each new one is compiled anew; `clone`
+what `clone_of` gives, whose weights may be set. It asserts, and returns nothing.
 """
 
 import json
@@ -39,6 +39,12 @@ def twin_of(make):
     """A second detector like `trained`, its scores and its threshold before more."""
     twin = trained(make)
     return twin, _scores(twin), twin.threshold
+
+
+def clone_of(detector):
+    """One of the same configuration, and the weights that it began with."""
+    clone = type(detector).from_config(detector.get_config())
+    return clone, [np.array(weight) for weight in clone.get_weights()]
 
 
 def _elements(images):
@@ -86,7 +92,7 @@ def check_config(make, detector):
         assert other.threshold is None
 
 
-def check_files(make, detector, folder):
+def check_files(make, detector, folder, clone):
     """A saved model says the same, its thresholds too; so does a file of weights."""
     expected = detector.predict(TESTED, verbose=0)
     detector.save(folder / "model.keras")
@@ -98,18 +104,20 @@ def check_files(make, detector, folder):
     assert loaded.thresholds.by_category == detector.thresholds.by_category != {}
     assert loaded.trained_categories == ("bolt", "nut")
     detector.save_weights(folder / "model.weights.h5")
-    fresh = type(detector).from_config(detector.get_config())
+    fresh, weights = clone
+    fresh.set_weights(weights)
+    assert fresh.threshold is None
     fresh.load_weights(folder / "model.weights.h5")
     _agree(_scores(fresh), expected["anomaly_score"], 1e-5)
     assert fresh.thresholds.by_category == detector.thresholds.by_category
     assert fresh.threshold == detector.threshold
 
 
-def check_thresholds_belong_to_weights(make, detector, twin):
+def check_thresholds_belong_to_weights(make, detector, twin, clone):
     """What changes the weights takes the thresholds away, or brings its own."""
-    clone = type(detector).from_config(detector.get_config())
+    clone, other = clone
+    clone.set_weights(other)
     assert clone.threshold is None
-    other = [np.array(weight) for weight in clone.get_weights()]
     clone.set_weights(detector.get_weights())
     assert clone.threshold == detector.threshold
     assert clone.thresholds.by_category == {}
@@ -130,28 +138,30 @@ def check_thresholds_belong_to_weights(make, detector, twin):
 
 def check_loaders(make, detector):
     """Every kind of data gives what an array of the same images gives."""
-    expected = _scores(detector)
+    images = np.concatenate([TESTED, HELD[:3]])
+    size = len(TESTED)
+    expected = _scores(detector, images, batch_size=size)
 
     class Batches(keras.utils.PyDataset):
         def __len__(self):
-            return 3
+            return 2
 
         def __getitem__(self, index):
-            return TESTED[2 * index : 2 * index + 2]
+            return images[size * index : size * (index + 1)]
 
     tf = pytest.importorskip("tensorflow")
     torch = pytest.importorskip("torch")
-    dataset = tf.data.Dataset.from_tensor_slices(TESTED)
+    dataset = tf.data.Dataset.from_tensor_slices(images)
     for data in (
-        list(TESTED),
-        {"image": list(TESTED)},
-        [{"image": image} for image in TESTED],
+        list(images),
+        {"image": list(images)},
+        [{"image": image} for image in images],
         dataset,
-        dataset.batch(2),
+        dataset.batch(size),
         Batches(),
-        torch.utils.data.DataLoader(torch.from_numpy(TESTED), batch_size=2),
+        torch.utils.data.DataLoader(torch.from_numpy(images), batch_size=size),
     ):
-        _agree(_scores(detector, data), expected)
+        _agree(_scores(detector, data, batch_size=size), expected)
     sizes = [random_images(1, 40, 50)[0], *TESTED[:4]]
     maps = detector.predict(sizes, verbose=0, original_size=True)["anomaly_map"]
     assert [m.shape for m in maps] == [(40, 50)] + [IMAGE_SHAPE] * 4

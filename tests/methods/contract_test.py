@@ -84,9 +84,14 @@ def twin(method):
     return contract.twin_of(method[0])
 
 
+@pytest.fixture(scope="module")
+def clone(method):
+    return contract.clone_of(method[1])
+
+
 @pytest.mark.parametrize("check", contract.CHECKS, ids=lambda check: check.__name__)
-def test_a_detector(method, twin, check, tmp_path):
-    offered = {"folder": tmp_path, "twin": twin}
+def test_a_detector(method, twin, clone, check, tmp_path):
+    offered = {"folder": tmp_path, "twin": twin, "clone": clone}
     wanted = inspect.signature(check).parameters
     check(*method, **{name: offered[name] for name in offered if name in wanted})
 
