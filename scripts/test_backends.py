@@ -3,7 +3,8 @@
     python scripts/test_backends.py [PYTEST_ARGUMENT ...]
 
 Tests marked `backend_independent` run once: on PyTorch, which compiles nothing and is
-quickest, or on TensorFlow if they are marked `needs_tensorflow`. Two runs go on at a
+quickest, or on TensorFlow if they are marked `needs_tensorflow`. Those marked
+`optimized` are a run of their own on JAX, compiled as for users. Two runs go on at a
 time; each one's output is printed when it is done. The last line counts the tests of
 all. Exits with 1 if any failed, or if a run had none.
 """
@@ -43,10 +44,11 @@ ONE_THREAD = {
     "TF_NUM_INTEROP_THREADS": "1",
 }
 # Most of a test's time on JAX is its compiler's. The program stays the same; only the
-# last step, from it to machine code, takes less care, and the half of the time by the
-# older of two ways. By the first switch tests/conftest.py has TensorFlow run graphs as
-# they were traced. Tests marked `optimized` are not affected.
+# last step, from it to machine code, takes less care. By this switch tests/conftest.py
+# has TensorFlow run graphs as they were traced. Tests marked `optimized` are not
+# affected.
 COMPILE_QUICKLY = {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
+# XLA's former emitters of fused loops compile them in half the time of the new ones.
 OLDER_WAY = {"XLA_FLAGS": "--xla_cpu_use_fusion_emitters=false"}
 # Many tests compile the same small programs.
 KEEP_COMPILED = {
