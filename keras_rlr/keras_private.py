@@ -8,13 +8,11 @@ ends below the first version that was not tried.
 """
 
 import contextlib
-import functools
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import keras
-from keras.src.saving import saving_lib
 
 # Whether an object is being read from a file, and in safe mode.
 from keras.src.saving.serialization_lib import in_safe_mode
@@ -42,12 +40,6 @@ __all__ = [
     "unlocked",
     "without_loss_tracker",
 ]
-
-
-# The names that Keras passes over in an object that is saved or read. It means to keep
-# them, but looks for them by another name than it keeps them by, so it makes a layer
-# for each that it saves or reads: a third of the time.
-saving_lib.get_attr_skipset = functools.cache(saving_lib.get_attr_skipset)
 
 
 def import_tensorflow() -> None:
