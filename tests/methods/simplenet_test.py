@@ -1,6 +1,5 @@
 """SimpleNet against a twin in PyTorch, and what is its own."""
 
-import functools
 import json
 
 import keras
@@ -123,18 +122,7 @@ def test_padding_does_not_change_what_is_learned(model):
     def losses_and_weights(count, weight):
         model.set_weights(before)
         batch = {"image": IMAGES[:count], "noise_key": KEYS[:count], "weight": weight}
-        if keras.backend.backend() == "jax":
-            import jax
-
-            # As one program; else each operation is compiled alone.
-            step = jax.jit(functools.partial(model.stateless_call, training=True))
-            states = model.trainable_variables, model.non_trainable_variables
-            values = [[variable.value for variable in state] for state in states]
-            outputs, changed = step(*values, batch)
-            for variable, value in zip(states[1], changed, strict=True):
-                variable.assign(value)
-        else:
-            outputs = model(batch, training=True)
+        outputs = one_program.call(model, batch, may_change=True, training=True)
         return ops.convert_to_numpy(outputs["loss"])[:3], *model.get_weights()
 
     before = model.get_weights()
