@@ -26,6 +26,10 @@ class _QuickDepthwiseConv2D(keras.layers.DepthwiseConv2D):
         return self.activation(outputs)
 
 
+# By the names of their layers' classes Keras orders the weights in a file, which is to
+# be the same for every backend.
+_QuickConv2D.__name__ = "Conv2D"
+_QuickDepthwiseConv2D.__name__ = "DepthwiseConv2D"
 _QUICK = {
     keras.layers.Conv2D: _QuickConv2D,
     keras.layers.DepthwiseConv2D: _QuickDepthwiseConv2D,

@@ -9,7 +9,8 @@ from scipy.signal import correlate2d
 import keras_rlr
 from keras_rlr.backbones import create_backbone
 from keras_rlr.backbones.quick_convolution import convolve, use_quick_convolutions
-from tests.tiny_model import tiny_backbone
+from tests.fresh_process import run_fresh
+from tests.tiny_model import random_images, tiny_backbone
 
 BACKEND = keras.backend.backend()
 SIDES = (7, 10)
@@ -20,6 +21,10 @@ CASES = [
     for strides in ((1, 1), (2, 2), (2, 1))
     for padding in ("same", "valid")
 ]
+
+
+def is_quick(layer):
+    return type(layer).__module__ == use_quick_convolutions.__module__
 
 
 def random(shape, seed):
@@ -109,9 +114,7 @@ def test_a_models_layers_compute_the_same(policy):
     expected = ops.convert_to_numpy(ops.cast(model(images), "float32"))
     names = [weight.path for weight in model.weights]
     use_quick_convolutions(model)
-    changed = {
-        layer.name for layer in model.layers if type(layer).__name__[:6] == "_Quick"
-    }
+    changed = {layer.name for layer in model.layers if is_quick(layer)}
     assert changed == (set() if BACKEND == "tensorflow" else set("abcd"))
     assert [weight.path for weight in model.weights] == names
     found = model(images)
@@ -128,9 +131,9 @@ def test_a_detectors_backbone_has_them_and_a_users_model_has_not():
         backbone="efficientnet_lite2", levels=(1, 2), image_size=32
     )
     layers = detector.feature_extractor.backbone.layers
-    kinds = [type(layer).__name__ for layer in layers if "Conv2D" in str(type(layer))]
+    kinds = [layer for layer in layers if "Conv2D" in type(layer).__name__]
     assert len(kinds) > 15
-    assert all(k.startswith("_Quick") for k in kinds) == (BACKEND != "tensorflow")
+    assert {is_quick(layer) for layer in kinds} == {BACKEND != "tensorflow"}
     images = random((2, 32, 32, 3), 4) * 50 + 120
     untouched = create_backbone("efficientnet_lite2", levels=(1, 2), image_size=32)
     pixels = (images - 127) / 128
@@ -143,4 +146,29 @@ def test_a_detectors_backbone_has_them_and_a_users_model_has_not():
         np.testing.assert_allclose(found, expected, atol=1e-5 * np.abs(expected).max())
     own = tiny_backbone()
     keras_rlr.PatchCore(backbone=own, levels=(1, 2), image_size=32)
-    assert not any(type(layer).__name__[:6] == "_Quick" for layer in own.layers)
+    assert not any(is_quick(layer) for layer in own.layers)
+
+
+ANOTHER = """
+import sys, keras, numpy as np
+import keras_rlr
+model = keras.saving.load_model(sys.argv[1])
+found = model.predict(np.load(sys.argv[2]), verbose=0)
+np.save(sys.argv[3], found["anomaly_map"])
+"""
+
+
+def test_files_are_the_same_for_every_backend(tmp_path):
+    model = keras_rlr.PatchCore.from_preset(
+        "patchcore_efficientnet_lite2", levels=(1,), image_size=32, seed=0
+    )
+    images = random_images(4)
+    model.fit(images, verbose=0)
+    model.save(tmp_path / "model.keras")
+    np.save(tmp_path / "images.npy", images)
+    other = "torch" if BACKEND == "tensorflow" else "tensorflow"
+    files = [tmp_path / name for name in ("model.keras", "images.npy", "maps.npy")]
+    done = run_fresh(ANOTHER, *files, backend=other)
+    assert done.returncode == 0, done.stderr[-3000:]
+    expected = model.predict(images, verbose=0)["anomaly_map"]
+    np.testing.assert_allclose(np.load(files[2]), expected, rtol=1e-4, atol=1e-4)
