@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
 
-from keras_rlr.datasets.image_files import read_image
+from keras_rlr.datasets.image_files import read_image, read_image_shape
 from keras_rlr.datasets.mask_files import read_masks
 from keras_rlr.datasets.read_dataset import read_dataset
 from keras_rlr.datasets.sample import Sample
@@ -175,6 +175,18 @@ class FolderDataset:
         subset = copy.copy(self)
         subset._samples = tuple(self.samples[operator.index(i)] for i in indices)
         return subset
+
+    def image_shape(self, index: int) -> tuple[int, int]:
+        """Reads the height and width of one image, and no pixel of it.
+
+        Args:
+            index: position in `samples`.
+
+        Raises:
+            IndexError: if there is no such position.
+            ValueError: if the file is no image.
+        """
+        return read_image_shape(self.samples[operator.index(index)].image)
 
     def image_keys(self) -> list[str]:
         """Tells images apart without reading them whole, for a `FeatureCache`.

@@ -103,6 +103,22 @@ def read_image(path: str | Path) -> np.ndarray:
     return decode(Path(path), image_to_array)
 
 
+def read_image_shape(path: str | Path) -> tuple[int, int]:
+    """Reads the height and width of an image file, and no pixel of it.
+
+    Args:
+        path: the file.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if it is no image, see `read_image`.
+    """
+    height, width = decode(
+        Path(path), lambda image: np.array([image.height, image.width])
+    )
+    return int(height), int(width)
+
+
 def read_image_bytes(content: bytes, name: str) -> np.ndarray:
     """Reads what is in an image file, as `read_image` does the file itself.
 

@@ -53,9 +53,22 @@ class JoinedDataset:
         Args:
             index: position in `samples`.
         """
+        part, index = self._place_of(index)
+        return part[index]
+
+    def image_shape(self, index: int) -> tuple[int, int]:
+        """Reads the height and width of one image; see `FolderDataset`.
+
+        Args:
+            index: position in `samples`.
+        """
+        part, index = self._place_of(index)
+        return part.image_shape(index)
+
+    def _place_of(self, index: int) -> tuple[FolderDataset, int]:
         index = range(len(self))[operator.index(index)]
         part = bisect.bisect_right(self._ends, index)
-        return self.parts[part][index - (self._ends[part - 1] if part else 0)]
+        return self.parts[part], index - (self._ends[part - 1] if part else 0)
 
     def subset(self, indices: Iterable[int]) -> "JoinedDataset":
         """Selects some of the images.

@@ -20,6 +20,7 @@ from keras_rlr.detectors.training_callbacks import (
 from keras_rlr.detectors.weights_version import weights_version
 from keras_rlr.inputs.endless import refuse_endless
 from keras_rlr.inputs.image_source import BatchList, ImageSource
+from keras_rlr.inputs.proportions import announce_changed_proportions
 from keras_rlr.torch_processes import copy_first
 
 
@@ -67,6 +68,8 @@ def train(
         source, validation_data = _split(source, validation_split, validation_data)
     if feature_cache is None and steps_per_epoch is None:
         refuse_endless(source, "an epoch", "steps_per_epoch")
+    if initial_epoch == 0:
+        announce_changed_proportions(source, model.map_size, model.tiling is not None)
     source = training_source(model, source)
     model.follow_distribution()
     announce_empty_places(source.batch_size, model.device_count)

@@ -246,6 +246,8 @@ class _Part:
         self.reads_files = getattr(data, "reads_files", False)
         if hasattr(data, "image_keys"):
             self.image_keys = lambda: list(data.image_keys())[start:stop]
+        if hasattr(data, "image_shape"):
+            self.image_shape = lambda index: data.image_shape(start + index)
 
     def __len__(self):
         return self._stop - self._start
