@@ -107,6 +107,10 @@ def try_them(constraints, extras):
                 "KERAS_BACKEND": backend,
                 "KERAS_HOME": f"{work}/keras",
                 "PYTHONPATH": "",
+                # Most of the time goes to compiling the same again.
+                "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
+                "JAX_COMPILATION_CACHE_DIR": f"{work}/compiled",
+                "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
             },
         )
         return smoke.returncode == 0

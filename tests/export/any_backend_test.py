@@ -18,6 +18,10 @@ def model():
     return model
 
 
+@pytest.mark.skipif(
+    keras.backend.backend() == "tensorflow",
+    reason="its own models are exported in export_model_test.py",
+)
 def test_saved_model(model, tmp_path):
     name = keras.backend.backend()
     path = tmp_path / "serving" / "1"
