@@ -69,7 +69,10 @@ def train(
     if feature_cache is None and steps_per_epoch is None:
         refuse_endless(source, "an epoch", "steps_per_epoch")
     if initial_epoch == 0:
-        announce_changed_proportions(source, model.map_size, model.tiling is not None)
+        is_turned = "rotate" in getattr(model, "augmentation", ())
+        announce_changed_proportions(
+            source, model.map_size, model.tiling is not None, is_turned
+        )
     source = training_source(model, source)
     model.follow_distribution()
     announce_empty_places(source.batch_size, model.device_count)

@@ -234,6 +234,9 @@ class _Table:
     def __len__(self):
         return len(self._columns["image"])
 
+    def image_shape(self, index):
+        return np.shape(self._columns["image"][index])[:2]
+
     def __getitem__(self, index):
         return {key: column[index] for key, column in self._columns.items()}
 

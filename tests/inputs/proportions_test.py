@@ -36,6 +36,9 @@ def test_the_size_that_keeps_proportions_is_named(shape, map_size, expected):
         announce([shape] * 4, map_size)
     (warning,) = warned
     assert expected in str(warning.message)
+    assert f"4 have other proportions than {map_size[0]}x{map_size[1]}" in str(
+        warning.message
+    )
     assert f"{shape[0]}x{shape[1]} pixels" in str(warning.message)
 
 
@@ -44,8 +47,6 @@ def test_the_size_that_keeps_proportions_is_named(shape, map_size, expected):
     [
         ([(1000, 1500)] * 3, (256, 256)),
         ([(1260, 500)] * 3, (640, 256)),
-        # Upright and lying ones: no size suits both.
-        ([(1260, 500), (500, 1260), (1260, 500)], (256, 256)),
         # Refused elsewhere, in words of their own.
         ([(0, 500)] * 3, (256, 256)),
     ],
@@ -54,6 +55,28 @@ def test_nothing_is_said_where_no_size_is_better(shapes, map_size):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         announce(shapes, map_size)
+
+
+def test_of_some_products_alone():
+    squares, strips = [(800, 800)] * 30, [(1260, 500)] * 10
+    with pytest.warns(UserWarning, match="images that were looked at, 4 have") as found:
+        announce(squares + strips, (256, 256))
+    (warning,) = found
+    assert "1260x500 pixels shows becomes 2.5 times as wide" in str(warning.message)
+    assert "No one size keeps the proportions of all" in str(warning.message)
+    with pytest.warns(UserWarning, match="No one size"):
+        announce([(1260, 500), (500, 1260)], (256, 256))
+
+
+def test_of_columns_and_grey_images():
+    data = {"image": [np.zeros((90, 30), "uint8")] * 2, "category": ["a", "b"]}
+    with pytest.warns(UserWarning, match=r"image_size=\(96, 32\)"):
+        announce_changed_proportions(ImageSource(data, 2), (32, 32))
+
+
+def test_what_turns_images_needs_squares():
+    with pytest.warns(UserWarning, match='without augmentation="rotate"'):
+        announce([(900, 300)], (256, 256), is_turned=True)
 
 
 def test_of_tiles_rows_and_columns_are_advised():
@@ -65,7 +88,7 @@ def test_fit_says_it_of_files(tmp_path):
     for i in range(3):
         write_image(tmp_path, f"strip/train/good/{i}.png", size=(120, 40))
     model = keras_rlr.PatchCore(tiny_backbone(), levels=(1, 2), image_size=32, seed=0)
-    with pytest.warns(UserWarning, match=r"Images of (120x40|40x120) pixels"):
+    with pytest.warns(UserWarning, match=r"what one of 120x40 pixels shows"):
         model.fit(FolderDataset(tmp_path, "train"), verbose=0)
 
 
@@ -83,5 +106,5 @@ def test_of_files_no_pixel_is_read(tmp_path, kind):
     for name in "01":
         path = tmp_path / f"strip/train/good/{name}.png"
         path.write_bytes(path.read_bytes()[:60])
-    with pytest.warns(UserWarning, match="Images of (120x40|90x30) pixels"):
+    with pytest.warns(UserWarning, match="what one of (120x40|90x30) pixels"):
         announce_changed_proportions(ImageSource(data, 2).part(0, 2), (32, 32))
