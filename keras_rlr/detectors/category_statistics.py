@@ -1,4 +1,4 @@
-"""What normal images say of each product: how it looks, and how it scores."""
+"""What normal images say of each product: how it looks, and its thresholds."""
 
 import math
 import warnings
@@ -7,9 +7,8 @@ from typing import Any
 
 import numpy as np
 
-# The spread of a product's scores counts as so many images more, which vary as much as
-# those of all products do on average: few images say little of their own spread.
-PRIOR_IMAGES = 4
+from keras_rlr.detectors.score_moments import score_moments, scores_left_out
+
 # An image is of no known product if it is twice as far (in squares, four times) from
 # the nearest one as nearly all held-out normal images. An anomaly moves an image too.
 UNKNOWN_FACTOR = 4.0
@@ -151,75 +150,6 @@ def own_columns(names: Any, categories: Any) -> Any:
     """The position of each image's category among the names, int array (images,)."""
     places = {name: place for place, name in enumerate(names)}
     return np.array([places[name] for name in categories])
-
-
-def score_moments(scores: Any, groups: Any, count: int) -> tuple[Any, Any]:
-    """Mean and spread of the scores of each category.
-
-    The spread is that of a new score around the mean: the standard deviation of few
-    images is drawn towards that of all categories, and the mean's own error added.
-    So is the mean, the more the less the categories' means differ from each other
-    beyond what so few images explain: where scores mean the same for all products
-    already, the means of few images would only add their errors.
-
-    Args:
-        scores: Array (images,).
-        groups: int array (images,): the category of each.
-        count: Number of categories. One without images gets what all images have.
-
-    Returns:
-        Two arrays (categories,).
-
-    Source: DerSimonian and Laird, "Meta-analysis in clinical trials", 1986, for the
-    variance between categories.
-    """
-    numbers = np.bincount(groups, minlength=count).astype("float64")
-    is_there = numbers > 0
-    numbers = np.maximum(numbers, 1)
-    means = np.bincount(groups, scores, count) / numbers
-    means[~is_there] = scores.mean()
-    squares = np.bincount(groups, np.square(scores - means[groups]), count)
-    common = squares.sum() / max(len(scores) - is_there.sum(), 1)
-    variances = (squares + PRIOR_IMAGES * common) / (numbers - 1 + PRIOR_IMAGES)
-    floor = 1e-6 * max(np.abs(means).max(), 1e-6)
-    errors = np.maximum(variances / numbers, floor**2)
-    shares = np.ones(count)
-    if is_there.sum() > 1:
-        between = _variance_between(means[is_there], errors[is_there])
-        shares[is_there] = between / (between + errors[is_there])
-        weights = np.where(is_there, 1 / (between + errors), 0)
-        common_mean = (weights * means).sum() / weights.sum()
-        means = np.where(is_there, common_mean + shares * (means - common_mean), means)
-    variances[~is_there] = scores.var()
-    spreads = np.sqrt(variances * (1 + shares / numbers))
-    return means, np.maximum(spreads, floor)
-
-
-def _variance_between(means: Any, errors: Any) -> float:
-    """The variance of what means are estimates of, their errors' variances given."""
-    weights = 1 / errors
-    center = (weights * means).sum() / weights.sum()
-    excess = (weights * np.square(means - center)).sum() - (len(means) - 1)
-    scale = weights.sum() - np.square(weights).sum() / weights.sum()
-    return max(excess / scale, 0.0)
-
-
-def scores_left_out(scores: Any, groups: Any, count: int) -> Any:
-    """Each score, standardised by the others of its category; NaN if there are none.
-
-    Args:
-        scores: Array (images,).
-        groups: int array (images,): the category of each.
-        count: Number of categories.
-    """
-    standardized = np.full(len(scores), math.nan)
-    numbers = np.bincount(groups, minlength=count)
-    everywhere = np.arange(len(scores))
-    for i in np.flatnonzero(numbers[groups] > 1):
-        others = everywhere != i
-        means, spreads = score_moments(scores[others], groups[others], count)
-        standardized[i] = (scores[i] - means[groups[i]]) / spreads[groups[i]]
-    return standardized
 
 
 def learn_categories(

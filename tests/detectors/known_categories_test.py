@@ -7,15 +7,13 @@ import numpy as np
 import pytest
 
 from keras_rlr.detectors.category_statistics import (
-    PRIOR_IMAGES,
     UNKNOWN_FACTOR,
     appearance_of,
     distances_left_out,
     learn_categories,
-    score_moments,
-    scores_left_out,
 )
 from keras_rlr.detectors.known_categories import KnownCategories
+from keras_rlr.detectors.score_moments import score_moments, scores_left_out
 from tests.products import COLOURS, elements_of, images_of, strange_images
 from tests.tiny_model import ONE_LEVEL, random_images, tiny_model
 
@@ -97,51 +95,6 @@ def test_scores_are_standardized_by_the_others_of_their_product():
     alone = scores_left_out(scores[[0, 1, 20]], np.array([0, 0, 2]), 3)
     assert np.isfinite(alone[:2]).all()
     assert math.isnan(alone[2])
-
-
-@pytest.mark.backend_independent
-def test_means_of_few_images_are_drawn_together_if_that_explains_them():
-    numbers = [3, 4, 5, 30]
-    draw = np.random.default_rng(1)
-    for between in (0.0, 0.4, 50.0):
-        own = draw.normal(7, between, len(numbers))
-        rows = [draw.normal(m, 1, n) for m, n in zip(own, numbers, strict=True)]
-        groups = np.repeat(range(len(numbers)), numbers)
-        means, spreads = score_moments(np.concatenate(rows), groups, len(numbers))
-        # Estimates of the same mean, each with its error, as a meta-analysis has them.
-        freedom = sum(n - 1 for n in numbers)
-        common = sum(((row - row.mean()) ** 2).sum() for row in rows) / freedom
-        variances = [
-            (((row - row.mean()) ** 2).sum() + PRIOR_IMAGES * common)
-            / (len(row) - 1 + PRIOR_IMAGES)
-            for row in rows
-        ]
-        errors = [v / n for v, n in zip(variances, numbers, strict=True)]
-        effects = [row.mean() for row in rows]
-        fixed = np.average(effects, weights=1 / np.array(errors))
-        cochran = sum(
-            (m - fixed) ** 2 / e for m, e in zip(effects, errors, strict=True)
-        )
-        first, second = (sum(e**-power for e in errors) for power in (1, 2))
-        tau = max(0, (cochran - len(numbers) + 1) / (first - second / first))
-        center = np.average(effects, weights=[1 / (tau + e) for e in errors])
-        for i, (effect, error) in enumerate(zip(effects, errors, strict=True)):
-            share = tau / (tau + error)
-            assert means[i] == pytest.approx(center + share * (effect - center))
-            expected = variances[i] * (1 + share / numbers[i])
-            assert spreads[i] ** 2 == pytest.approx(expected)
-        # Products that differ much keep their own; those that don't have one.
-        if not between:
-            assert tau == 0 and np.ptp(means) < 1e-9
-        if between == 50:
-            np.testing.assert_allclose(means, effects, atol=0.01)
-    # One product, and one that is not there.
-    means, _ = score_moments(np.array([1.0, 3.0]), np.array([1, 1]), 3)
-    np.testing.assert_allclose(means, 2)
-    # Nothing is known of one that is not there: as of a single image, of all images.
-    scores, groups = np.array([1.0, 3.0, 1.5, 2.5]), np.array([0, 0, 2, 2])
-    _, spreads = score_moments(scores, groups, 3)
-    assert spreads[1] == pytest.approx(np.sqrt(2 * scores.var()))
 
 
 @pytest.mark.backend_independent
