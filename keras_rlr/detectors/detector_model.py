@@ -19,7 +19,7 @@ from keras_rlr.detectors.distribution import (
 )
 from keras_rlr.detectors.from_presets import FromPresets
 from keras_rlr.detectors.inference import infer_resized
-from keras_rlr.detectors.integer_images import TakesUint16
+from keras_rlr.detectors.integer_images import TakesImages
 from keras_rlr.detectors.jax_values import restore_values, values_to_restore
 from keras_rlr.detectors.on_devices import OnDevices
 from keras_rlr.detectors.on_regions import OnRegions
@@ -48,7 +48,7 @@ def _check_policy(dtype):
         raise ValueError(f"`dtype` is no policy of Keras': {error}") from error
 
 
-class DetectorModel(TakesUint16, FromPresets, OnDevices, OnRegions, OnThresholds):
+class DetectorModel(TakesImages, FromPresets, OnDevices, OnRegions, OnThresholds):
     """What Keras asks of every detector: devices, compiling, weights, configuration.
 
     Args:

@@ -2,12 +2,12 @@ import keras
 import numpy as np
 
 from keras_rlr.backbones.quick_convolution import use_quick_convolutions
-from keras_rlr.detectors.integer_images import TakesUint16
+from keras_rlr.detectors.integer_images import TakesImages
 from keras_rlr.detectors.preprocessor import Preprocessor
 from keras_rlr.layers.feature_aggregation import FeatureAggregation
 
 
-class FeatureExtractor(TakesUint16):
+class FeatureExtractor(TakesImages):
     """Images to aggregated features: preprocessor, frozen backbone, 3x3 averaging.
 
     Nothing in it is trained, and the backbone always runs in inference mode, so its

@@ -1,4 +1,4 @@
-"""Images of whole numbers that a layer is called with: uint16, and what is none."""
+"""What a layer is called with: tensors of another device, and whole numbers."""
 
 from typing import Any
 
@@ -9,11 +9,12 @@ from keras import ops
 _READ_AS_THEY_ARE = ("bool", "uint8", "uint16")
 
 
-class TakesUint16(keras.layers.Layer):
-    """A layer that scales uint16 arrays before Keras makes tensors of them.
+class TakesImages(keras.layers.Layer):
+    """A layer that takes images as they come, on PyTorch too.
 
-    On PyTorch Keras makes int32 of them, and nobody could tell any more that they are
-    not in 0-255.
+    It scales uint16 arrays before Keras makes tensors of them: Keras makes int32 of
+    them, and nobody could tell any more that they are not in 0-255. And it brings
+    tensors to the device of Keras, as `keras.Model`s of `keras.Input`s do.
     """
 
     bit_depth: Any
@@ -21,13 +22,23 @@ class TakesUint16(keras.layers.Layer):
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """As Keras' method."""
 
-        def scaled(value: Any) -> Any:
+        def taken(value: Any) -> Any:
             if isinstance(value, np.ndarray) and value.dtype == np.uint16:
                 return in_8_bits(value.astype("float32"), self.bit_depth)
-            return value
+            return on_keras_device(value)
 
-        args, kwargs = keras.tree.map_structure(scaled, (args, kwargs))
+        args, kwargs = keras.tree.map_structure(taken, (args, kwargs))
         return super().__call__(*args, **kwargs)
+
+
+def on_keras_device(value: Any) -> Any:
+    """Returns PyTorch's tensors on the device of Keras' variables; others as they are.
+
+    Args:
+        value: Anything.
+    """
+    is_of_torch = keras.backend.backend() == "torch" and keras.ops.is_tensor(value)
+    return ops.convert_to_tensor(value) if is_of_torch else value
 
 
 def in_8_bits(pixels: Any, bit_depth: int | None) -> Any:

@@ -2,7 +2,7 @@ import keras
 from keras import ops
 
 from keras_rlr.detectors.integer_images import (
-    TakesUint16,
+    TakesImages,
     in_8_bits,
     refuse_outside_8_bits,
 )
@@ -24,7 +24,7 @@ def resize_weights_in_graph(source, target):
 
 
 @keras.saving.register_keras_serializable(package="keras_rlr")
-class Preprocessor(TakesUint16):
+class Preprocessor(TakesImages):
     """Turns images of any size into what a backbone expects.
 
     RGB in 0-255, float32; resized, bilinear and antialiased with

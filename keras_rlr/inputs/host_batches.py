@@ -1,3 +1,4 @@
+import keras
 import numpy as np
 
 from keras_rlr.image_size import height_and_width
@@ -102,9 +103,16 @@ class HostBatches(DataAdapter):
 
         outer = self
 
+        # The loader would leave tensors on the CPU. Keras' makes int32 of uint16.
+        def on_device(value):
+            if not isinstance(value, np.ndarray | np.generic):
+                return value
+            return keras.ops.convert_to_tensor(torch.as_tensor(value))
+
         class Stream(torch.utils.data.IterableDataset):
             def __iter__(self):
-                return outer._guarded()
+                for batch in outer._guarded():
+                    yield keras.tree.map_structure(on_device, batch)
 
         return torch.utils.data.DataLoader(Stream(), batch_size=None)
 

@@ -104,6 +104,12 @@ class ImageSource:
         return other
 
     @property
+    def is_in_memory(self):
+        """Whether images are known to be arrays already, which are read for nothing."""
+        data = self.data.whole if isinstance(self.data, _Part) else self.data
+        return isinstance(data, _Table) or type(data) in (np.ndarray, list, tuple)
+
+    @property
     def has_labels_beside(self):
         """Whether labels were given beside the images."""
         return bool(self._beside)
@@ -234,9 +240,6 @@ class _Table:
     def __len__(self):
         return len(self._columns["image"])
 
-    def image_shape(self, index):
-        return np.shape(self._columns["image"][index])[:2]
-
     def __getitem__(self, index):
         return {key: column[index] for key, column in self._columns.items()}
 
@@ -245,18 +248,19 @@ class _Part:
     """Neighbouring elements of a sequence, which still knows what it knew of them."""
 
     def __init__(self, data, start, stop):
-        self._data, self._start, self._stop = data, start, stop
+        self.whole, self._start, self._stop = data, start, stop
         self.reads_files = getattr(data, "reads_files", False)
         if hasattr(data, "image_keys"):
             self.image_keys = lambda: list(data.image_keys())[start:stop]
-        if hasattr(data, "image_shape"):
+        # A user's own data may have it too, and mean something else.
+        if self.reads_files and hasattr(data, "image_shape"):
             self.image_shape = lambda index: data.image_shape(start + index)
 
     def __len__(self):
         return self._stop - self._start
 
     def __getitem__(self, index):
-        return self._data[self._start + index]
+        return self.whole[self._start + index]
 
 
 def _checked_batch_size(batch_size):

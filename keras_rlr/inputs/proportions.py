@@ -72,9 +72,9 @@ def _advice(proportion, map_size, in_tiles, is_turned, together):
 
 def _some_shapes(source):
     data: Any = source.data
-    if hasattr(data, "image_shape"):
+    if getattr(data, "reads_files", False) and hasattr(data, "image_shape"):
         shape_of = data.image_shape
-    elif type(data) in (np.ndarray, list, tuple):
+    elif source.is_in_memory:
         # What is no image is refused where it is looked at, in words of its own.
         def shape_of(index):
             return getattr(source.read(index)["image"], "shape", ())[:2]

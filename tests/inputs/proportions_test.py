@@ -68,10 +68,24 @@ def test_of_some_products_alone():
         announce([(1260, 500), (500, 1260)], (256, 256))
 
 
-def test_of_columns_and_grey_images():
+def test_of_columns_grey_images_and_parts():
     data = {"image": [np.zeros((90, 30), "uint8")] * 2, "category": ["a", "b"]}
-    with pytest.warns(UserWarning, match=r"image_size=\(96, 32\)"):
-        announce_changed_proportions(ImageSource(data, 2), (32, 32))
+    for source in (ImageSource(data, 2), ImageSource(data, 2).part(0, 1)):
+        with pytest.warns(UserWarning, match=r"image_size=\(96, 32\)"):
+            announce_changed_proportions(source, (32, 32))
+
+
+class WithShape(list):
+    """A user's own, which calls by this name what one image has."""
+
+    image_shape = (32, 32, 3)
+
+
+def test_what_a_users_data_calls_image_shape_is_not_asked():
+    model = keras_rlr.PatchCore(tiny_backbone(), levels=(1, 2), image_size=32, seed=0)
+    model.fit(WithShape(blank(*[(32, 32)] * 4)), verbose=0)
+    model = keras_rlr.PatchCore(tiny_backbone(), levels=(1, 2), image_size=32, seed=0)
+    model.fit(WithShape(blank(*[(32, 32)] * 8)), validation_split=0.25, verbose=0)
 
 
 def test_what_turns_images_needs_squares():
