@@ -27,6 +27,8 @@ from keras_rlr.layers.feature_standardization import FeatureStandardization
 
 MOST_IMAGES_TO_ADAPT_ON = 512
 
+_NAME_OF_POLICY = re.compile(r'("name": )"(?:(?:mixed_)?b?float16|float64)"')
+
 
 class FeatureDetector(AnomalyDetector):
     """A detector that looks at the features of a frozen backbone.
@@ -288,9 +290,10 @@ class FeatureDetector(AnomalyDetector):
         """Returns the configuration of the same model of another dtype policy."""
         config = super().config_in(dtype)
         if dtype is not None:
-            # A backbone that was built under a policy of mixed precision holds it.
-            text = re.sub('"mixed_b?float16"', f'"{dtype}"', self._backbone_json)
-            config["backbone"] = json.loads(text)
+            # A backbone that was built under another policy than float32 holds it.
+            config["backbone"] = json.loads(
+                _NAME_OF_POLICY.sub(rf'\1"{dtype}"', self._backbone_json)
+            )
         return config
 
 

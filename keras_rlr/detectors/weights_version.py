@@ -14,5 +14,7 @@ def weights_version(model):
     for weight in model.weights:
         if weight.path not in thresholds:
             value = np.ascontiguousarray(ops.convert_to_numpy(weight))
+            if value.dtype.name == "bfloat16":  # Which PyTorch's arrays can't be.
+                value = value.astype("float32")
             digest.update(value.tobytes())
     return digest.hexdigest()[:12]

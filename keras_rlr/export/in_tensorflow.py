@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from keras_rlr.detectors.weights_version import weights_version
 from keras_rlr.keras_import import OWN_PROCESS
 
 _ERRORS = {
@@ -48,7 +49,8 @@ def write_in_tensorflow(model, folder, images, request):
         work = Path(name)
         save_without_optimizer(model, work / "model.keras")
         np.savez(work / "images.npz", *images)
-        request = {**request, "folder": str(Path(folder).resolve())}
+        version = weights_version(model)
+        request = {**request, "folder": str(Path(folder).resolve()), "version": version}
         (work / "request.json").write_text(json.dumps(request), encoding="utf-8")
         child = subprocess.run(
             [sys.executable, "-m", "keras_rlr.export.in_tensorflow", name],
@@ -87,6 +89,13 @@ def main(work):
         images = [file[f"arr_{i}"] for i in range(len(file.files))]
     try:
         model = load_model(work / "model.keras")
+        # The file is all that the export is compared with.
+        if weights_version(model) != request.pop("version"):
+            raise ValueError(
+                "Saved, and loaded on TensorFlow, the model has other weights than "
+                "here, so nothing was written. That is a fault of keras_rlr or of "
+                "Keras: please report it, with what `keras-rlr info` prints."
+            )
         answer = {"manifest": write_export(model, folder, images, **request)}
     except (FloatingPointError, ImportError, ValueError) as error:
         (kind,) = (name for name in _ERRORS if isinstance(error, _ERRORS[name]))

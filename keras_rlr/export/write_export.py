@@ -16,7 +16,12 @@ from keras_rlr.export.sample_images import sample_images
 
 _COMPARED = 8
 # Exports compute in float32, whatever the model was trained in.
-_TOLERANCES_OF_DTYPES = {"float32": 0.0, "float16": 0.02, "bfloat16": 0.1}
+_TOLERANCES_OF_DTYPES = {
+    "float64": 0.0,
+    "float32": 0.0,
+    "float16": 0.02,
+    "bfloat16": 0.1,
+}
 _NEEDS = {
     "saved_model": ("tensorflow",),
     "litert": ("ai_edge_litert",),
