@@ -233,7 +233,8 @@ class AnomalyDetector(DetectorModel):
             callbacks: As in Keras.
             return_dict: Whether to return a dict instead of a list.
             exact: Whether the figures of pixels are exact, which keeps all maps, or
-                counted in bins of 1/2048 of a value. By default up to 4096 maps are.
+                counted in bins of 1/2048 of a value. By default they are exact up to
+                as many pixels as 4096 maps of 256x256 have.
 
         Returns:
             "loss", and where all images have labels "image_auroc", "image_ap",

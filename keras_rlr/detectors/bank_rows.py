@@ -10,6 +10,8 @@ from keras_rlr.inputs.image_source import ImageSource
 from keras_rlr.inputs.prediction_batches import PredictionBatches
 
 _IMAGES_AT_A_TIME = 8
+# Distances between patches of images and the bank that are in memory at once.
+_MOST_DISTANCES = 2**24
 # Of the mean length of a patch: features that were cached are rounded to 16 bits.
 _TOLERANCE = 5e-3
 
@@ -30,6 +32,7 @@ def rows_taken_from(model, images):
     bank = bank - middle
     lengths = np.einsum("ij,ij->i", bank, bank)
     nearest = np.full(len(bank), np.inf, "float32")
+    step = max(1, _MOST_DISTANCES // len(bank))
     source = training_source(model, ImageSource(images, _IMAGES_AT_A_TIME))
     batches = PredictionBatches(
         source,
@@ -44,6 +47,9 @@ def rows_taken_from(model, images):
             levels = extract(np.ascontiguousarray(vary(found, variant)))
             levels = model.standardize(list(map(ops.convert_to_tensor, levels)))
             rows = model.memory_bank.rows(model.bank_tokens(levels)) - middle
-            squares = np.einsum("ij,ij->i", rows, rows)[:, None] - 2.0 * rows @ bank.T
-            nearest = np.minimum(nearest, squares.min(axis=0) + lengths)
+            for start in range(0, len(rows), step):
+                part = rows[start : start + step]
+                squares = np.einsum("ij,ij->i", part, part)[:, None]
+                squares = squares - 2.0 * part @ bank.T
+                nearest = np.minimum(nearest, squares.min(axis=0) + lengths)
     return nearest <= _TOLERANCE**2 * lengths.mean()

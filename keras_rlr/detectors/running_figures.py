@@ -13,12 +13,12 @@ from keras_rlr.metrics.pixel_bins import PixelBins
 class RunningFigures:
     """Loss and figures of a test set that is read part by part.
 
-    Maps are kept, and the figures of pixels are exact, up to 4096 of them; more are
-    counted in bins, in a memory that does not grow.
+    Maps are kept, and the figures of pixels are exact, up to as many pixels as 4096
+    maps of 256x256 have; more are counted in bins, in a memory that does not grow.
 
     Args:
         exact: True to keep all maps however many, False to keep none, None to decide
-            by their number.
+            by the number of their pixels.
     """
 
     def __init__(self, exact=None):
@@ -56,9 +56,9 @@ class RunningFigures:
             return
         self._masks.append(masks)
         self._maps.append(outputs["anomaly_map"])
-        self._kept += len(masks)
+        self._kept += masks.size
         if self._bins is not None or (
-            self._exact is None and self._kept > pixel_bins.MOST_EXACT_MAPS
+            self._exact is None and self._kept > pixel_bins.MOST_EXACT_PIXELS
         ):
             self._bins = self._bins or PixelBins()
             for pair in zip(self._masks, self._maps, strict=True):

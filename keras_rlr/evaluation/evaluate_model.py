@@ -36,8 +36,9 @@ def evaluate_model(
         batch_size: Images predicted at a time.
         map_size: "model" compares maps and masks at the model's image size, "original"
             at each image's own; None for the latter where the model looks at tiles. At
-            original sizes the pooled figures of pixels are counted in bins, and so are
-            all figures of pixels of more than 4096 images;
+            original sizes the pooled figures of pixels are counted in bins. So are all
+            figures of pixels, with a warning, where the maps, or those of a category
+            at original sizes, have more pixels than 4096 of 256x256;
             "pooled_error_bounds" in the result says how exact the pooled ones are, and
             a warning if one is not to 1e-3. All others are exact.
         fpr_limit: False-positive rate where AUPRO's integration ends.
@@ -166,21 +167,23 @@ def _warn_of_bins(predictions, bounds, fpr_limit):
     for name, bins in predictions.bins.items():
         if name not in predictions.unmasked:
             found += bins.error_bounds(fpr_limit).values()
-    largest = max((b for b in found if not math.isnan(b)), default=math.nan)
-    warnings.warn(
-        f"{len(predictions.labels)} anomaly maps are too many to be kept: all figures "
-        f"of pixels are counted in bins, and exact to {largest:.1g}.",
-        stacklevel=3,
-    )
+    defined = [bound for bound in found if not math.isnan(bound)]
+    if defined:
+        warnings.warn(
+            f"{len(predictions.labels)} anomaly maps have too many pixels to be kept: "
+            "all figures of pixels are counted in bins, and exact to "
+            f"{max(defined):.1g}.",
+            stacklevel=3,
+        )
 
 
 def _warn_of_bounds(bounds):
     rough = [f"{name} ±{bound:.2g}" for name, bound in bounds.items() if bound > 1e-3]
     if rough:
         warnings.warn(
-            "Pooled figures of pixels at original sizes, or of many images, are "
-            "counted in bins, and the maps' values lie too close together for them: "
-            f"{', '.join(rough)}.",
+            "Pooled figures of pixels at original sizes, or of too many to be kept, "
+            "are counted in bins, and the maps' values lie too close together for "
+            f"them: {', '.join(rough)}.",
             stacklevel=4,
         )
 

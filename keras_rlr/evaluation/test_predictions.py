@@ -1,3 +1,4 @@
+import math
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
@@ -26,7 +27,7 @@ class TestPredictions:
         scores: float32 array (images,), the anomaly scores.
         categories: Object array (images,) of names.
         maps: float32 array (images, height, width), the anomaly maps; None where they
-            were too many to be kept.
+            had too many pixels to be kept.
         masks: Boolean array (images, height, width), or None.
         unmasked: How many anomalous images have no mask, by the names of the categories
             that have such.
@@ -125,7 +126,7 @@ def predict_test_set(
     if not count:
         raise ValueError("The data set has no images, so there is nothing to evaluate.")
     size = model.map_size
-    keep = count <= pixel_bins.MOST_EXACT_MAPS
+    keep = count * math.prod(size) <= pixel_bins.MOST_EXACT_PIXELS
     kept = TestPredictions(
         labels=np.zeros(count, bool),
         scores=np.zeros(count, "float32"),
@@ -143,6 +144,7 @@ def predict_test_set(
         kept.comparable_scores = np.zeros(count, "float32")
         kept.recognized = np.empty(count, object)
     batch_size = min(images_at_once(model, batch_size), count)
+    own_pixels: Counter = Counter()  # of each category, at the images' own sizes
     check = MaskCheck(size)
     bit_depth = getattr(model, "bit_depth", None)
     value_ranges = ValueRanges(bit_depth)
@@ -174,6 +176,12 @@ def predict_test_set(
             mask = _original_mask(element, own) if original_size else small
             if kept.labels[i] and own is not None:
                 check.add(short_name_of(element, i), own, mask)
+            if original_size and keep:
+                # The figures of a category need all of its maps at their own sizes.
+                own_pixels[kept.categories[i]] += mask.size
+                if own_pixels[kept.categories[i]] > pixel_bins.MOST_EXACT_PIXELS:
+                    keep = False
+                    _count_kept(kept)
             if keep:
                 kept.maps[i], kept.masks[i] = anomaly_map, small
                 if original_size:
@@ -216,6 +224,14 @@ def _keep_truth(kept, i, element):
 def _original_mask(element, mask):
     """The mask at its own size, boolean; without one it is empty."""
     return np.zeros(np.shape(element["image"])[:2], bool) if mask is None else mask > 0
+
+
+def _count_kept(kept):
+    """Counts the maps that were kept at the images' own sizes, and lets them go."""
+    for i, mask in enumerate(kept.original_masks):
+        _count(kept, i, kept.maps[i], mask.unpack())
+    kept.maps = kept.masks = None
+    kept.original_masks = []
 
 
 def _count(kept, i, anomaly_map, mask):

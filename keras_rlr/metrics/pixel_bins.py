@@ -10,8 +10,11 @@ from keras_rlr.metrics.functional.figures import PIXEL_FIGURES
 from keras_rlr.metrics.functional.ranking import labels_and_scores
 from keras_rlr.metrics.score_bins import bin_index
 
-# Figures of pixels are exact up to so many maps; more would fill the memory.
-MOST_EXACT_MAPS = 4096
+# Figures are exact up to so many pixels, as 4096 maps of 256x256 have; more would fill
+# the memory.
+MOST_EXACT_PIXELS = 4096 * 256 * 256
+# What counting needs beside a map is several times as large as so many of its pixels.
+_AT_ONCE = 2**24
 
 
 class PixelBins:
@@ -55,6 +58,14 @@ class PixelBins:
                 "`masks` must have the shape (images, height, width). Received: "
                 f"{masks.shape}."
             )
+        weights = region_weights(positive.reshape(masks.shape))
+        for start in range(0, len(score), _AT_ONCE):
+            part = slice(start, start + _AT_ONCE)
+            count = np.count_nonzero(positive[part])
+            self._count(positive[part], score[part], weights[:count])
+            weights = weights[count:]
+
+    def _count(self, positive, score, weights):
         score = score.astype("float32")
         score[score == 0] = 0  # -0 has other bits
         bins = bin_index(score.view("int32"), self.resolution, np.where)
@@ -62,7 +73,6 @@ class PixelBins:
         found = bins[positive]
         self.normal += np.bincount(bins[~positive], minlength=size)
         self.anomalous += np.bincount(found, minlength=size)
-        weights = region_weights(positive.reshape(masks.shape))
         self.overlap += np.bincount(found, weights, minlength=size)
 
     def add(self, other: "PixelBins") -> None:

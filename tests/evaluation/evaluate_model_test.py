@@ -219,11 +219,20 @@ def test_refuses_an_empty_data_set():
         evaluate_model(StandInModel(SIZE), [])
 
 
-@pytest.mark.parametrize("map_size", ["model", "original"])
-def test_more_maps_than_are_kept_are_counted(map_size, monkeypatch):
+# Below the pixels of all maps nothing is kept. With as many, the images at their own
+# sizes, which are larger, are counted from the midst of the first category on.
+@pytest.mark.parametrize(
+    ("map_size", "most"),
+    [
+        ("model", 24 * SIZE**2 - 1),
+        ("original", 24 * SIZE**2 - 1),
+        ("original", 24 * SIZE**2),
+    ],
+)
+def test_more_pixels_than_are_kept_are_counted(map_size, most, monkeypatch):
     elements = noisy_elements(["bolt", "nut"], 12)
     exact = evaluate_model(StandInModel(SIZE), elements, map_size=map_size)
-    monkeypatch.setattr(pixel_bins, "MOST_EXACT_MAPS", 23)
+    monkeypatch.setattr(pixel_bins, "MOST_EXACT_PIXELS", most)
     with pytest.warns(UserWarning, match="24 anomaly maps .* counted in bins"):
         counted = evaluate_model(StandInModel(SIZE), elements, map_size=map_size)
     bounds = counted.pop("pooled_error_bounds")
@@ -231,5 +240,31 @@ def test_more_maps_than_are_kept_are_counted(map_size, monkeypatch):
     for group in ("bolt", "nut"):
         found = counted["categories"][group]
         assert found == pytest.approx(exact["categories"][group], abs=2e-3)
+    assert counted["categories"] != exact["categories"]
     assert counted["pooled"] == pytest.approx(exact["pooled"], abs=2e-3)
     assert set(bounds) == {name for name in exact["pooled"] if name[:5] == "pixel"}
+
+
+@pytest.mark.parametrize("map_size", ["model", "original"])
+def test_as_many_pixels_as_are_kept_are_exact(map_size, monkeypatch):
+    elements = noisy_elements(["bolt", "nut"], 12)
+    exact = evaluate_model(StandInModel(SIZE), elements, map_size=map_size)
+    most = 24 * SIZE**2
+    if map_size == "original":
+        # Of one category, not of both.
+        sizes = [element["mask"].size for element in elements]
+        most = max(sum(sizes[:12]), sum(sizes[12:]))
+    monkeypatch.setattr(pixel_bins, "MOST_EXACT_PIXELS", most)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", ".*too many pixels to be kept")
+        assert evaluate_model(StandInModel(SIZE), elements, map_size=map_size) == exact
+
+
+def test_without_masks_nothing_is_said_of_bins(monkeypatch):
+    elements = noisy_elements(["bolt"], 6, masks=False)
+    monkeypatch.setattr(pixel_bins, "MOST_EXACT_PIXELS", SIZE**2)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", ".*counted in bins")
+        with pytest.warns(UserWarning, match="No masks for bolt"):
+            result = evaluate_model(StandInModel(SIZE), elements)
+    assert math.isnan(result["pooled"]["pixel_aupro"])

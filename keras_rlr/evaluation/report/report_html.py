@@ -1,6 +1,6 @@
 from typing import Any
 
-from keras_rlr.evaluation.predict_batch import predict_batch
+from keras_rlr.evaluation.predict_batch import images_at_once, predict_batch
 from keras_rlr.evaluation.published_results import published_results
 from keras_rlr.evaluation.report import cases, curves
 from keras_rlr.evaluation.report.case_list import case_filter, case_style, case_viewer
@@ -163,8 +163,9 @@ def _cases(model, dataset, predictions, evaluation, decoder):
         threshold = thresholds.get(name)
         chosen = cases.choose_cases(predictions, name, 1, threshold, errors)
         # A few at a time, for images may be large.
-        for start in range(0, len(chosen), _AT_ONCE):
-            some = chosen[start : start + _AT_ONCE]
+        at_once = images_at_once(model, _AT_ONCE)
+        for start in range(0, len(chosen), at_once):
+            some = chosen[start : start + at_once]
             yield from _figures(
                 model, dataset, predictions, some, name, threshold, decoder
             )

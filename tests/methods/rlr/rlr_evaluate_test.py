@@ -64,7 +64,7 @@ def test_many_maps_are_counted_unless_asked_otherwise(model, data, monkeypatch):
     counted = model.evaluate(
         data, batch_size=4, verbose=0, return_dict=True, exact=False
     )
-    monkeypatch.setattr(pixel_bins, "MOST_EXACT_MAPS", 20)
+    monkeypatch.setattr(pixel_bins, "MOST_EXACT_PIXELS", 20 * IMAGE_SIZE**2)
     arguments = {"batch_size": 4, "verbose": 0, "return_dict": True}
     assert model.evaluate(data, **arguments) == pytest.approx(counted, abs=1e-9)
     assert model.evaluate(data, **arguments, exact=True) == pytest.approx(
