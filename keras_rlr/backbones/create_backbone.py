@@ -114,7 +114,7 @@ def create_backbone(
         )
     else:
         refuse_outside_backbone_while_loading(str(backbone), weights)
-        with default_policy(dtype):
+        with default_policy(dtype), _channels_last():
             result = _create_named(
                 str(backbone), levels, of_pyramid, image_size, weights
             )
@@ -138,6 +138,20 @@ def default_policy(dtype: str | keras.DTypePolicy | None) -> Iterator[None]:
         yield
     finally:
         keras.config.set_dtype_policy(before)
+
+
+@contextlib.contextmanager
+def _channels_last() -> Iterator[None]:
+    """Has Keras' and keras-hub's builders make such networks, whatever keras.json says.
+
+    Layers keep the format that they are built in.
+    """
+    before = keras.config.image_data_format()
+    keras.config.set_image_data_format("channels_last")
+    try:
+        yield
+    finally:
+        keras.config.set_image_data_format(before)
 
 
 def _create_named(

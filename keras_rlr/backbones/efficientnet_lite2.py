@@ -39,6 +39,8 @@ def _conv(x, width: int, kernel: int, stride: int, name: str):
         kernel,
         stride,
         padding="same",
+        # Whatever keras.json says, as everywhere in this package.
+        data_format="channels_last",
         use_bias=False,
         kernel_initializer=_initializer(name, x.shape[-1] * kernel**2),
         name=name,
@@ -61,6 +63,7 @@ def _block(x, name: str, kernel: int, stride: int, expansion: int, channels: int
         kernel,
         stride,
         padding="same",
+        data_format="channels_last",
         use_bias=False,
         depthwise_initializer=_initializer(f"{name}_depthwise", kernel**2),
         name=f"{name}_depthwise",

@@ -51,7 +51,8 @@ def create_user_model(
         raise ValueError(
             f"The backbone model '{model.name}' could not be called on images of "
             f"shape (batch, {height}, {width}, 3): {error} Expected a model "
-            "of RGB images; set image_size to the size it was built for."
+            "of RGB images, channels last; set image_size to the size it was built "
+            "for."
         ) from error
     if not isinstance(maps, list | tuple):
         kind = "a dict" if isinstance(maps, dict) else "a single tensor"

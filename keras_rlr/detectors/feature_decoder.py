@@ -175,7 +175,9 @@ class _Layers:
         factor = side // x.shape[1]
         if factor == 1:
             return x
-        return keras.layers.UpSampling2D(factor, interpolation="bilinear")(x)
+        return keras.layers.UpSampling2D(
+            factor, data_format="channels_last", interpolation="bilinear"
+        )(x)
 
     def activate(self, x):
         return keras.layers.Activation("gelu")(x)
@@ -188,6 +190,7 @@ class _Layers:
             width or self.width,
             3,
             padding="same",
+            data_format="channels_last",
             kernel_initializer=SeededUniform(limit, seed),
         )(x)
 

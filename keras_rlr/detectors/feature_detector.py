@@ -1,6 +1,7 @@
 import copy
 import json
 import re
+import warnings
 from typing import ClassVar
 
 import numpy as np
@@ -200,8 +201,10 @@ class FeatureDetector(AnomalyDetector):
     def adapt(self, x, batch_size=None, steps=None):
         """Takes mean and variance of the features from normal images.
 
-        `fit` does it once, the first time a model is trained; a later call replaces
-        the statistics.
+        `fit` does it once, the first time a model is trained. A later call replaces
+        the statistics. Where features are standardised by them, what the model stored
+        of the former ones (memory bank, Gaussians) is forgotten, and trained weights
+        are warned of: call `fit` again.
 
         Args:
             x: Normal images, any kind of data that `fit` takes. At most 512 are used:
@@ -251,9 +254,26 @@ class FeatureDetector(AnomalyDetector):
         for levels in batches:
             for moment, features in zip(moments, levels, strict=True):
                 moment.update(ops.convert_to_numpy(features))
-        for layer, moment in zip(self.standardizations, moments, strict=True):
+        pairs = list(zip(self.standardizations, moments, strict=True))
+        is_moved = any(layer.is_moved_by(m.mean, m.variance) for layer, m in pairs)
+        for layer, moment in pairs:
             layer.set_moments(moment.mean, moment.variance)
         self.thresholds.forget()
+        if is_moved and self.standardize_features:
+            self.leave_former_features()
+
+    def leave_former_features(self):
+        """Gives up what suits features that were standardised otherwise than now.
+
+        Weights can't be given up, so it warns.
+        """
+        warnings.warn(
+            f"The features of this {type(self).__name__} are now standardised by "
+            "another mean and spread than before. If its weights were trained, they "
+            "suit the former ones: train it again, with fit(train_ds), or its scores "
+            "mean little.",
+            stacklevel=5,
+        )
 
     def extract_features(self, images):
         """Returns the features that the model looks at.

@@ -53,6 +53,21 @@ class FeatureStandardization(keras.layers.Layer):
         self.variance.assign(np.asarray(variance, "float32"))
         self.adapted.assign(1.0)
 
+    def is_moved_by(self, mean: Any, variance: Any) -> bool:
+        """Whether moments are others than those that were set, rounding apart.
+
+        Args:
+            mean: Array (C,).
+            variance: Array (C,).
+        """
+        if not self.is_adapted:
+            return False
+        old_mean, old = map(ops.convert_to_numpy, (self.mean, self.variance))
+        # Features of a cache are rounded to 16 bits.
+        is_near = np.abs(mean - old_mean) <= 1e-3 * np.sqrt(old + self.epsilon)
+        is_near &= np.abs(variance - old) <= 1e-3 * (old + self.epsilon)
+        return not is_near.all()
+
     @property
     def is_adapted(self) -> bool:
         """Whether `set_moments` was ever called, also before saving and loading."""

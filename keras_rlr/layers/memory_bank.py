@@ -133,6 +133,11 @@ class MemoryBank(keras.layers.Layer):
         self.size = int(rows.shape[0])
         self.patches.assign(rows)
 
+    def forget(self) -> None:
+        """Empties the bank; as of `store`, functions are to be made anew."""
+        self.store(np.zeros((1, self.channels), "float32"))
+        self.size = None
+
     def load_own_variables(self, store: Any) -> None:
         """As Keras' method; the bank takes the size of what was saved.
 

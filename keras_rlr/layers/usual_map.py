@@ -157,6 +157,11 @@ class UsualMap(keras.layers.Layer):
             maps = np.add.reduceat(maps, starts, axis) / counts.reshape(shape)
         return gaussian_filter(maps.astype("float32"), (0, 1, 1))
 
+    @property
+    def is_in_use(self) -> bool:
+        """Whether anything is stored."""
+        return bool(ops.convert_to_numpy(self.is_stored).any())
+
     def forget(self) -> None:
         """Returns to maps as they are."""
         self.is_stored.assign(np.zeros(self.capacity, "float32"))

@@ -297,6 +297,7 @@ def _student(image_shape, shapes, width, seed, dtype):
             channels,
             3,
             padding="same",
+            data_format="channels_last",
             kernel_initializer=SeededNormal(deviation, derive_seed(seed, name)),
             dtype=dtype,
             name=name,
@@ -308,7 +309,9 @@ def _student(image_shape, shapes, width, seed, dtype):
     x, maps = image, [None] * len(shapes)
     for stage in range(max(stages) + 1):
         if stage:
-            x = keras.layers.AveragePooling2D(2, dtype=dtype)(x)
+            x = keras.layers.AveragePooling2D(
+                2, data_format="channels_last", dtype=dtype
+            )(x)
         levels = [i for i, own in enumerate(stages) if own == stage]
         count = _CONVOLUTIONS[min(stage, len(_CONVOLUTIONS) - 1)]
         for i in range(count - bool(levels)):

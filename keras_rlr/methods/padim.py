@@ -171,6 +171,10 @@ class PaDiM(OnePassDetector):
             outputs["image_features"] = mean_features(levels)
         return outputs
 
+    def leave_former_features(self):
+        """Has no Gaussians any more: they are of features standardised otherwise."""
+        self.fitted = False
+
     def begin_pass(self):
         """Begins sums of values and of their products, for each tile if it is to."""
         places, channels = self.gaussians.mean.shape

@@ -209,6 +209,12 @@ class PatchCore(OnePassDetector):
         for variant in variants_of(self.augmentation):
             yield vary(images, variant)
 
+    def leave_former_features(self):
+        """Empties the bank, whose patches are of features standardised otherwise."""
+        with self.scope():
+            self.memory_bank.forget()
+        self.forget_compiled_functions()
+
     @contextlib.contextmanager
     def storing_more(self):
         """A context in which `fit` adds patches to the bank, and replaces none."""

@@ -264,8 +264,10 @@ def colour_statistics(image):
         of 4x4 squares.
     """
     part = (image.shape[1] // 4, image.shape[2] // 4)
-    mean = ops.average_pool(image, part, part)
-    of_squares = ops.average_pool(ops.square(image), part, part)
+    mean, of_squares = (
+        ops.average_pool(values, part, part, data_format="channels_last")
+        for values in (image, ops.square(image))
+    )
     deviation = ops.sqrt(ops.maximum(of_squares - ops.square(mean), 1e-6))
     both = ops.concatenate([mean, deviation], axis=-1)
     return ops.reshape(both, (-1, 96))

@@ -12,6 +12,8 @@ _MARKING = (
 )
 # An image's side is halved so often.
 HALVINGS = 5
+# Whatever keras.json says.
+_FORMAT = "channels_last"
 
 
 class _Builder:
@@ -31,6 +33,7 @@ class _Builder:
             channels,
             3,
             padding="same",
+            data_format=_FORMAT,
             kernel_initializer=initializer,
             name=name,
             **{"dtype": self.dtype, **options},
@@ -48,11 +51,14 @@ class _Builder:
         image = keras.Input(shape, name="images")
         x, skips = image, []
         for i, factor in enumerate(factors[0]):
-            x = keras.layers.MaxPooling2D(dtype=self.dtype)(x) if i else x
+            if i:
+                x = keras.layers.MaxPooling2D(data_format=_FORMAT, dtype=self.dtype)(x)
             x = self.unit(self.unit(x, factor), factor)
             skips.append(x)
         for (enlarged, *rest), skip in zip(factors[1], skips[-2::-1], strict=True):
-            x = keras.layers.UpSampling2D(interpolation="bilinear", dtype=self.dtype)(x)
+            x = keras.layers.UpSampling2D(
+                data_format=_FORMAT, interpolation="bilinear", dtype=self.dtype
+            )(x)
             x = self.unit(x, enlarged)
             if has_skips:
                 x = keras.layers.Concatenate(dtype=self.dtype)([x, skip])

@@ -1,6 +1,7 @@
 """What RLR takes from the images before it trains: a first reference, and a bank."""
 
 import itertools
+import warnings
 
 from keras_rlr.detectors.feature_extractor import extract_by_image
 from keras_rlr.inputs.augmentation import AS_IT_IS, variants_of
@@ -45,6 +46,14 @@ def look_at_images(model, x, batch_size, steps):
         batch_size: See `RLR.adapt`.
         steps: See `RLR.adapt`.
     """
+    if model.usual_map and model.usual_map.is_in_use:
+        # Its maps are of the bank and of the statistics that are replaced.
+        model.usual_map.forget()
+        warnings.warn(
+            "This RLR has forgotten which errors are usual in similar images: its maps "
+            "and scores are the errors themselves. Train it again, with fit(train_ds).",
+            stacklevel=3,
+        )
     for is_wanted, take in (
         (is_to_start(model), start_reference),
         (model.memory_bank is not None, select_bank),
