@@ -10,12 +10,14 @@ from keras_rlr.datasets import FolderDataset, read_image
 from keras_rlr.datasets.find_normal_images import find_normal_images
 from keras_rlr.datasets.image_files import SUFFIXES_IN_WORDS, check_folder
 from keras_rlr.datasets.layouts import UnknownLayoutError
+from keras_rlr.detectors.describe_model import describe_model
 from keras_rlr.detectors.save_model import (
     read_notes,
     save_checkpoint,
     save_without_optimizer,
 )
 from keras_rlr.evaluation.regions_by_image import RegionsByImage
+from keras_rlr.evaluation.score_resized import folder_category
 from keras_rlr.training.feedback import Feedback, JudgedImage
 from keras_rlr.training.held_out_thresholds import some_of_each
 from keras_rlr.training.hold_out import hold_out
@@ -73,6 +75,7 @@ def calibrate_run(
     run = RunFolder(path.parent)
     config = run.read_config(("settings", "data")) if run.config.is_file() else None
     images = normal_images(data)
+    images.name_by_folders({*model.trained_categories, *model.thresholds.by_category})
     told = {}
     if feedback is not None:
         told["left_out"] = images.leave_out_judged(feedback.anomalous)
@@ -117,7 +120,9 @@ def calibrate_run(
         else:
             save_without_optimizer(model, place / path.name)
         if config is not None and path.name == run.model.name:
-            new = {**config, "calibration": calibration}
+            # Where it looks, and its bit depth, may be others than those trained with.
+            known = {"calibration": calibration, "model": describe_model(model)}
+            new = {**config, **known}
             run.write_json(place / run.config.name, new)
     return calibration
 
@@ -203,6 +208,17 @@ class _Images:
                 f"There are no images in '{folder}'. Expected {SUFFIXES_IN_WORDS} "
                 "files there or in folders below."
             )
+
+    def name_by_folders(self, known: set[str]) -> None:
+        """Gives images without a category that of the nearest folder called like one.
+
+        Args:
+            known: The names of categories.
+        """
+        self.pairs = [
+            (file, folder_category(file, known) if category is None else category)
+            for file, category in self.pairs
+        ]
 
     def leave_out_judged(self, judged: Sequence[JudgedImage]) -> int:
         """Leaves out images that people call anomalous; returns how many."""

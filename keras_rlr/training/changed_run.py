@@ -2,6 +2,7 @@
 
 import shutil
 import tempfile
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from keras_rlr.atomic_file import check_writable
 from keras_rlr.detectors.anomaly_detector import AnomalyDetector
 from keras_rlr.detectors.save_model import save_without_optimizer
 from keras_rlr.environment import describe_environment
+from keras_rlr.training.held_out_thresholds import ASKED, FALSE_POSITIVE_RATE
 from keras_rlr.training.run_folder import RunFolder
 from keras_rlr.training.run_images import BEFORE, FEEDBACK
 
@@ -56,19 +58,29 @@ class ChangedRun:
         return self.target is self.run
 
     @property
-    def rate(self) -> float | None:
-        """The false-positive rate that `calibrate` was asked for; None if it was not.
+    def rate(self) -> float:
+        """The false-positive rate that was asked for last, or that of a training.
 
-        A training's own may be the smallest that few images allowed.
+        That of thresholds may be the smallest that few images allowed.
         """
-        if not self.is_calibrated:
-            return None
-        return self.config["calibration"]["false_positive_rate"]
+        calibration = self.config.get("calibration") or {}
+        own = "false_positive_rate" if self.is_calibrated else ASKED
+        return calibration.get(own) or FALSE_POSITIVE_RATE
 
     @property
     def is_calibrated(self) -> bool:
         """Whether `calibrate` set the thresholds after the training."""
         return "trained_on" in (self.config.get("calibration") or {})
+
+    def announce_thresholds_anew(self) -> None:
+        """Warns where thresholds that `calibrate` set are replaced."""
+        if self.is_calibrated:
+            warnings.warn(
+                "The run's thresholds were set by `keras-rlr calibrate`. They are set "
+                "anew from the images that were held out of all products, for the same "
+                "rate; call `keras-rlr calibrate` again to use other images.",
+                stacklevel=4,
+            )
 
     def load(self) -> AnomalyDetector:
         """The run's model, on the devices that it was trained on."""

@@ -17,7 +17,6 @@ from keras_rlr.training.before_and_after import compared, figures_of, images_to_
 from keras_rlr.training.changed_run import ChangedRun
 from keras_rlr.training.default_feature_cache import default_feature_cache
 from keras_rlr.training.held_out_thresholds import (
-    FALSE_POSITIVE_RATE,
     calibrate_held_out,
 )
 from keras_rlr.training.images_record import write_run_images
@@ -227,11 +226,5 @@ def _calibrate(model, changed, held, fitted):
             stacklevel=4,
         )
         return None
-    if changed.is_calibrated:
-        warnings.warn(
-            "The run's thresholds were set by `keras-rlr calibrate`. They are set anew "
-            "from the images that were held out of all products, for the same rate; "
-            "call `keras-rlr calibrate` again to use other images.",
-            stacklevel=4,
-        )
-    return calibrate_held_out(model, held, fitted, changed.rate or FALSE_POSITIVE_RATE)
+    changed.announce_thresholds_anew()
+    return calibrate_held_out(model, held, fitted, changed.rate)

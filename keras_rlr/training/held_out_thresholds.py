@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+# In `config.json`: what few images may not have allowed.
+ASKED = "asked_false_positive_rate"
 FALSE_POSITIVE_RATE = 0.01
 # What products look like is taken from so many training images of each, and in all.
 _MOST_SHOWN_EACH, _MOST_SHOWN = 32, 256
@@ -27,6 +29,7 @@ def calibrate_held_out(
     Returns:
         What `config.json` says of the calibration.
     """
+    asked = rate
     smallest = 1 / (len(held) + 1)
     if smallest > rate:
         warnings.warn(
@@ -49,6 +52,7 @@ def calibrate_held_out(
     return {
         "images": len(held),
         "false_positive_rate": rate,
+        ASKED: asked,
         "threshold": threshold,
         "category_thresholds": model.thresholds.by_category,
         "pixel_threshold": model.pixel_threshold,

@@ -16,7 +16,6 @@ from keras_rlr.detectors.forget_category import forget_category, forget_usual_ma
 from keras_rlr.tables.table_text import table_text
 from keras_rlr.training.changed_run import ChangedRun
 from keras_rlr.training.held_out_thresholds import (
-    FALSE_POSITIVE_RATE,
     calibrate_held_out,
 )
 from keras_rlr.training.images_record import write_run_images
@@ -95,8 +94,7 @@ def remove_product(
                 done.append(f"{removed} maps of its training images")
         if model.forget_region_of(category):
             done.append("its mask of where to look")
-        rate = changed.rate or FALSE_POSITIVE_RATE
-        anew = forget_category(model, category, rate)
+        anew = forget_category(model, category, changed.rate)
         # Calibration asks for images of all that a model was trained on.
         model.trained_categories = others
         calibration = changed.config.get("calibration")
@@ -134,7 +132,8 @@ def remove_product(
                 else:
                     done.append(f"{dropped} of its patches")
             if calibration and len(held):
-                calibration = calibrate_held_out(model, held, fitted, rate)
+                changed.announce_thresholds_anew()
+                calibration = calibrate_held_out(model, held, fitted, changed.rate)
                 done.append("its share in the thresholds of all images")
         if model.has_steps:
             stays.append(

@@ -1,11 +1,13 @@
 import contextlib
 import math
+import warnings
 from pathlib import Path
 from typing import Any
 
 from keras_rlr import processes
 from keras_rlr.atomic_change import changed_together
 from keras_rlr.datasets import FolderDataset
+from keras_rlr.detectors.anomaly_detector import AnomalyDetector
 from keras_rlr.detectors.continued_epoch import ContinuedEpoch
 from keras_rlr.detectors.describe_model import describe_model
 from keras_rlr.detectors.feature_cache import FeatureCache
@@ -187,6 +189,20 @@ def train(
             done = state.epoch if state else len(history)
             check_history(run, history, done, epochs if ended else None)
         history = history[:done]
+        calibrated = "trained_on" in (before.get("calibration") or {})
+        if calibrated and before.get("trained_epochs") == len(history) == epochs:
+            # Nothing is left to do, and what `calibrate` did since is to stay.
+            model = AnomalyDetector.from_preset(
+                str(run.model), distribution=settings.get("distribution")
+            )
+            return {"model": model, "history": history, "config": before}
+        if calibrated:
+            warnings.warn(
+                "The thresholds of this run were set by `keras-rlr calibrate`, and "
+                "perhaps where it looks. Both are those of the training again; call "
+                "`keras-rlr calibrate` after it.",
+                stacklevel=2,
+            )
         config["model"] = describe_model(model)
         config["training"] = {
             "recipe": model.recipe.name,

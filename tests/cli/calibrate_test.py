@@ -213,6 +213,45 @@ def test_images_it_was_trained_on_are_left_out_wherever_they_lie(
     assert json.loads(result.stdout)["images"] == len(wanted)
 
 
+def test_folders_that_are_called_like_products_name_them(folder, data, tmp_path):
+    images, expected = tmp_path / "normal", {}
+    model = keras.saving.load_model(folder / "model.keras")
+    for name in ("gear", "wood"):
+        place = shutil.copytree(data / name / "test" / "good", images / name)
+        files = [read_image(file) for file in sorted(place.glob("*.png"))]
+        scores = model.predict(files, verbose=0)["anomaly_score"]
+        expected[name] = conformal(scores, 0.25)
+    result = run(
+        "calibrate", "--model", folder, "--data", images, "--false-positive-rate", 0.25,
+        "--json",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.stderr
+    found = json.loads(result.stdout)["category_thresholds"]
+    assert found == pytest.approx(expected, rel=1e-5)
+
+
+def test_resuming_a_finished_run_keeps_what_calibrate_set(folder, data):
+    """It would have replaced threshold and region by those of training, in silence."""
+    result = run(
+        "calibrate", "--model", folder, "--data", data, "--roi", "0,0,0.5,1",
+        "--false-positive-rate", 0.3,
+    )  # fmt: skip
+    assert result.exit_code == 0, result.stderr
+    config = json.loads((folder / "config.json").read_text())
+    assert config["model"]["region_of_interest"]
+    before = {file.name: file.read_bytes() for file in folder.glob("*.*")}
+    resume = ("train", "--data", data, "--output", folder, "--resume")
+    result = run(*resume)
+    assert result.exit_code == 0, result.stderr
+    assert {file.name: file.read_bytes() for file in folder.glob("*.*")} == before
+    # Trained on, it needs others, and says so.
+    result = run(*resume, "--epochs", 2)
+    assert result.exit_code == 0, result.stderr
+    assert "`keras-rlr calibrate` after it" in " ".join(result.stderr.split())
+    model = keras.saving.load_model(folder / "model.keras")
+    assert model.region_of_interest is None
+
+
 def test_a_checkpoint_can_still_be_resumed(folder, data):
     checkpoint = folder / "checkpoint.keras"
     before = keras.saving.load_model(checkpoint)

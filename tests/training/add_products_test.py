@@ -195,6 +195,28 @@ def test_the_new_product_can_be_removed_again(added, trained, data, tmp_path):
     )
 
 
+def test_the_rate_that_was_asked_for_outlives_every_change(folder, data, tmp_path):
+    """Of so few images it is never reached, and was the smallest possible then."""
+    result = run(
+        "calibrate", "--model", folder, "--data", data / "old/gear/test/good",
+        "--false-positive-rate", 0.3,
+    )  # fmt: skip
+    assert result.exit_code == 0, result.stderr
+    result = run("train", "--remove", "wood", "--model", folder)
+    assert result.exit_code == 0, result.stderr
+    assert "were set by `keras-rlr calibrate`" in " ".join(result.stderr.split())
+    calibrations = [json.loads((folder / "config.json").read_text())["calibration"]]
+    assert "trained_on" not in calibrations[0]
+    for name in ("new", "wood"):
+        place = data / ("new" if name == "new" else "old")
+        categories = None if name == "new" else [name]
+        add_products(folder, place, categories=categories)
+        config = json.loads((folder / "config.json").read_text())
+        calibrations.append(config["calibration"])
+    assert [c["asked_false_positive_rate"] for c in calibrations] == [0.3] * 3
+    assert [c["false_positive_rate"] for c in calibrations] == [0.3] * 3
+
+
 def test_no_bank_is_left_empty(trained, data):
     model = load_model(trained / "patchcore/model.keras")
     gear, wood = (FolderDataset(data / "old", "train", [name]) for name in OLD)

@@ -93,6 +93,7 @@ def test_the_folder_has_what_was_promised(run):
     assert config["calibration"] == {
         "images": 2,
         "false_positive_rate": pytest.approx(1 / 3),
+        "asked_false_positive_rate": 0.01,
         "threshold": run["model"].threshold,
         "category_thresholds": {},
         "pixel_threshold": run["model"].pixel_threshold,
