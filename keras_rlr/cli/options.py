@@ -186,6 +186,16 @@ method_option = click.option(
 )
 
 
+# Names that are no arguments of the class for a user to give, and what to do instead.
+_NOT_SET = {
+    "bank_size": "choose how much is kept by coreset_ratio and max_patches",
+    "callbacks": "they are objects of Python, for training.train(callbacks=…)",
+    "data": "there is --data",
+    "output": "there is --output",
+    "resume": "there is --resume",
+}
+
+
 def _argument(ctx, param, values):
     """Click callback: NAME=VALUE, several of them, to a dict."""
     arguments = {}
@@ -194,6 +204,10 @@ def _argument(ctx, param, values):
         name = name.strip().replace("-", "_")
         if not separator or not name.isidentifier():
             raise click.BadParameter(f"{text!r} is not NAME=VALUE.", ctx, param)
+        if name in _NOT_SET:
+            raise click.BadParameter(
+                f"{name!r} is not set by it: {_NOT_SET[name]}.", ctx, param
+            )
         try:
             arguments[name] = json.loads(value)
         except ValueError:

@@ -237,6 +237,8 @@ def command(
             raise click.UsageError(f"`{name}` is given by {option} and by --set.")
         settings[name] = value
     if not (roi is None and ignore is None):
+        if "region_of_interest" in arguments:
+            raise click.UsageError("Where to look is given by an option and by --set.")
         settings["region_of_interest"] = read_region(roi, ignore)
     output = output or location.run
     # Of several processes one speaks to the user.

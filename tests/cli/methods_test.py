@@ -117,6 +117,13 @@ def test_tiles_that_are_aligned(data, tmp_path):
             "by --noise-scale and by --set",
         ),
         (("--set", "noize_scale=2"), "RLR has no 'noize_scale'"),
+        (("--set", "resume=true"), "'resume' is not set by it: there is --resume"),
+        (("--set", "callbacks=1"), "they are objects of Python"),
+        (("--set", "bank_size=7"), "by coreset_ratio and max_patches"),
+        (
+            ("--set", "region_of_interest=[0,0,1,0.5]", "--roi", "0,0,0.5,1"),
+            "Where to look is given by an option and by --set",
+        ),
     ],
 )
 def test_wrong_use(data, tmp_path, options, message):
