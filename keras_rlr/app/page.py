@@ -48,6 +48,9 @@ def build_page(model):
             "calibrate --model RUN --data NORMAL_IMAGES`, or `model.calibrate(images)`."
         )
 
+    # On JAX none can be read while another user's images are scored.
+    of_all, by_category = model.threshold, dict(model.thresholds.by_category)
+
     def score(paths, known):
         paths = paths or []
         if len(paths) > _MOST_IMAGES:
@@ -82,7 +85,7 @@ def build_page(model):
         return _table(rows, len(images)), pictures
 
     def slide(category, images):
-        threshold = model.thresholds.of(category)
+        threshold = by_category.get(category, of_all)
         # The recognised products have thresholds of their own, and one slides alone.
         slider = _slider(threshold, _scores(images))
         return gradio.Slider(**slider, visible=category != _OWN)
@@ -90,7 +93,7 @@ def build_page(model):
     def extend(category, images):
         # A score beyond the slider's end could not be compared with it. What the user
         # has set stays.
-        threshold = model.thresholds.of(category)
+        threshold = by_category.get(category, of_all)
         end = _slider(threshold, _scores(images))["maximum"]
         return gradio.Slider(maximum=end)
 
@@ -108,7 +111,7 @@ def build_page(model):
                 label="Images", file_count="multiple", elem_id="images", scale=2
             )
             with gradio.Column(scale=1):
-                names = sorted(model.thresholds.by_category)
+                names = sorted(by_category)
                 choices = [_OWN] if model.known_categories else []
                 choices += [_ALL, *names]
                 category = gradio.Dropdown(
@@ -123,7 +126,7 @@ def build_page(model):
                     info="Images are anomalous from this score on.",
                     elem_id="threshold",
                     visible=choices[0] != _OWN,
-                    **_slider(model.threshold, ()),
+                    **_slider(of_all, ()),
                 )
         kind = gradio.Radio(
             [_EVERY, _ANOMALOUS, _NORMAL],
