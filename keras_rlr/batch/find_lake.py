@@ -10,6 +10,7 @@ from keras_rlr.batch.parts import IMAGES_A_PART, ParquetPart
 from keras_rlr.datasets import account_for_images
 from keras_rlr.datasets.image_files import IMAGE_SUFFIXES, SUFFIXES_IN_WORDS
 from keras_rlr.datasets.left_out import LeftOut, Reason
+from keras_rlr.datasets.prediction_record import RECORD, names_beside
 from keras_rlr.datasets.tree import is_hidden_image
 from keras_rlr.evaluation.prediction import path_below
 from keras_rlr.printable import name_some
@@ -112,15 +113,22 @@ def _distant_tables(place: str, output: str) -> tuple[list[str], dict[str, str]]
         if own is None or not files.unstrip_protocol(path).startswith(own)
     }
     hidden = {n for n in names if any(p.startswith(".") for p in n.split("/"))}
+    results = set()
+    for name, address in names.items():
+        folder, slash, file = name.rpartition("/")
+        if file == RECORD and not f"/{folder}".count("/."):
+            beside = names_beside(address, files.cat_file(address))
+            results |= {f"{folder}{slash}{each}" for each in beside}
+    left = hidden | results
     images = {
         name: address
         for name, address in names.items()
-        if name.lower().endswith(IMAGE_SUFFIXES) and name not in hidden
+        if name.lower().endswith(IMAGE_SUFFIXES) and name not in left
     }
     tables = {n: a for n, a in names.items() if _is_table(n) and n not in hidden}
     left_out = LeftOut(Path(place))
     for name in names.keys() - (images or tables).keys():
-        reason = Reason.UNKNOWN
+        reason = Reason.RESULT if name in results else Reason.UNKNOWN
         if name in hidden:
             is_image = is_hidden_image(name.rpartition("/")[2])
             reason = Reason.HIDDEN_IMAGE if is_image else Reason.HIDDEN

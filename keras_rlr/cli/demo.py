@@ -91,23 +91,28 @@ def _draw(model, test, predictions, output):
     """Overlays of some normal and some anomalous test images of every category."""
     from keras_rlr.atomic_file import atomic_path
     from keras_rlr.evaluation import HeatScale, draw_overlay
+    from keras_rlr.evaluation.written_files import OVERLAYS, WrittenFiles
 
-    for category in test.categories:
-        scale = HeatScale.of_threshold(model.thresholds.of(category))
-        for i in _some_of(test.samples, category):
-            element = test[i]
-            mask = element["mask"] if element["label"] else None
-            picture = draw_overlay(
-                element["image"],
-                predictions.maps[i],
-                scale,
-                mask,
-                bit_depth=model.bit_depth,
-                score=predictions.scores[i],
-            )
-            path = output / "overlays" / element["path"]
-            with atomic_path(path.with_suffix(".png")) as temporary:
-                picture.save(temporary)
+    places = {
+        i: (output / OVERLAYS / test.samples[i].path).with_suffix(".png")
+        for category in test.categories
+        for i in _some_of(test.samples, category)
+    }
+    # So that nobody takes them for photographs.
+    WrittenFiles(output).replace(places.values())
+    for i, path in places.items():
+        element = test[i]
+        threshold = model.thresholds.of(element["category"])
+        picture = draw_overlay(
+            element["image"],
+            predictions.maps[i],
+            HeatScale.of_threshold(threshold),
+            element["mask"] if element["label"] else None,
+            bit_depth=model.bit_depth,
+            score=predictions.scores[i],
+        )
+        with atomic_path(path) as temporary:
+            picture.save(temporary)
 
 
 def _some_of(samples, category):

@@ -30,6 +30,7 @@ def find_images(folder: str | Path) -> list[Path]:
     .bmp, .tif, .tiff, .webp, .gif. Names that start with a dot, thumbnails and masks
     are left out: files that end in `_mask`, `_label` or `_GT` beside an image of the
     same name, and folders that are called so or `ground_truth` beside images.
+    So are the files that `predict` wrote, by the hidden record in its folder.
     `account_for_images` tells what is left out. Links to folders are followed, but
     within each folder at the top every folder is entered once, and those around
     `folder` never.
@@ -44,6 +45,7 @@ def find_images(folder: str | Path) -> list[Path]:
         FileNotFoundError: if there is no such folder.
         NotADirectoryError: if `folder` is a file.
         PermissionError: if a folder can't be listed.
+        ValueError: if the record of what a prediction wrote is damaged.
 
     Example:
 
@@ -69,6 +71,7 @@ def account_for_images(folder: str | Path) -> ImageAccount:
         FileNotFoundError: if there is no such folder.
         NotADirectoryError: if `folder` is a file.
         PermissionError: if a folder can't be listed.
+        ValueError: if the record of what a prediction wrote is damaged.
 
     Example:
 

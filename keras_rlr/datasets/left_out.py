@@ -44,6 +44,7 @@ class Reason(enum.Enum):
         "mask (score a folder of masks by naming it)",
         "masks (score a folder of masks by naming it)",
     )
+    RESULT = "result of an earlier prediction", "results of earlier predictions"
     DEPTH = "depth map", "depth maps"
     VALIDATION = (
         "image for validation, neither trained nor tested on",

@@ -14,6 +14,10 @@ from keras_rlr.datasets.folder_names import (
 )
 from keras_rlr.datasets.image_files import IMAGE_SUFFIXES
 from keras_rlr.datasets.left_out import Reason
+from keras_rlr.datasets.prediction_record import RECORD, names_beside
+
+# Tables for people, and what has another reason already, are no news.
+_LIKE_DATA = (None, Reason.UNKNOWN)
 
 
 @dataclass
@@ -43,7 +47,8 @@ def read_tree(path: Path) -> Tree:
 
     Links to folders are followed, but within each folder at the top every folder is
     read once, in its own place rather than through a link, and those around `path`
-    never.
+    never. What predictions wrote is left out, by the record that lies beside it, and
+    no folder of it alone is in the tree.
 
     Args:
         path: an existing folder.
@@ -53,6 +58,7 @@ def read_tree(path: Path) -> Tree:
 
     Raises:
         OSError: if `path` itself can't be listed.
+        ValueError: if the record of what a prediction wrote is damaged.
     """
     return _Walk(path).tree
 
@@ -82,6 +88,7 @@ class _Walk:
         self.around = {str(real), *map(str, real.parents)}
         self.entered: dict[str, set[str]] = defaultdict(set)
         self.links: list[_Place] = []
+        self.records: list[Path] = []
         self.found: list[tuple[Folder, Folder]] = []  # where it is, and a folder in it
         places = [_Place(self.tree.root, "")]
         while places or self.links:
@@ -90,6 +97,7 @@ class _Walk:
         for parent, child in sorted(self.found, key=lambda pair: pair[1].path):
             if self.tree.folders.get(child.path) is not Reason.MISSED_LINK:
                 parent.folders[child.name] = child
+        self._leave_out_results()
 
     def _read(self, place: _Place) -> list[_Place]:
         """Reads a folder; returns the folders in it."""
@@ -136,11 +144,26 @@ class _Walk:
             reason = Reason.BROKEN_LINK if is_link else Reason.SPECIAL
         if is_file and reason is Reason.HIDDEN and is_hidden_image(entry.name):
             reason = Reason.HIDDEN_IMAGE
+        if is_file and entry.name == RECORD and place.reason is None:
+            self.records.append(path)
         self.tree.has_links |= is_link
         self.tree.files[path] = reason
         if reason is None:
             place.folder.images.append(path)
         return None
+
+    def _leave_out_results(self) -> None:
+        """Leaves out what predictions wrote: overlays look like photographs."""
+        files = self.tree.files
+        results = {
+            record.parent / name
+            for record in self.records
+            for name in names_beside(str(record), record.read_bytes())
+        }
+        results = {path for path in results if files.get(path, 0) in _LIKE_DATA}
+        files.update(dict.fromkeys(results, Reason.RESULT))
+        if results:
+            _remove_images(self.tree.root, results)
 
 
 def _reason(name: str, is_folder: bool) -> Reason | None:
@@ -154,6 +177,16 @@ def _reason(name: str, is_folder: bool) -> Reason | None:
     if is_document(name):
         return Reason.DOCUMENT
     return Reason.UNKNOWN if os.path.splitext(name)[1] else Reason.NO_SUFFIX
+
+
+def _remove_images(folder: Folder, images: set[Path]) -> None:
+    """Removes images from a folder, and the folders that have no others."""
+    folder.images = [image for image in folder.images if image not in images]
+    for name, child in list(folder.folders.items()):
+        if child.has_images():
+            _remove_images(child, images)
+            if not child.has_images():
+                del folder.folders[name]
 
 
 def _leave_out_thumbnails(folder: Folder, tree: Tree) -> None:

@@ -267,11 +267,14 @@ def _marked_by(given, size):
         given = _by_category(given)
     if not isinstance(given, Mapping):
         return {None: _marked(given, size)}
-    strange = [name for name in given if not (name is None or isinstance(name, str))]
+    # An empty name stands for None in the text of a region.
+    strange = [
+        name for name in given if not (name is None or (name and isinstance(name, str)))
+    ]
     if strange or not given:
         raise ValueError(
             "A region of interest by category is a dict of masks or boxes by the names "
-            "of categories, and None for all others. Received "
+            "of categories, none of them empty, and None for all others. Received "
             f"{f'the key {strange[0]!r}' if strange else 'an empty dict'}."
         )
     return {name: _marked(each, size) for name, each in given.items()}

@@ -11,7 +11,7 @@ import numpy as np
 from keras_rlr.atomic_file import atomic_path
 from keras_rlr.datasets import account_for_images, read_image
 from keras_rlr.datasets.image_files import SUFFIXES_IN_WORDS
-from keras_rlr.datasets.left_out import Reason
+from keras_rlr.datasets.left_out import LeftOut, Reason
 from keras_rlr.evaluation.overlay import HeatScale, draw_overlay, shown_pixels
 from keras_rlr.evaluation.picture_names import picture_names
 from keras_rlr.evaluation.predict_batch import images_at_once
@@ -237,16 +237,24 @@ def _find(images, output):
     if images.is_file():
         return images.parent, [images]
     own = [(output / name).resolve() for name in (OVERLAYS, *ImageFiles.FOLDERS)]
+
+    def is_own(path):
+        return any(path.resolve().is_relative_to(folder) for folder in own)
+
     account = account_for_images(images)
-    if left_out := account.left_out.summary():
-        warnings.warn(left_out, stacklevel=3)
-    paths = [
-        path
-        for path in account.images
-        if not any(path.resolve().is_relative_to(folder) for folder in own)
-    ]
+    left_out = LeftOut(images)
+    for reason, names in account.left_out.by_reason.items():
+        for name in names:
+            # That this output has results is said where they are replaced.
+            path = images / name
+            is_ours = is_own(path) or path.resolve().parent == output.resolve()
+            if not (is_ours and reason is Reason.RESULT):
+                left_out.add(name, reason)
+    if summary := left_out.summary():
+        warnings.warn(summary, stacklevel=3)
+    paths = [path for path in account.images if not is_own(path)]
     if not paths:
-        others = account.left_out.by_reason.get(Reason.UNKNOWN, ())
+        others = left_out.by_reason.get(Reason.UNKNOWN, ())
         ray = " Parquet files are read by --engine ray." * any(map(is_parquet, others))
         raise FileNotFoundError(
             f"There are no images in '{images}'. Expected {SUFFIXES_IN_WORDS} files "

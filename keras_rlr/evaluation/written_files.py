@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from keras_rlr.atomic_file import write_text
+from keras_rlr.datasets.prediction_record import RECORD, is_below, recorded_names
 from keras_rlr.evaluation.picture_names import picture_names
 from keras_rlr.evaluation.regions.map_files import KINDS, SCALED, map_paths
 from keras_rlr.evaluation.regions.region_files import is_our_table, region_paths
@@ -13,7 +14,6 @@ from keras_rlr.tables.read_csv import read_csv
 
 SCORES = "scores.csv"
 OVERLAYS = "overlays"
-_RECORD = ".keras_rlr_predict.json"
 _COLUMNS = ("path", "anomaly_score", "is_anomalous", "error")
 _SHOWN = 3
 
@@ -30,7 +30,7 @@ class WrittenFiles:
     """
 
     def __init__(self, output: Path) -> None:
-        self._output, self._record = output, output / _RECORD
+        self._output, self._record = output, output / RECORD
 
     def replace(self, files: Iterable[Path], kept: Iterable[Path] = ()) -> None:
         """Removes what an earlier run wrote, and notes what this one is to write.
@@ -84,11 +84,10 @@ class WrittenFiles:
     def _noted(self):
         """The names that are noted, or None."""
         try:
-            names = json.loads(self._record.read_bytes())["files"]
-            return [name for name in names if _is_below(name)]
+            return recorded_names(self._record.read_bytes())
         except FileNotFoundError:
             return None
-        except (KeyError, TypeError, ValueError) as error:
+        except ValueError as error:
             raise ValueError(
                 f"'{self._record}' is damaged, which says what an earlier run wrote "
                 "there. Choose another folder with --output, or remove that one."
@@ -101,7 +100,7 @@ class WrittenFiles:
             table = read_csv(output / SCORES, _COLUMNS, ())
         except (FileNotFoundError, ValueError):
             return []
-        rows = [row for _, row in table.rows if _is_below(row["path"])]
+        rows = [row for _, row in table.rows if is_below(row["path"])]
         pictures = picture_names(row["path"] for row in rows)
         done = [
             picture
@@ -123,9 +122,3 @@ class WrittenFiles:
             # Those that hold anything else stay.
             with contextlib.suppress(OSError):
                 (self._output / folder).rmdir()
-
-
-def _is_below(name):
-    # What lies elsewhere is never a run's, whatever was edited.
-    path = Path(name)
-    return bool(path.name) and not path.is_absolute() and ".." not in path.parts

@@ -138,11 +138,17 @@ def column_rows(key, value, count):
     A label that can't be divided is kept, to be refused where labels are used.
 
     Raises:
-        ValueError: If there are more or fewer than images.
+        ValueError: If there are more or fewer than images, or there is one alone.
     """
-    if key in ("label", "sample_weight") and not _has_rows(value):
-        what = "one label" if key == "label" else "one sample weight"
-        return [UnusableLabel(f"{what} for {count} images")] * count
+    if not _has_rows(value):
+        if key in ("label", "sample_weight"):
+            what = "one label" if key == "label" else "one sample weight"
+            return [UnusableLabel(f"{what} for {count} images")] * count
+        raise ValueError(
+            f"{count} images came with {value!r:.80} alone as {key!r}. There must be "
+            f"one for each image: give a list, as [{key}] * {count} where all have the "
+            "same."
+        )
     parts = rows(value)
     if len(parts) != count:
         raise ValueError(

@@ -210,10 +210,21 @@ class PredictionBatches(HostBatches):
 
 
 def category_name(element):
-    """The category of an element as a string, or None."""
+    """The category of an element as a string, or None.
+
+    Raises:
+        ValueError: If it is empty.
+    """
     category = element.get("category")
     if category is None:
         return None
     if not isinstance(category, str | bytes):
         category = to_array(category).item()
-    return category.decode() if isinstance(category, bytes) else str(category)
+    name = category.decode() if isinstance(category, bytes) else str(category)
+    if not name:
+        raise ValueError(
+            "An image came with the category '', an empty name. Give the name of the "
+            "product that it shows, or leave 'category' out (None in a list) where "
+            "that is not known."
+        )
+    return name

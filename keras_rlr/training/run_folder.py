@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import math
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import numpy as np
 
 from keras_rlr.atomic_change import finish_change
 from keras_rlr.atomic_file import check_writable, write_text
-from keras_rlr.datasets import find_images, read_image
+from keras_rlr.datasets import account_for_images, find_images, read_image
 from keras_rlr.detectors.anomaly_detector import AnomalyDetector
 from keras_rlr.methods.by_name import check_arguments, method_for
 from keras_rlr.processes import is_writer
@@ -285,7 +286,7 @@ def new_model(settings: dict[str, Any]) -> AnomalyDetector:
                 f"{method.__name__} makes no anomalies in training, so it has no use "
                 "for `anomaly_source`. Leave it out, or train DRAEM."
             )
-        source_images(settings["anomaly_source"])
+        find_images(settings["anomaly_source"])
     preset = settings.get("preset") or method.preset_for(settings.get("backbone"))
     model = method.from_preset(preset, **arguments)
     if "learning_rate" in settings:
@@ -302,7 +303,10 @@ def source_images(folder: str) -> tuple["_Pictures", str]:
     Raises:
         FileNotFoundError: If it is not there, or has no images.
     """
-    return _Pictures(find_images(folder)), str(folder)
+    account = account_for_images(folder)
+    if left_out := account.left_out.summary():
+        warnings.warn(left_out, stacklevel=2)
+    return _Pictures(account.images), str(folder)
 
 
 class _Pictures:

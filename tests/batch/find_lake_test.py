@@ -71,6 +71,25 @@ def test_places_without_images(tmp_path):
     assert list(one.places) == ["00.png"]
 
 
+def test_overlays_of_an_earlier_prediction_are_no_images(tmp_path):
+    import fsspec
+
+    folder = write_lake(tmp_path / "images", 3)
+    overlay = folder / "out" / "overlays" / "00.png"
+    overlay.parent.mkdir(parents=True)
+    overlay.write_bytes((folder / "bolt" / "00.png").read_bytes())
+    record = folder / "out" / ".keras_rlr_predict.json"
+    record.write_text('{"files": ["overlays/00.png"]}')
+    files = fsspec.filesystem("memory")
+    files.put(f"{folder}/", "/pictures/", recursive=True)
+    try:
+        for place in (str(folder), "memory://pictures"):
+            with pytest.warns(UserWarning, match="1 result of an earlier prediction"):
+                assert "out/overlays/00.png" not in find_lake(place).places
+    finally:
+        files.rm("/pictures", recursive=True)
+
+
 def test_what_is_left_out_and_the_results_themselves(tmp_path):
     shards = tmp_path / "shards"
     for name in ("a", "_notes", "scores/part-1"):

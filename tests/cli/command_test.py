@@ -17,6 +17,7 @@ from PIL import Image
 import keras_rlr
 from keras_rlr.datasets import (
     FolderDataset,
+    find_images,
     read_image,
     write_procedural_dataset,
 )
@@ -390,6 +391,7 @@ def test_demo_ends_with_the_table_and_the_place_of_its_pictures(tmp_path):
     overlays = sorted((output / "overlays").rglob("*.png"))
     assert len(overlays) == 6
     assert {path.parent.name for path in overlays} > {"good"}
+    assert not set(overlays) & set(find_images(output))
     assert (output / "run" / "model.keras").exists()
 
 

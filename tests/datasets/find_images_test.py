@@ -1,8 +1,10 @@
+import json
 import os
 
 import pytest
 
-from keras_rlr.datasets import account_for_images, find_images
+from keras_rlr.datasets import FolderDataset, account_for_images, find_images
+from keras_rlr.datasets.layouts import UnknownLayoutError
 from keras_rlr.datasets.tree import read_tree
 
 pytestmark = pytest.mark.backend_independent
@@ -74,6 +76,49 @@ def test_masks_are_not_scored_as_images(tmp_path):
     assert "4 masks (score a folder of masks by naming it) (a/1_mask.png, " in line
     # Who names a folder of masks wants them.
     assert found(tmp_path / "ground_truth") == ["dent/1.png"]
+
+
+def record(folder, *names):
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / ".keras_rlr_predict.json").write_text(json.dumps({"files": names}))
+
+
+@pytest.mark.parametrize("place", ["", "deep/out"])
+def test_what_a_prediction_wrote_is_no_image(tmp_path, place):
+    output = tmp_path / place
+    written = ("scores.csv", "regions.json", "overlays/1.png", "region_masks/a/1.png")
+    touch(output, *written, "anomaly_maps/1.npy", "overlays/mine.png")
+    record(output, *written, "anomaly_maps/1.npy", "overlays/gone.png", "../1.png")
+    touch(tmp_path, "1.png", "deep/2.png")
+    account = account_for_images(tmp_path)
+    mine = (output / "overlays/mine.png").relative_to(tmp_path).as_posix()
+    # What people keep beside results is theirs.
+    assert found(tmp_path) == sorted(["1.png", "deep/2.png", mine])
+    assert len(account.left_out.as_dict()["results of earlier predictions"]) == 5
+    first = f"{place}/anomaly_maps/1.npy".lstrip("/")
+    line = account.left_out.summary()
+    assert f"5 results of earlier predictions ({first}, " in line
+    # Who names a folder of overlays wants them.
+    assert found(output / "overlays") == ["1.png", "mine.png"]
+
+
+def test_folders_of_results_alone_are_no_part_of_a_data_set(tmp_path):
+    touch(tmp_path, *(f"normal/{i}.png" for i in range(10)))
+    touch(tmp_path, "anomalous/0.png", "results/overlays/normal/0.png")
+    touch(tmp_path, "results/overlays/anomalous/0.png")
+    record(tmp_path / "results", "overlays/normal/0.png", "overlays/anomalous/0.png")
+    with pytest.warns(UserWarning, match="2 results of earlier predictions"):
+        assert len(FolderDataset(tmp_path, "train")) == 8
+    with pytest.raises(UnknownLayoutError, match="has images in a known layout"):
+        FolderDataset(tmp_path / "results", "train")
+
+
+def test_a_damaged_record_is_no_reason_to_guess(tmp_path):
+    touch(tmp_path, "a/1.png")
+    record(tmp_path / "a")
+    (tmp_path / "a" / ".keras_rlr_predict.json").write_text("[")
+    with pytest.raises(ValueError, match=r"predict\.json' is damaged.* Remove that"):
+        find_images(tmp_path)
 
 
 def test_an_ordinary_folder_gives_no_line(tmp_path):

@@ -219,6 +219,17 @@ def test_tiles_and_maps_of_scores_see_the_region_of_the_product(tiles, calibrate
 
 
 @pytest.mark.backend_independent
+@pytest.mark.parametrize("name", ["", b"", np.array("")])
+@pytest.mark.parametrize("what", ["fit", "calibrate", "predict"])
+def test_a_category_with_an_empty_name_is_refused(model, images, what, name):
+    elements = [{"image": image, "category": name} for image in images]
+    options = {"calibrate": {"false_positive_rate": 0.5}, "predict": {"verbose": 0}}
+    with pytest.raises(ValueError, match="the category '', an empty name"):
+        getattr(model, what)(elements, **options.get(what, {}))
+    assert "" not in model.thresholds.by_category
+
+
+@pytest.mark.backend_independent
 def test_what_can_not_be_told_apart_is_refused(model):
     with pytest.raises(ValueError, match="mask for pil, which .* knows bolt, nut, was"):
         model.region_of_interest = {"pil": LEFT, "nut": LEFT}
@@ -226,6 +237,9 @@ def test_what_can_not_be_told_apart_is_refused(model):
         model.region_of_interest = {}
     with pytest.raises(ValueError, match="the key 3"):
         model.region_of_interest = {3: LEFT}
+    # In the text of a saved model that is the key of all others.
+    with pytest.raises(ValueError, match="none of them empty.* the key ''"):
+        model.region_of_interest = {"": LEFT, "nut": LEFT}
     with pytest.raises(ValueError, match="is damaged"):
         model.region_of_interest = '{"nut": "32x32:no"}'
     assert model.region_of_interest is None

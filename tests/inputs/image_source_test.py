@@ -400,6 +400,22 @@ def test_an_image_paired_with_itself_counts_once():
         assert delivered(ImageSource(data, 2))[0] == expected
 
 
+@pytest.mark.parametrize("key", ["category", "path", "mask"])
+@pytest.mark.parametrize("batched", [False, True])
+def test_one_value_for_all_images_is_refused_in_a_sentence(key, batched):
+    values = ["good", b"good", np.array("good"), tf.constant("good"), 1]
+    for value in values if key != "mask" else [1, np.array(1)]:
+        data = {"image": np.stack(pictures(3, mixed=False)), key: value}
+        refused(
+            Batches([data]) if batched else data,
+            rf"3 images came with .* alone as '{key}'\. .*\[{key}\] \* 3",
+        )
+    # As of labels, which are refused where they are used.
+    ones = {"image": data["image"], "label": 0}
+    with pytest.raises(ValueError, match="one label for 3 images"):
+        delivered(ImageSource(ones, 3))
+
+
 def test_labels_beside_the_images():
     images = pictures(4, mixed=True)
     for labels in (

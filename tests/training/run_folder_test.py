@@ -1,6 +1,6 @@
 import pytest
 
-from keras_rlr.training.run_folder import RunFolder, run_settings
+from keras_rlr.training.run_folder import RunFolder, run_settings, source_images
 
 pytestmark = pytest.mark.backend_independent
 
@@ -96,3 +96,14 @@ def test_discarding_leaves_what_is_not_the_runs(run):
     (run.path / "notes.txt").write_text("mine")
     run.discard()
     assert [path.name for path in run.path.iterdir()] == ["notes.txt"]
+
+
+def test_a_source_of_anomalies_says_what_it_leaves_out(tmp_path):
+    for name in ("a.png", "out/overlays/a.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    record = tmp_path / "out" / ".keras_rlr_predict.json"
+    record.write_text('{"files": ["overlays/a.png"]}')
+    with pytest.warns(UserWarning, match="1 result of an earlier prediction"):
+        pictures, _ = source_images(tmp_path)
+    assert pictures.paths == [tmp_path / "a.png"]
