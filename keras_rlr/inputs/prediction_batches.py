@@ -212,8 +212,8 @@ class PredictionBatches(HostBatches):
 def category_name(element):
     """The category of an element as a string, or None.
 
-    Raises:
-        ValueError: If it is empty.
+    An empty name says that it is not known, as in exports: a tensor of strings has no
+    None.
     """
     category = element.get("category")
     if category is None:
@@ -221,10 +221,4 @@ def category_name(element):
     if not isinstance(category, str | bytes):
         category = to_array(category).item()
     name = category.decode() if isinstance(category, bytes) else str(category)
-    if not name:
-        raise ValueError(
-            "An image came with the category '', an empty name. Give the name of the "
-            "product that it shows, or leave 'category' out (None in a list) where "
-            "that is not known."
-        )
-    return name
+    return name or None
