@@ -245,11 +245,13 @@ def _find(images, output):
     left_out = LeftOut(images)
     for reason, names in account.left_out.by_reason.items():
         for name in names:
-            # That this output has results is said where they are replaced.
-            path = images / name
-            is_ours = is_own(path) or path.resolve().parent == output.resolve()
-            if not (is_ours and reason is Reason.RESULT):
-                left_out.add(name, reason)
+            # That this output has results is said where they are replaced. Of what else
+            # is left out a link may go in a circle, which can't be resolved.
+            if reason is Reason.RESULT:
+                path = images / name
+                if is_own(path) or path.resolve().parent == output.resolve():
+                    continue
+            left_out.add(name, reason)
     if summary := left_out.summary():
         warnings.warn(summary, stacklevel=3)
     paths = [path for path in account.images if not is_own(path)]
