@@ -37,7 +37,7 @@ def on_keras_device(value: Any) -> Any:
     Args:
         value: Anything.
     """
-    is_of_torch = keras.backend.backend() == "torch" and keras.ops.is_tensor(value)
+    is_of_torch = keras.backend.backend() == "torch" and ops.is_tensor(value)
     return ops.convert_to_tensor(value) if is_of_torch else value
 
 

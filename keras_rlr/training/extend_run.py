@@ -16,9 +16,7 @@ from keras_rlr.detectors.feature_cache import FeatureCache
 from keras_rlr.training.before_and_after import compared, figures_of, images_to_test
 from keras_rlr.training.changed_run import ChangedRun
 from keras_rlr.training.default_feature_cache import default_feature_cache
-from keras_rlr.training.held_out_thresholds import (
-    calibrate_held_out,
-)
+from keras_rlr.training.held_out_thresholds import calibrate_held_out
 from keras_rlr.training.images_record import write_run_images
 from keras_rlr.training.interruption import SignalGuard
 from keras_rlr.training.run_folder import source_images

@@ -15,9 +15,7 @@ from keras_rlr.detectors.describe_model import describe_model
 from keras_rlr.detectors.forget_category import forget_category, forget_usual_maps
 from keras_rlr.tables.table_text import table_text
 from keras_rlr.training.changed_run import ChangedRun
-from keras_rlr.training.held_out_thresholds import (
-    calibrate_held_out,
-)
+from keras_rlr.training.held_out_thresholds import calibrate_held_out
 from keras_rlr.training.images_record import write_run_images
 from keras_rlr.training.interruption import SignalGuard
 from keras_rlr.training.run_images import category_in, find_run_images, run_parts

@@ -196,7 +196,7 @@ def test_the_new_product_can_be_removed_again(added, trained, data, tmp_path):
 
 
 def test_the_rate_that_was_asked_for_outlives_every_change(folder, data, tmp_path):
-    """Of so few images it is never reached, and was the smallest possible then."""
+    """From the second change on it was that of a training."""
     result = run(
         "calibrate", "--model", folder, "--data", data / "old/gear/test/good",
         "--false-positive-rate", 0.3,
