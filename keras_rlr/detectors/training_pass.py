@@ -116,6 +116,7 @@ def train(
             # Else TensorFlow traces the first step twice.
             model.optimizer.build(model.trainable_variables)
         copy_first([*model.variables, *model.optimizer.variables])
+        model.is_fitting = True
         try:
             history = model.run(
                 model.fit_batches,
@@ -127,6 +128,7 @@ def train(
                 steps_per_epoch=steps_per_epoch,
             )
         finally:
+            model.is_fitting = False
             rate_of_epoch.on_epoch_end()
     # Moving averages may be each process's own.
     copy_first(model.non_trainable_variables)
