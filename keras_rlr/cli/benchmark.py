@@ -82,11 +82,11 @@ def tables(
     location = data_location(data, dataset, data_dir)
     start_backend()
     from keras_rlr.atomic_file import check_writable, write_text
-    from keras_rlr.evaluation.paper_tables import PAPER_TABLES, printed_rows
+    from keras_rlr.evaluation.paper_tables import TRAINED_ROWS, printed_rows
 
     if methods and table > 2:
         raise click.UsageError(f"Table {table} compares variants of RLR alone.")
-    rows = _methods(methods, settings) if methods else PAPER_TABLES[table].rows
+    rows = _methods(methods, settings) if methods else TRAINED_ROWS[table]
     compared = () if methods else rows.values()
     clash = [k for row in compared for k in row if settings.get(k) is not None]
     if table == 4 and settings["hidden_dims"]:
