@@ -12,8 +12,7 @@ from keras_rlr.detectors.continued_epoch import ContinuedEpoch
 from keras_rlr.detectors.describe_model import describe_model
 from keras_rlr.detectors.feature_cache import FeatureCache
 from keras_rlr.detectors.save_model import save_without_optimizer
-from keras_rlr.detectors.training_callbacks import learning_rate_of
-from keras_rlr.detectors.training_pass import steps_taken
+from keras_rlr.detectors.training_callbacks import learning_rate_of, steps_taken
 from keras_rlr.environment import describe_environment
 from keras_rlr.training.checkpointing import Checkpointing
 from keras_rlr.training.checkpoints import DEFAULT_KEPT
