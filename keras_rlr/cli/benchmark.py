@@ -1,5 +1,3 @@
-import csv
-import io
 import json
 import re
 import statistics
@@ -171,10 +169,10 @@ def _row(location, folder, seed, settings):
 
 
 def _as_csv(results):
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
+    from keras_rlr.tables.table_text import table_text
+
     figures = list(results[next(iter(results))][0]["mean"])
-    writer.writerow(["row", "seed", "category", "epochs", *figures])
+    rows = [["row", "seed", "category", "epochs", *figures]]
     for name, of_seeds in results.items():
         for seed, result in enumerate(of_seeds):
             # Not a dict of all rows: a category may be called "mean".
@@ -182,8 +180,8 @@ def _as_csv(results):
             for category, values in parts:
                 cells = ["" if values[f] is None else repr(values[f]) for f in figures]
                 epochs = result["protocol"]["epoch"]
-                writer.writerow([name, seed, category, epochs, *cells])
-    return text.getvalue()
+                rows.append([name, seed, category, epochs, *cells])
+    return table_text(rows)
 
 
 def _print_rows(results, printed):
