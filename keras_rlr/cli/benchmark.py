@@ -133,9 +133,8 @@ def _row(location, folder, seed, settings):
         return json.loads(file.read_text(encoding="utf-8"))
     say(f"Training {folder}", err=True)
     resumed = (folder / "config.json").is_file()
-    progress = training_progress()
     began = time.monotonic()
-    try:
+    with training_progress() as progress:
         run = train(
             location.folder,
             folder,
@@ -145,8 +144,6 @@ def _row(location, folder, seed, settings):
             callbacks=[progress],
             **settings,
         )
-    finally:
-        progress.close()
     test = FolderDataset(location.folder, "test", settings["categories"])
     trained = time.monotonic()
     with image_progress("evaluating") as on_progress:

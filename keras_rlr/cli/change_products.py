@@ -171,20 +171,20 @@ def _with_progress(function, model, what, output, old_data, settings):
     """Calls `add_products` or `learn_feedback`."""
     from keras_rlr.cli.progress import image_progress, training_progress
 
-    progress = training_progress()
-    with _unchanged_if_stopped(model), image_progress("evaluating") as images:
-        try:
-            return function(
-                model,
-                what,
-                output,
-                old_data=old_data,
-                callbacks=[progress],
-                on_progress=images,
-                **settings,
-            )
-        finally:
-            progress.close()
+    with (
+        _unchanged_if_stopped(model),
+        image_progress("evaluating") as images,
+        training_progress() as progress,
+    ):
+        return function(
+            model,
+            what,
+            output,
+            old_data=old_data,
+            callbacks=[progress],
+            on_progress=images,
+            **settings,
+        )
 
 
 def _say_json(first, result):

@@ -190,11 +190,10 @@ def _train(location, output, categories, preset, bit_depth, protocol):
     from keras_rlr.training.best_on_test_set import BestOnTestSet
 
     say(f"Training first: {line}", err=True)
-    progress = training_progress()
-    callbacks = [progress]
+    callbacks = []
     if protocol == "best-on-test-set":
         callbacks.append(BestOnTestSet.of_run(output, location.folder, categories))
-    try:
+    with training_progress() as progress:
         train(
             location.folder,
             output,
@@ -202,10 +201,8 @@ def _train(location, output, categories, preset, bit_depth, protocol):
             preset=preset,
             bit_depth=bit_depth,
             resume=resume,
-            callbacks=callbacks,
+            callbacks=[progress, *callbacks],
         )
-    finally:
-        progress.close()
 
 
 def _load(place, protocol, bit_depth, run):

@@ -1,3 +1,4 @@
+import contextlib
 import json
 from pathlib import Path
 
@@ -241,27 +242,26 @@ def command(
             raise click.UsageError("Where to look is given by an option and by --set.")
         settings["region_of_interest"] = read_region(roi, ignore)
     output = output or location.run
-    # Of several processes one speaks to the user.
-    progress = training_progress() if processes.is_writer() else None
-    callbacks = [] if progress is None else [progress]
+    callbacks = []
     if test_every_epoch:
         categories = settings["categories"]
         callbacks.append(BestOnTestSet.of_run(output, location.folder, categories))
     try:
-        run = train(
-            location.folder,
-            output,
-            resume=resume,
-            callbacks=callbacks,
-            **settings,
-        )
+        with contextlib.ExitStack() as stack:
+            # Of several processes one speaks to the user.
+            if processes.is_writer():
+                callbacks.insert(0, stack.enter_context(training_progress()))
+            run = train(
+                location.folder,
+                output,
+                resume=resume,
+                callbacks=callbacks,
+                **settings,
+            )
     except TrainingInterrupted:
         if processes.is_writer() and Path(output, "config.json").is_file():
             say(f"The run is in {output}: --resume continues it.", err=True)
         raise
-    finally:
-        if progress is not None:
-            progress.close()
     if not processes.is_writer():
         return
     config, history = run["config"], run["history"]
