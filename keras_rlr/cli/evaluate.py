@@ -1,4 +1,3 @@
-import math
 import shlex
 import warnings
 from pathlib import Path
@@ -256,6 +255,7 @@ def print_result(result: dict[str, Any]) -> None:
     from keras_rlr.evaluation.report.page import (
         category_title,
         heading,
+        per_cent,
         recognition_in_words,
         summary_title,
     )
@@ -267,8 +267,7 @@ def print_result(result: dict[str, Any]) -> None:
         table.add_column(heading(name), justify="right")
 
     def cells(figures):
-        values = (figures[name] for name in columns)
-        return ["-" if math.isnan(v) else f"{100 * v:.1f}" for v in values]
+        return [per_cent(figures[name]) for name in columns]
 
     # A text of its own: brackets in a name are no markup.
     for name, figures in result["categories"].items():

@@ -227,7 +227,7 @@ def command(
     location = data_location(data, dataset, data_dir)
     start_backend(with_others=True)
     from keras_rlr import processes
-    from keras_rlr.cli.calibrate import products_in_words
+    from keras_rlr.cli.calibrate import held_out_in_words
     from keras_rlr.cli.progress import training_progress
     from keras_rlr.training import TrainingInterrupted, train
     from keras_rlr.training.best_on_test_set import BestOnTestSet
@@ -288,12 +288,6 @@ def command(
     if summary["stored"]:
         say(f"The model holds {summary['stored']}.")
     if config["calibration"]:
-        threshold, rate = (
-            config["calibration"][key] for key in ("threshold", "false_positive_rate")
-        )
-        say(
-            f"Threshold {threshold:.4g}, for a false-positive rate of {rate:.3g}, from "
-            f"{config['calibration']['images']} images held out."
-        )
-        say(products_in_words(list(run["model"].known_categories)))
+        for line in held_out_in_words(config["calibration"], run["model"]):
+            say(line)
     say(f"The model is in {output}.")
