@@ -19,7 +19,7 @@ from keras_rlr.training.checkpoints import DEFAULT_KEPT
 from keras_rlr.training.default_feature_cache import default_feature_cache
 from keras_rlr.training.held_out_thresholds import calibrate_held_out
 from keras_rlr.training.hold_out import hold_out
-from keras_rlr.training.images_record import write_run_images
+from keras_rlr.training.images_record import describe_images, write_run_images
 from keras_rlr.training.interruption import SignalGuard
 from keras_rlr.training.resume_run import (
     check_history,
@@ -261,10 +261,7 @@ def _describe_data(data, fitted, held):
     return {
         "path": str(Path(data).resolve()),
         "categories": list(fitted.categories),
-        "training_images": len(fitted),
-        "training_fingerprint": fitted.fingerprint(),
-        "calibration_images": len(held),
-        "calibration_fingerprint": held.fingerprint(),
+        **describe_images(fitted, held),
     }
 
 
