@@ -4,6 +4,7 @@ import warnings
 import keras
 import numpy as np
 
+from keras_rlr.export.manifest import describe_tiling
 from keras_rlr.export.sample_images import one_tile_each, sample_images
 from keras_rlr.export.target import Target
 from keras_rlr.inputs.image_source import ImageSource
@@ -70,10 +71,11 @@ def export_model(
     if images is not None:
         images = _usable_images(images, model, most)
     whole, (model, departures) = model, model.exportable(format)
+    cut_by = None if model.tiling else whole.tiling
     if images is None:
         images = list(sample_images(4, model.map_size))
-    elif whole.tiling and not model.tiling:
-        images = one_tile_each(images, whole.tiling)
+    elif cut_by:
+        images = one_tile_each(images, cut_by)
     for sentence in departures:
         warnings.warn(sentence, stacklevel=3)
     if model.threshold is None:
@@ -88,6 +90,7 @@ def export_model(
         "categories": list(categories),
         "evaluation": evaluation,
         "departures": departures,
+        "tiling": cut_by and describe_tiling(cut_by),
     }
     with target.staging() as folder:
         request["name"] = target.name

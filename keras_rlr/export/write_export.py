@@ -40,6 +40,7 @@ def write_export(
     categories,
     evaluation,
     departures=(),
+    tiling=None,
 ):
     """Writes an export and its manifest into a folder, and compares.
 
@@ -53,6 +54,7 @@ def write_export(
         categories: List of names.
         evaluation: Figures, or None.
         departures: Sentences: what the export does otherwise than the user's model.
+        tiling: Of an export that takes one tile, how images are cut; or None.
 
     Returns:
         The manifest.
@@ -66,6 +68,7 @@ def write_export(
     version = weights_version(model)
     manifest = describe_export(model, format, quantize, version, categories, evaluation)
     manifest["departures"] = list(departures)
+    manifest["tiling"] = tiling
     chosen = np.linspace(0, len(images) - 1, min(len(images), _COMPARED)).astype(int)
     takes = [images[i] for i in chosen if _is_served(images[i], format)]
     takes = takes or list(sample_images(1, model.map_size))

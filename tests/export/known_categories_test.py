@@ -1,5 +1,6 @@
 """Exports recognise products as their model does, and decide alike."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -11,6 +12,7 @@ from keras_rlr.app import score_files
 from keras_rlr.datasets.procedural.png_file import write_png
 from keras_rlr.evaluation.predict_images import predict_images
 from keras_rlr.export.sample_images import one_tile_each
+from keras_rlr.tiling import Tiling
 from tests.export.run_alone import assert_same, run_alone
 from tests.export.saved_model_test import png
 from tests.products import elements_of, strange_images
@@ -125,8 +127,17 @@ def test_an_export_of_one_tile_recognises_no_product(model, images, tmp_path):
         manifest = of_tiles.export(tmp_path / "it.tflite", format="litert")
     assert manifest["known_categories"] == []
     assert manifest["category_thresholds"] == of_tiles.thresholds.by_category
-    tiling = of_tiles.tiling
-    tiles = one_tile_each(list(whole), tiling)
+    tiling = manifest["tiling"]
+    assert tuple(tiling["whole_size"]) == of_tiles.map_size
+    fields = {f.name: tiling[f.name] for f in dataclasses.fields(Tiling)}
+    fields["overlaps"] = tuple(fields["overlaps"])
+    assert Tiling(**fields) == of_tiles.tiling
+    places = [
+        (i * (tiling["height"] - tiling["overlaps"][0]), 0)
+        for i in range(tiling["rows"])
+    ]
+    assert places == of_tiles.tiling.corners
+    tiles = one_tile_each(list(whole), of_tiles.tiling)
     found = run_alone("litert", tmp_path / "it.tflite", [np.float32(tiles)], tmp_path)
     assert set(found) == set(manifest["outputs"])
     reached = found["anomaly_score"] >= np.float32(of_tiles.threshold)
