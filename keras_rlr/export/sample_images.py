@@ -40,10 +40,11 @@ def one_tile_each(images, tiling):
     Returns:
         List of uint8 arrays (tile's height, tile's width, 3).
     """
-    size = (tiling.height, tiling.width)
     tiles = []
     for i, image in enumerate(images):
-        corner = tiling.corners[int(i * _STEP % 1 * tiling.count)]
-        tile = resize_to_part(image, tiling.whole_size, *corner, *size)
+        top, left = tiling.corners[int(i * _STEP % 1 * tiling.count)]
+        tile = resize_to_part(
+            image, tiling.whole_size, top, left, tiling.height, tiling.width
+        )
         tiles.append(tile.round().astype("uint8"))
     return tiles
