@@ -4,6 +4,7 @@ import gc
 import os
 import pathlib
 import re
+import signal
 
 import numpy as np
 import pytest
@@ -33,6 +34,15 @@ def pytest_ignore_collect(collection_path, config):
         f"{independent} and {tensorflow}": tensorflow not in text,
     }
     return without_tests.get(config.getoption("markexpr")) or None
+
+
+def pytest_sessionstart():
+    """Takes Ctrl-C, which tests send, also where a shell began this run by `&`.
+
+    Such a shell has SIGINT ignored, by this process and by all that it starts.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_finish():
