@@ -321,25 +321,6 @@ def test_data_that_is_used_up_is_refused(new_model):
         losses(new_model(), data, "memory")
 
 
-@pytest.mark.backend_independent
-def test_rows_that_were_never_written_are_not_taken_for_kept(tmp_path, monkeypatch):
-    store = FeatureStore(tmp_path, 1, "float32")
-    store.add(["a"], np.ones((1, 1), "float32"), [{}])
-
-    def full(*_, **__):
-        raise OSError("No space left on device")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(np, "save", full)
-        with pytest.raises(OSError, match="No space left"):
-            store.flush()
-    assert "a" not in store
-    assert not list(tmp_path.iterdir())
-    store.add(["a"], np.ones((1, 1), "float32"), [{}])
-    store.flush()
-    np.testing.assert_array_equal(store.read(["a"]), [[1.0]])
-
-
 class Augmented(list):
     def __getitem__(self, index):
         return super().__getitem__(index) ^ np.random.randint(1, 255, dtype="uint8")
