@@ -76,6 +76,7 @@ def command(
     maps,
     engine,
     workers,
+    retry_failed,
     ray_address,
     image_column,
     bit_depth,
@@ -98,6 +99,7 @@ def command(
         "--workers": workers,
         "--ray-address": ray_address,
         "--image-column": image_column,
+        "--retry-failed": retry_failed,
     }
     of_keras = {
         "--show-reconstruction": show_reconstruction,
@@ -130,6 +132,7 @@ def command(
             workers=workers,
             address=ray_address,
             image_column=image_column,
+            retry_failed=bool(retry_failed),
         )
         return
     if show_reconstruction or decoder:
