@@ -155,7 +155,7 @@ def _sentence(error: Exception) -> str:
     if isinstance(error, OSError) and error.errno == errno.EROFS:
         return f"'{error.filename}' can't be written: its file system is read-only."
     if isinstance(error, OSError) and error.errno in NO_ROOM and not error.filename:
-        return error.strerror
+        return str(error.strerror)
     return _shortened(str(error) or type(error).__name__)
 
 
