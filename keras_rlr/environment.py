@@ -7,7 +7,10 @@ import keras
 import keras_rlr
 from keras_rlr.devices import device_names
 
-_PACKAGES = ("keras", "numpy", "tensorflow", "jax", "jaxlib", "torch", "keras-hub")
+_PACKAGES = (
+    *("keras", "numpy", "tensorflow", "jax", "jaxlib", "torch", "keras-hub"),
+    *("Pillow", "scipy"),
+)
 
 
 def describe_environment() -> dict[str, Any]:
@@ -19,7 +22,7 @@ def describe_environment() -> dict[str, Any]:
         precision.
     """
     versions: dict[str, str | None] = {"keras-rlr": keras_rlr.__version__}
-    for name in (*_PACKAGES, "Pillow", "scipy"):
+    for name in _PACKAGES:
         try:
             versions[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:

@@ -55,8 +55,12 @@ def token_error(
     return error + ops.mean(ops.square(features - reconstruction), axis=-1)
 
 
-def weaken_easy_tokens(errors: Any, share: float, factor: float = 0.1) -> Any:
-    """Returns the same errors, with weaker gradients of the smallest of each image.
+# What the gradient of easy tokens is multiplied by.
+_WEAKER = 0.1
+
+
+def weaken_easy_tokens(errors: Any, share: float) -> Any:
+    """Returns the same errors, with a tenth of the gradient of each image's smallest.
 
     Source: the "hard mining" of "Dinomaly: The Less Is More Philosophy in Multi-Class
     Unsupervised Anomaly Detection" (Guo et al., 2025), where the share grows over the
@@ -66,7 +70,6 @@ def weaken_easy_tokens(errors: Any, share: float, factor: float = 0.1) -> Any:
     Args:
         errors: Tensor (batch, height, width).
         share: Share of an image's tokens that are easy, from 0 to less than 1.
-        factor: What the gradient of those is multiplied by.
 
     Returns:
         Tensor (batch, height, width), of the values of `errors`.
@@ -76,7 +79,7 @@ def weaken_easy_tokens(errors: Any, share: float, factor: float = 0.1) -> Any:
     flat = ops.stop_gradient(ops.reshape(errors, (-1, tokens)))
     limit = ops.reshape(ops.top_k(flat, hard)[0][:, -1], (-1, 1, 1))
     constant = ops.stop_gradient(errors)
-    return ops.where(errors >= limit, errors, constant + factor * (errors - constant))
+    return ops.where(errors >= limit, errors, constant + _WEAKER * (errors - constant))
 
 
 @keras.saving.register_keras_serializable(package="keras_rlr")

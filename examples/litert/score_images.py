@@ -5,11 +5,13 @@
 
 IMAGES is a file or a folder, searched with the folders in it. Prints a line an image as
 comma-separated values: path, score, decision, milliseconds. An image that can't be read
-gets its error, and the others go on.
+gets its error, and the others go on. The manifest beside the model, if it is there too,
+says how many bits a value of 16-bit images has.
 """
 
 import argparse
 import csv
+import json
 import math
 import sys
 import time
@@ -35,10 +37,21 @@ def image_for_model(image, height, width):
     return np.stack([np.asarray(channel) for channel in resized], -1)[None]
 
 
-def read_image(path, size):
+def read_image(path, size, bit_depth=None):
     """The pixels of a file, turned upright and resized."""
     with Image.open(path, formats=FORMATS) as image:
-        return image_for_model(ImageOps.exif_transpose(image), *size)
+        pixels = image_for_model(ImageOps.exif_transpose(image), *size)
+        if bit_depth and image.mode.startswith("I"):
+            pixels *= np.float32(257 * 255 / (2**bit_depth - 1))
+        return pixels
+
+
+def read_manifest(model):
+    """What was written beside the model, or an empty dict."""
+    for name in (f"{model.name}.manifest.json", "manifest.json"):
+        if model.with_name(name).is_file():
+            return json.loads(model.with_name(name).read_text(encoding="utf-8"))
+    return {}
 
 
 def main():
@@ -48,6 +61,13 @@ def main():
     parser.add_argument("images", type=Path)
     parser.add_argument("--threads", type=int, default=4)
     chosen = parser.parse_args()
+    manifest = read_manifest(chosen.model)
+    if manifest.get("tiling"):
+        parser.error(
+            f"{chosen.model} takes one tile of an image, and this scores whole images. "
+            f"Cut them as the manifest's 'tiling' says: {manifest['tiling']}."
+        )
+    bit_depth = manifest.get("model", {}).get("bit_depth")
     interpreter = Interpreter(str(chosen.model), num_threads=chosen.threads)
     _, *size, _ = map(int, interpreter.get_input_details()[0]["shape"])
     run = interpreter.get_signature_runner()
@@ -64,7 +84,7 @@ def main():
     for path in paths:
         began = time.perf_counter()
         try:
-            outputs = run(image=read_image(path, size))
+            outputs = run(image=read_image(path, size, bit_depth))
         # Damaged files make Pillow's decoders raise nearly anything.
         except Exception as error:
             rows.writerow([path, "", "", "", error])

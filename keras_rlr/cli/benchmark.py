@@ -1,5 +1,3 @@
-import csv
-import io
 import json
 import re
 import statistics
@@ -82,11 +80,11 @@ def tables(
     location = data_location(data, dataset, data_dir)
     start_backend()
     from keras_rlr.atomic_file import check_writable, write_text
-    from keras_rlr.evaluation.paper_tables import PAPER_TABLES, printed_rows
+    from keras_rlr.evaluation.paper_tables import TRAINED_ROWS, printed_rows
 
     if methods and table > 2:
         raise click.UsageError(f"Table {table} compares variants of RLR alone.")
-    rows = _methods(methods, settings) if methods else PAPER_TABLES[table].rows
+    rows = _methods(methods, settings) if methods else TRAINED_ROWS[table]
     compared = () if methods else rows.values()
     clash = [k for row in compared for k in row if settings.get(k) is not None]
     if table == 4 and settings["hidden_dims"]:
@@ -135,9 +133,8 @@ def _row(location, folder, seed, settings):
         return json.loads(file.read_text(encoding="utf-8"))
     say(f"Training {folder}", err=True)
     resumed = (folder / "config.json").is_file()
-    progress = training_progress()
     began = time.monotonic()
-    try:
+    with training_progress() as progress:
         run = train(
             location.folder,
             folder,
@@ -147,8 +144,6 @@ def _row(location, folder, seed, settings):
             callbacks=[progress],
             **settings,
         )
-    finally:
-        progress.close()
     test = FolderDataset(location.folder, "test", settings["categories"])
     trained = time.monotonic()
     with image_progress("evaluating") as on_progress:
@@ -171,10 +166,10 @@ def _row(location, folder, seed, settings):
 
 
 def _as_csv(results):
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
+    from keras_rlr.tables.table_text import table_text
+
     figures = list(results[next(iter(results))][0]["mean"])
-    writer.writerow(["row", "seed", "category", "epochs", *figures])
+    rows = [["row", "seed", "category", "epochs", *figures]]
     for name, of_seeds in results.items():
         for seed, result in enumerate(of_seeds):
             # Not a dict of all rows: a category may be called "mean".
@@ -182,8 +177,8 @@ def _as_csv(results):
             for category, values in parts:
                 cells = ["" if values[f] is None else repr(values[f]) for f in figures]
                 epochs = result["protocol"]["epoch"]
-                writer.writerow([name, seed, category, epochs, *cells])
-    return text.getvalue()
+                rows.append([name, seed, category, epochs, *cells])
+    return table_text(rows)
 
 
 def _print_rows(results, printed):

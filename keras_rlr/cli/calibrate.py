@@ -43,6 +43,21 @@ def products_in_words(known: list[str]) -> str:
     )
 
 
+def held_out_in_words(calibration: dict[str, Any], model: Any) -> Iterator[str]:
+    """Lines of the threshold that images which were held out have set.
+
+    Args:
+        calibration: What `config.json` says of it.
+        model: The detector.
+    """
+    yield (
+        f"Threshold {calibration['threshold']:.4g}, for a false-positive rate of "
+        f"{calibration['false_positive_rate']:.3g}, from {calibration['images']} "
+        "images held out."
+    )
+    yield products_in_words(list(model.known_categories))
+
+
 @click.command()
 @model_option
 @click.option(

@@ -1,7 +1,6 @@
 """What `keras-rlr train` does with --add, --feedback and --remove."""
 
 import contextlib
-import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -171,20 +170,20 @@ def _with_progress(function, model, what, output, old_data, settings):
     """Calls `add_products` or `learn_feedback`."""
     from keras_rlr.cli.progress import image_progress, training_progress
 
-    progress = training_progress()
-    with _unchanged_if_stopped(model), image_progress("evaluating") as images:
-        try:
-            return function(
-                model,
-                what,
-                output,
-                old_data=old_data,
-                callbacks=[progress],
-                on_progress=images,
-                **settings,
-            )
-        finally:
-            progress.close()
+    with (
+        _unchanged_if_stopped(model),
+        image_progress("evaluating") as images,
+        training_progress() as progress,
+    ):
+        return function(
+            model,
+            what,
+            output,
+            old_data=old_data,
+            callbacks=[progress],
+            on_progress=images,
+            **settings,
+        )
 
 
 def _say_json(first, result):
@@ -220,7 +219,7 @@ def _how(result):
 
 def _say_what_it_is(result):
     """Says what became of the model, its figures and where it is."""
-    from keras_rlr.cli.calibrate import products_in_words
+    from keras_rlr.cli.calibrate import held_out_in_words
 
     detector, calibration = result["model"], result["config"]["calibration"]
     if getattr(detector, "uses_statistics", False):
@@ -231,12 +230,8 @@ def _say_what_it_is(result):
     if result["categories"]:
         _print_figures(result["categories"])
     if calibration:
-        say(
-            f"Threshold {calibration['threshold']:.4g}, for a false-positive rate of "
-            f"{calibration['false_positive_rate']:.3g}, from {calibration['images']} "
-            "images held out."
-        )
-        say(products_in_words(list(detector.known_categories)))
+        for line in held_out_in_words(calibration, detector):
+            say(line)
     _say_where(result)
 
 
@@ -283,14 +278,13 @@ def _say_where(result):
 
 def _mean_of_old(categories):
     """The mean figures of the categories that have both, before and after."""
+    from keras_rlr.evaluation.evaluate_model import mean_figures
+
     both = [pair for pair in categories.values() if pair["before"] and pair["after"]]
-    means: dict[str, dict[str, float]] = {"before": {}, "after": {}}
-    for when, mean in means.items():
-        for name in both[0]["before"] if both else ():
-            values = [pair[when][name] for pair in both]
-            values = [value for value in values if not math.isnan(value)]
-            mean[name] = sum(values) / len(values) if values else math.nan
-    return means
+    return {
+        when: mean_figures([pair[when] for pair in both]) if both else {}
+        for when in ("before", "after")
+    }
 
 
 def _print_figures(categories):

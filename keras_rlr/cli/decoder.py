@@ -86,13 +86,10 @@ def train(
     detector = load_run(place, bit_depth)
     if not hasattr(detector, "reconstruct"):
         raise refused_method(detector)
-    progress = training_progress()
-    try:
+    with training_progress() as progress:
         decoder = train_decoder(
             detector, fitted, epochs, width, seed, [progress], feature_cache
         )
-    finally:
-        progress.close()
     results = measure_decoder(detector, decoder, fitted, held)
     # Figures of another decoder must not lie beside this one.
     file.with_suffix(".json").unlink(missing_ok=True)

@@ -50,22 +50,20 @@ def command(output: str, seed: int, epochs: int | None, as_json: bool) -> None:
     if not data.is_dir():
         say(f"Painting the data set into {data}.", err=True)
         write_procedural_dataset(data, seed=seed)
-    progress = training_progress()
     try:
-        run = train(
-            data,
-            run_folder,
-            preset=_PRESET,
-            seed=seed,
-            epochs=epochs or _EPOCHS,
-            resume=(run_folder / "config.json").is_file(),
-            callbacks=[progress],
-        )
+        with training_progress() as progress:
+            run = train(
+                data,
+                run_folder,
+                preset=_PRESET,
+                seed=seed,
+                epochs=epochs or _EPOCHS,
+                resume=(run_folder / "config.json").is_file(),
+                callbacks=[progress],
+            )
     except TrainingInterrupted:
         say("Run the same command again to go on.", err=True)
         raise
-    finally:
-        progress.close()
     test = FolderDataset(data, "test")
     model = run["model"]
     with image_progress("evaluating") as on_progress:

@@ -1,4 +1,3 @@
-import math
 import shlex
 import warnings
 from pathlib import Path
@@ -190,11 +189,10 @@ def _train(location, output, categories, preset, bit_depth, protocol):
     from keras_rlr.training.best_on_test_set import BestOnTestSet
 
     say(f"Training first: {line}", err=True)
-    progress = training_progress()
-    callbacks = [progress]
+    callbacks = []
     if protocol == "best-on-test-set":
         callbacks.append(BestOnTestSet.of_run(output, location.folder, categories))
-    try:
+    with training_progress() as progress:
         train(
             location.folder,
             output,
@@ -202,10 +200,8 @@ def _train(location, output, categories, preset, bit_depth, protocol):
             preset=preset,
             bit_depth=bit_depth,
             resume=resume,
-            callbacks=callbacks,
+            callbacks=[progress, *callbacks],
         )
-    finally:
-        progress.close()
 
 
 def _load(place, protocol, bit_depth, run):
@@ -259,6 +255,7 @@ def print_result(result: dict[str, Any]) -> None:
     from keras_rlr.evaluation.report.page import (
         category_title,
         heading,
+        per_cent,
         recognition_in_words,
         summary_title,
     )
@@ -270,8 +267,7 @@ def print_result(result: dict[str, Any]) -> None:
         table.add_column(heading(name), justify="right")
 
     def cells(figures):
-        values = (figures[name] for name in columns)
-        return ["-" if math.isnan(v) else f"{100 * v:.1f}" for v in values]
+        return [per_cent(figures[name]) for name in columns]
 
     # A text of its own: brackets in a name are no markup.
     for name, figures in result["categories"].items():

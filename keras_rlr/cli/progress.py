@@ -12,6 +12,8 @@ from rich.progress import (
     BarColumn,
     DownloadColumn,
     Progress,
+    ProgressColumn,
+    TaskID,
     TextColumn,
     TimeRemainingColumn,
     TransferSpeedColumn,
@@ -20,10 +22,18 @@ from rich.progress import (
 from keras_rlr.cli.printing import say
 
 
-def training_progress() -> Any:
-    """Returns a Keras callback: a bar on a terminal, else a line an epoch."""
+@contextlib.contextmanager
+def training_progress() -> Iterator[keras.callbacks.Callback]:
+    """Gives a Keras callback: a bar on a terminal, else a line an epoch."""
     console = Console(stderr=True)
-    return BarProgress(console) if console.is_terminal else LineProgress()
+    if not console.is_terminal:
+        yield LineProgress()
+        return
+    progress = BarProgress(console)
+    try:
+        yield progress
+    finally:
+        progress.close()
 
 
 class LineProgress(keras.callbacks.Callback):
@@ -50,9 +60,6 @@ class LineProgress(keras.callbacks.Callback):
             f"{now - self._epoch_began:.1f} s  {format_seconds(left)} left",
             err=True,
         )
-
-    def close(self) -> None:
-        """Has nothing to give back."""
 
 
 class BarProgress(keras.callbacks.Callback):
@@ -118,66 +125,48 @@ class BarProgress(keras.callbacks.Callback):
             self._progress.stop()
 
 
-def image_progress(what: str) -> Any:
-    """Returns a context manager that gives a function `(done, total)` to call.
+@contextlib.contextmanager
+def image_progress(what: str) -> Iterator[Callable[[int, int | None], None]]:
+    """Shows a bar on a terminal, and gives a function `(done, total)` to call.
 
     Args:
         what: What is being done to the images.
     """
-    return _ImageProgress(what)
-
-
-class _ImageProgress:
-    def __init__(self, what: str) -> None:
-        console = Console(stderr=True)
-        self._what = what
-        self._progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TextColumn("{task.completed}/{task.total} images"),
-            TimeRemainingColumn(),
-            console=console,
-            transient=True,
-            disable=not console.is_terminal,
-        )
-
-    def __enter__(self):
-        self._progress.start()
-        self._task = self._progress.add_task(self._what, total=None)
-        return lambda done, total: self._progress.update(
-            self._task, completed=done, total=total
-        )
-
-    def __exit__(self, *exception):
-        self._progress.stop()
+    count = TextColumn("{task.completed}/{task.total} images")
+    with _bar(count, TimeRemainingColumn()) as progress:
+        task = progress.add_task(what, total=None)
+        yield lambda done, total: progress.update(task, completed=done, total=total)
 
 
 @contextlib.contextmanager
 def byte_progress() -> Iterator[tuple[Callable[[int, int | None], None], ...]]:
     """Gives two functions `(done, total)`, for a download and for an extraction."""
-    console = Console(stderr=True)
-    progress = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    )
-    tasks = {}
+    tasks: dict[str, TaskID] = {}
 
     def update(what, done, total):
         if what not in tasks:
             tasks[what] = progress.add_task(what)
         progress.update(tasks[what], completed=done, total=total)
 
-    with progress:
+    columns = (DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+    with _bar(*columns) as progress:
         yield (
             functools.partial(update, "downloading"),
             functools.partial(update, "extracting"),
         )
+
+
+def _bar(*columns: ProgressColumn) -> Progress:
+    """A bar on standard error, if that is a terminal."""
+    console = Console(stderr=True)
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        *columns,
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
 
 
 def format_seconds(seconds: float) -> str:

@@ -1,5 +1,6 @@
 """The options that say where on images to look."""
 
+import functools
 import os
 from pathlib import Path
 from typing import Any
@@ -108,9 +109,7 @@ def chosen_region(model: Any, roi: str | None, ignore: str | None) -> tuple[Any,
     if not by_image:
         return region, None
 
-    def tell(words):
-        say(words, err=True)
-
+    tell = functools.partial(say, err=True)
     return region, RegionsByImage(by_image, size, region, tell, categories)
 
 

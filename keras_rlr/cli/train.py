@@ -1,3 +1,4 @@
+import contextlib
 import json
 from pathlib import Path
 
@@ -226,7 +227,7 @@ def command(
     location = data_location(data, dataset, data_dir)
     start_backend(with_others=True)
     from keras_rlr import processes
-    from keras_rlr.cli.calibrate import products_in_words
+    from keras_rlr.cli.calibrate import held_out_in_words
     from keras_rlr.cli.progress import training_progress
     from keras_rlr.training import TrainingInterrupted, train
     from keras_rlr.training.best_on_test_set import BestOnTestSet
@@ -241,27 +242,26 @@ def command(
             raise click.UsageError("Where to look is given by an option and by --set.")
         settings["region_of_interest"] = read_region(roi, ignore)
     output = output or location.run
-    # Of several processes one speaks to the user.
-    progress = training_progress() if processes.is_writer() else None
-    callbacks = [] if progress is None else [progress]
+    callbacks = []
     if test_every_epoch:
         categories = settings["categories"]
         callbacks.append(BestOnTestSet.of_run(output, location.folder, categories))
     try:
-        run = train(
-            location.folder,
-            output,
-            resume=resume,
-            callbacks=callbacks,
-            **settings,
-        )
+        with contextlib.ExitStack() as stack:
+            # Of several processes one speaks to the user.
+            if processes.is_writer():
+                callbacks.insert(0, stack.enter_context(training_progress()))
+            run = train(
+                location.folder,
+                output,
+                resume=resume,
+                callbacks=callbacks,
+                **settings,
+            )
     except TrainingInterrupted:
         if processes.is_writer() and Path(output, "config.json").is_file():
             say(f"The run is in {output}: --resume continues it.", err=True)
         raise
-    finally:
-        if progress is not None:
-            progress.close()
     if not processes.is_writer():
         return
     config, history = run["config"], run["history"]
@@ -288,12 +288,6 @@ def command(
     if summary["stored"]:
         say(f"The model holds {summary['stored']}.")
     if config["calibration"]:
-        threshold, rate = (
-            config["calibration"][key] for key in ("threshold", "false_positive_rate")
-        )
-        say(
-            f"Threshold {threshold:.4g}, for a false-positive rate of {rate:.3g}, from "
-            f"{config['calibration']['images']} images held out."
-        )
-        say(products_in_words(list(run["model"].known_categories)))
+        for line in held_out_in_words(config["calibration"], run["model"]):
+            say(line)
     say(f"The model is in {output}.")

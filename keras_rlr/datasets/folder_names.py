@@ -42,20 +42,9 @@ _CLASS_ZERO = re.compile(r"((class|label)[ _-]*)?0+")
 # Words that say nothing of whether an image is normal.
 _NEUTRAL = {
     *("all", "batch", "copy", "data", "dataset", "extra", "final", "folder", "image"),
-    *(
-        "images",
-        "img",
-        "imgs",
-        "more",
-        "new",
-        "old",
-        "part",
-        "parts",
-        "photo",
-        "photos",
-    ),
-    *("pic", "pics", "picture", "pictures", "png", "sample", "samples", "set", "test"),
-    *("testing", "train", "training", "v"),
+    *("images", "img", "imgs", "more", "new", "old", "part", "parts", "photo"),
+    *("photos", "pic", "pics", "picture", "pictures", "png", "sample", "samples"),
+    *("set", "test", "testing", "train", "training", "v"),
 }
 _SURE_MASK_WORDS = MASK_NAMES - {"label", "labels"}  # a label may have a defect
 _MASK_WORDS = {

@@ -4,6 +4,7 @@ import contextlib
 import io
 import stat
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -46,6 +47,35 @@ class _Room:
 _ROOM = _Room(80_000_000)
 
 
+_ORIENTATION, _UPRIGHT = 0x0112, 1
+
+
+class _Once:
+    """Tells of the first file whose pixels do not lie as people see them."""
+
+    def __init__(self) -> None:
+        self._told = False
+        self._lock = threading.Lock()
+
+    def tell(self, image: Any, name: str) -> None:
+        if self._told or _orientation(image) == _UPRIGHT:
+            return
+        with self._lock:
+            told, self._told = self._told, True
+        if not told:
+            warnings.warn(
+                f"'{name}' has an orientation in its EXIF data, which is not applied: "
+                "its pixels are taken as they are stored, where masks fit. "
+                "`keras-rlr app` and an export's `serve_bytes` turn images upright, "
+                "so they score it otherwise. Turn such images upright before training "
+                "and scoring, or remove the orientation. Further ones are not named.",
+                stacklevel=4,
+            )
+
+
+_OF_ORIENTATION = _Once()
+
+
 def check_folder(folder: Path) -> None:
     """Refuses a path that is no folder.
 
@@ -72,7 +102,8 @@ def read_image(path: str | Path) -> np.ndarray:
     has transparency; 1-bit images become grey; CMYK, YCbCr and LAB become RGB. Of
     several pages or frames the first is read. Pillow gives 16-bit colour as 8-bit.
     The orientation in the EXIF data is not applied: pixels stay where the file has
-    them, so masks drawn on the stored pixels fit.
+    them, so masks drawn on the stored pixels fit. A warning names the first such file.
+    Pillow itself turns TIFF files.
 
     Args:
         path: the file.
@@ -100,7 +131,7 @@ def read_image(path: str | Path) -> np.ndarray:
     read_image("black.png").shape  # (20, 30, 3)
     ```
     """
-    return decode(Path(path), image_to_array)
+    return decode(Path(path), lambda image: _as_stored(image, str(path)))
 
 
 def read_image_shape(path: str | Path) -> tuple[int, int]:
@@ -132,7 +163,24 @@ def read_image_bytes(content: bytes, name: str) -> np.ndarray:
     Raises:
         ValueError: if it can't be read.
     """
-    return _decode_open(io.BytesIO(content), name, image_to_array)
+    return _decode_open(
+        io.BytesIO(content), name, lambda image: _as_stored(image, name)
+    )
+
+
+def _as_stored(image: Any, name: str) -> np.ndarray:
+    array = image_to_array(image)
+    _OF_ORIENTATION.tell(image, name)
+    return array
+
+
+def _orientation(image: Any) -> int:
+    try:
+        number = image.getexif().get(_ORIENTATION, _UPRIGHT)
+    # EXIF data that make no sense meet Pillow's parser with nearly anything.
+    except Exception:
+        return _UPRIGHT
+    return number if number in range(2, 9) else _UPRIGHT
 
 
 def decode(path: Path, to_array: Callable[[Any], np.ndarray]) -> np.ndarray:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from keras_rlr.detectors.score_moments import score_moments, scores_left_out
+from keras_rlr.detectors.score_thresholds import rank_of_threshold
 
 # An image is of no known product if it is twice as far (in squares, four times) from
 # the nearest one as nearly all held-out normal images. An anomaly moves an image too.
@@ -255,7 +256,7 @@ def standardized_thresholds(
 
 def _nearly_largest(values, rate):
     """The value that a share of new ones exceeds, or the largest of too few for it."""
-    rank = math.ceil(round((len(values) + 1) * (1.0 - rate), 9))
+    rank = rank_of_threshold(len(values), rate)
     return np.sort(values)[min(rank, len(values)) - 1]
 
 

@@ -81,6 +81,8 @@ class DetectorModel(TakesImages, FromPresets, OnDevices, OnRegions, OnThresholds
     takes_aligned_tiles = False
     # Whether `look_back` has something to do.
     looks_back = False
+    # Whether `fit` is training it, which callbacks may look at.
+    is_fitting = False
     # Whether `fit` within `storing_more()` adds to what it stores of other images.
     adds_to_what_it_stores = False
 

@@ -60,12 +60,12 @@ class KnownCategories(keras.layers.Layer):
         """
         known = self._statistics
         assert known is not None
-        means, spreads, discounts = map(
-            ops.convert_to_tensor, (known.means, known.spreads, known.discounts)
-        )
+        # Within the squares: OpenVINO multiplies means of several images wrongly.
+        scales = np.sqrt(known.discounts)[:, None] / known.spreads
+        means, scales = map(ops.convert_to_tensor, (known.means, scales))
         features = ops.expand_dims(image_features, 1)
-        squares = ops.square((features - means[None]) / spreads[None, None])
-        distances = ops.mean(squares, axis=-1) * discounts[None]
+        squares = ops.square((features - means[None]) * scales[None])
+        distances = ops.mean(squares, axis=-1)
         least = ops.min(distances, axis=-1, keepdims=True)
         # Not `argmin`, which on TensorFlow has operators that LiteRT and ONNX have not:
         # the last number from behind is the first.

@@ -21,6 +21,8 @@ class OnRegions(keras.Model):
     _region: RegionOfInterest | None = None
     # Of the products that the graph of `predict` recognises.
     _statistics_in_graph: Any = None
+    # What a graph has for the lowest pixel threshold; empty where none needs it.
+    _lowest_in_graph: tuple[float | None, ...] = ()
 
     @property
     def region_of_interest(self):
@@ -208,7 +210,11 @@ class OnRegions(keras.Model):
         """
         batch = batch if isinstance(batch, dict) else {}
         inside = self._inside(outputs, batch)
-        kept = dict(outputs) if inside is None else outputs_within(outputs, inside)
+        kept = dict(outputs)
+        if inside is not None:
+            lowest = self.thresholds.pixels.lowest
+            self._lowest_in_graph = (lowest,)
+            kept = outputs_within(outputs, inside, lowest)
         kept.pop("score_map", None)
         if "describe" not in batch:
             kept.pop("image_features", None)
@@ -249,9 +255,11 @@ class OnRegions(keras.Model):
         return ops.where(ops.less(given, 0), rows, given)
 
     def make_predict_function(self, force=False):
-        """As Keras' method; anew where other products are recognised than before."""
+        """As Keras' method; anew where constants of its graph are others now."""
         by_product = self._region is not None and self._region.names
         known = self.thresholds.known.statistics if by_product else None
         force = force or known is not self._statistics_in_graph
         self._statistics_in_graph = known
+        if self._lowest_in_graph not in ((), (self.thresholds.pixels.lowest,)):
+            self._lowest_in_graph, force = (), True
         return super().make_predict_function(force=force)

@@ -24,6 +24,12 @@ _ALIGNED_TAKE_MOST = (
     "needs. Export as 'saved_model', which takes the whole image, or train with "
     f"{MOST_AT_ONCE} tiles or fewer."
 )
+_NO_PRODUCT = (
+    "Products are recognised by the whole image, and the export, which sees a tile, "
+    "recognises none: it decides by the threshold of all images together. Where you "
+    "know the product, compare the score with its own threshold, of the manifest's "
+    "`category_thresholds`."
+)
 _NO_REGION = (
     "The region of interest is of the whole image, and is not in the export: leave "
     "tiles out that lie outside of it."
@@ -234,5 +240,10 @@ def exportable_tiles(model, format):
     if model.tiles_aligned:
         raise ValueError(_ALIGNED_TAKE_MOST)
     whole = {"tiles": None, "overlap": DEFAULT_OVERLAP, "region_of_interest": None}
+    of_tile = model._copy({**model.get_config(), **whole})
     lost = [] if model.region_of_interest is None else [_NO_REGION]
-    return model._copy({**model.get_config(), **whole}), [_TAKES_TILES, *lost]
+    if model.known_categories:
+        # They look as the mean of all tiles does, and no tile need look so.
+        of_tile.thresholds.known.set(None)
+        lost.append(_NO_PRODUCT)
+    return of_tile, [_TAKES_TILES, *lost]

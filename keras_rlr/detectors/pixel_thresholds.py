@@ -32,6 +32,13 @@ class PixelThresholds:
         """The threshold of a category: its own, or that of all images."""
         return dict(self.by_category).get(category or "", self.of_all)
 
+    @property
+    def lowest(self) -> float | None:
+        """The lowest of them, below which nothing reaches any; None without any."""
+        if self.of_all is None:
+            return None
+        return min([self.of_all, *(value for _, value in self.by_category)])
+
     def to_json(self) -> str:
         """All of it as text, for a file."""
         return json.dumps([self.of_all, self.by_category])

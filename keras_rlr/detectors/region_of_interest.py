@@ -214,28 +214,30 @@ def is_box(given):
     return 0 <= left < left + width <= 1 and 0 <= top < top + height <= 1
 
 
-def outputs_within(outputs, inside):
+def outputs_within(outputs, inside, pixel_threshold=None):
     """Returns what a model says of images, of a region alone.
 
-    Outside of it a map has the lowest value of the image's map. A score is brought down
-    as much as the map's peak is; where the peak lies inside, it stays to the last bit.
+    Outside of it a map has the lowest value of the image's map, but never one that is
+    anomalous. A score is brought down as much as the map's peak is; where the peak lies
+    inside, it stays to the last bit.
 
     Args:
         outputs: Dict of tensors; without "anomaly_map" they are returned as they are.
             "score_map", which is not returned, is the map that the scores are of, if
             that is another.
         inside: Boolean tensor (height, width), or (batch, height, width): one an image.
+        pixel_threshold: The value from which on pixels are anomalous, or None.
     """
     if "anomaly_map" not in outputs:
         return outputs
     outputs = dict(outputs)
     inside = ops.convert_to_tensor(inside)
     whole = ops.convert_to_tensor(outputs["anomaly_map"])
-    shown = _shown(whole, inside)
+    shown = ops.where(inside, whole, _outside(whole, pixel_threshold))
     before, after = whole, shown
     if "score_map" in outputs:
         before = ops.convert_to_tensor(outputs.pop("score_map"))
-        after = _shown(before, inside)
+        after = ops.where(inside, before, _outside(before))
     before, after = (ops.max(each, axis=(1, 2)) for each in (before, after))
     score = ops.convert_to_tensor(outputs["anomaly_score"])
     # Shares of what is above 0; where something is below, differences.
@@ -246,9 +248,13 @@ def outputs_within(outputs, inside):
     return {**outputs, "anomaly_map": shown, "anomaly_score": score}
 
 
-def _shown(maps, inside):
+def _outside(maps, pixel_threshold=None):
     lowest = ops.min(maps, axis=(1, 2), keepdims=True)
-    return ops.where(inside, maps, lowest)
+    if pixel_threshold is None:
+        return lowest
+    # Of an image that is anomalous all over, so is the lowest.
+    below = pixel_threshold - max(abs(pixel_threshold) / 2, 1e-6)
+    return ops.where(lowest >= pixel_threshold, below, lowest)
 
 
 def _of_names(names):

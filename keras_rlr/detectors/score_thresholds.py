@@ -60,7 +60,7 @@ def threshold_from_scores(scores, false_positive_rate, margin=MARGINS["float32"]
         )
     refuse_not_finite(scores, "be calibrated")
     count = len(scores)
-    rank = math.ceil(round((count + 1) * (1.0 - false_positive_rate), 9))
+    rank = rank_of_threshold(count, false_positive_rate)
     if rank > count:
         raise ValueError(
             f"A false-positive rate of {false_positive_rate:g} needs at least "
@@ -69,6 +69,12 @@ def threshold_from_scores(scores, false_positive_rate, margin=MARGINS["float32"]
             f"{1.0 / (count + 1):.3g}."
         )
     return with_margin(float(np.sort(scores)[rank - 1]), margin)
+
+
+def rank_of_threshold(count, false_positive_rate):
+    """Which of so many scores, the smallest first, sets a threshold; from 1 on."""
+    # Rounded: 0.95 times 20 is 19.
+    return math.ceil(round((count + 1) * (1.0 - false_positive_rate), 9))
 
 
 def with_margin(score, margin):

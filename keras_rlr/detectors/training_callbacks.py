@@ -42,9 +42,8 @@ class StopAtNan(keras.callbacks.Callback):
             raise FloatingPointError(
                 f"The training diverged: the loss is {loss} after step "
                 f"{self._before + batch + 1} of epoch {self._epoch + 1}, and the "
-                "model's weights are of no use any "
-                "more. Train anew with a lower learning rate, or in float32 if the "
-                "model computes in 16 bits."
+                "model's weights are of no use any more. Train anew with a lower "
+                "learning rate, or in float32 if the model computes in 16 bits."
             )
 
 
@@ -56,6 +55,15 @@ def learning_rate_of(model):
     """
     # What TensorFlow mirrors is no number for Python.
     return float(keras.ops.convert_to_numpy(model.optimizer.learning_rate))
+
+
+def steps_taken(model):
+    """Returns how many steps a model's optimizer has taken.
+
+    Args:
+        model: The detector.
+    """
+    return int(keras.ops.convert_to_numpy(model.optimizer.iterations))
 
 
 class EpochOrder(keras.callbacks.Callback):
@@ -78,14 +86,11 @@ class EpochOrder(keras.callbacks.Callback):
         """Notes where the optimizer stands."""
         self._steps = 0
         if keras.backend.backend() == "tensorflow":
-            iterations = self.model.optimizer.iterations
-            self._first_step = int(keras.ops.convert_to_numpy(iterations))
+            self._first_step = steps_taken(self.model)
 
     def on_epoch_begin(self, epoch, logs=None):
         """Sets the epoch, and the step, which a callback may have set back."""
-        iterations = self.model.optimizer.iterations
-        step = int(keras.ops.convert_to_numpy(iterations))
-        self.batches.begin_epoch(epoch, step)
+        self.batches.begin_epoch(epoch, steps_taken(self.model))
 
     def on_train_batch_end(self, batch, logs=None):
         """Counts a step that had data."""

@@ -5,7 +5,6 @@ import warnings
 
 import keras
 import numpy as np
-from keras import ops
 
 from keras_rlr.detectors.compiling import is_of_recipe
 from keras_rlr.detectors.continued_epoch import ContinuedEpoch
@@ -16,6 +15,7 @@ from keras_rlr.detectors.training_callbacks import (
     RateOfEpoch,
     StopAtNan,
     Validation,
+    steps_taken,
 )
 from keras_rlr.detectors.weights_version import weights_version
 from keras_rlr.inputs.endless import refuse_endless
@@ -116,6 +116,7 @@ def train(
             # Else TensorFlow traces the first step twice.
             model.optimizer.build(model.trainable_variables)
         copy_first([*model.variables, *model.optimizer.variables])
+        model.is_fitting = True
         try:
             history = model.run(
                 model.fit_batches,
@@ -127,6 +128,7 @@ def train(
                 steps_per_epoch=steps_per_epoch,
             )
         finally:
+            model.is_fitting = False
             rate_of_epoch.on_epoch_end()
     # Moving averages may be each process's own.
     copy_first(model.non_trainable_variables)
@@ -201,11 +203,6 @@ def announce_empty_places(batch_size, devices):
             f"`batch_size` that {devices} divides.",
             stacklevel=4,
         )
-
-
-def steps_taken(model):
-    """How many steps a model's optimizer has taken."""
-    return int(ops.convert_to_numpy(model.optimizer.iterations))
 
 
 def _refuse_compact(model):

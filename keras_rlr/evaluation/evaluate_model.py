@@ -106,7 +106,11 @@ def measure(predictions, fpr_limit=0.3):
         pooled = {**images, **pixels}
     _warn_of_unmasked(predictions)
     _warn_of_undefined(results, predictions.unmasked)
-    result = {"categories": results, "mean": _mean(results), "pooled": pooled}
+    result = {
+        "categories": results,
+        "mean": mean_figures(results.values()),
+        "pooled": pooled,
+    }
     if predictions.unseen:
         result["unseen_categories"] = sorted(predictions.unseen)
         _warn_of_unseen(result["unseen_categories"], len(results))
@@ -200,10 +204,15 @@ def _unknown_pixels():
     return dict.fromkeys(PIXEL_FIGURES, math.nan)
 
 
-def _mean(results):
+def mean_figures(results):
+    """Returns the mean of each figure over categories that define it.
+
+    Args:
+        results: Dicts of figures, one a category.
+    """
     mean = {}
     for metric in FIGURES:
-        values = [figures[metric] for figures in results.values()]
+        values = [figures[metric] for figures in results]
         defined = [value for value in values if not math.isnan(value)]
         mean[metric] = sum(defined) / len(defined) if defined else math.nan
     return mean

@@ -114,7 +114,7 @@ def draw_overlay(
     """
     panels = overlay_panels(image, anomaly_map, scale, mask, max_side, bit_depth, score)
     height, width = panels[0].shape[:2]
-    more = [resize_pixels(picture, height, width) for picture in more]
+    more = [resize_images(picture, (height, width)) for picture in more]
     return side_by_side([*panels, *more], scale)
 
 
@@ -138,7 +138,7 @@ def overlay_panels(
     rgb = shown_pixels(image, max_side, bit_depth)
     height, width = rgb.shape[:2]
     heat = in_units_of_score(_reduced(anomaly_map), score)
-    heat = resize_pixels(heat[..., None], height, width)[..., 0]
+    heat = resize_images(heat[..., None], (height, width))[..., 0]
     blended = _blend(rgb, scale.position(heat))
     if mask is not None:
         inside = shown_mask(mask, height, width)
@@ -227,11 +227,6 @@ def _smooth(anomaly_map):
     height, width = anomaly_map.shape
     rows, columns = (gaussian_matrix(side, _SIGMA) for side in (height, width))
     return rows @ anomaly_map @ columns.T
-
-
-def resize_pixels(pixels, height, width):
-    """Pixels (h, w, c) resized smoothly."""
-    return resize_images(pixels, (height, width))
 
 
 def shown_mask(mask, height, width):

@@ -1,24 +1,8 @@
 """What each of the paper's tables compares, and what it printed."""
 
 import csv
-from dataclasses import dataclass, field
 from importlib import resources
-
-
-@dataclass(frozen=True)
-class PaperTable:
-    """A table of the paper.
-
-    Args:
-        number: Its number.
-        title: What it compares.
-        rows: For each row that is trained, the arguments of `RLR` it differs by.
-    """
-
-    number: int
-    title: str
-    rows: dict = field(default_factory=dict)
-
+from typing import Any
 
 # Means on MVTec AD of one model for all categories, image and pixel AUROC in per cent,
 # that others measured and published after the paper.
@@ -30,39 +14,30 @@ MEASURED_BY_OTHERS = {
     }
 }
 _RESIDUAL = {"residual": True}
-PAPER_TABLES = {
-    table.number: table
-    for table in (
-        PaperTable(1, "methods on MVTec AD", {"RLR": {}}),
-        PaperTable(2, "methods on VisA", {"RLR": {}}),
-        PaperTable(
-            3,
-            "attentions",
-            {
-                "self-attention, residual": {"attentions": ("self",), **_RESIDUAL},
-                "cross-attention, residual": {"attentions": ("cross",), **_RESIDUAL},
-                "cross-attention": {"attentions": ("cross",)},
-                "MLKA": {"attentions": ("mlka",)},
-                "LCA": {"attentions": ("lca",)},
-                "cross-attention + MLKA": {"attentions": ("cross", "mlka")},
-                "MLKA + LCA": {"attentions": ("mlka", "lca")},
-            },
-        ),
-        PaperTable(
-            4,
-            "levels",
-            {
-                "levels 1, 2": {"levels": (1, 2)},
-                "levels 2, 3": {"levels": (2, 3)},
-                "levels 1, 2, 3": {"levels": (1, 2, 3)},
-            },
-        ),
-        PaperTable(
-            5,
-            "factor of the attentions that read the reference",
-            {f"alpha {alpha}": {"alpha": float(alpha)} for alpha in (1, 2, 3)},
-        ),
-    )
+# By a table's number, for each row that is trained the arguments of `RLR` that it
+# differs by.
+TRAINED_ROWS: dict[int, dict[str, dict[str, Any]]] = {
+    # Methods on MVTec AD, and on VisA.
+    1: {"RLR": {}},
+    2: {"RLR": {}},
+    # Attentions.
+    3: {
+        "self-attention, residual": {"attentions": ("self",), **_RESIDUAL},
+        "cross-attention, residual": {"attentions": ("cross",), **_RESIDUAL},
+        "cross-attention": {"attentions": ("cross",)},
+        "MLKA": {"attentions": ("mlka",)},
+        "LCA": {"attentions": ("lca",)},
+        "cross-attention + MLKA": {"attentions": ("cross", "mlka")},
+        "MLKA + LCA": {"attentions": ("mlka", "lca")},
+    },
+    # Levels.
+    4: {
+        "levels 1, 2": {"levels": (1, 2)},
+        "levels 2, 3": {"levels": (2, 3)},
+        "levels 1, 2, 3": {"levels": (1, 2, 3)},
+    },
+    # The factor of the attentions that read the reference.
+    5: {f"alpha {alpha}": {"alpha": float(alpha)} for alpha in (1, 2, 3)},
 }
 
 

@@ -1,11 +1,10 @@
 """Results of evaluations as files."""
 
-import csv
-import io
 import json
 import math
 
 from keras_rlr.backbones import level_text
+from keras_rlr.tables.table_text import table_text
 
 
 def result_as_json(result):
@@ -49,11 +48,8 @@ def evaluation_as_csv(evaluation):
         "keras_rlr": environment["packages"]["keras-rlr"],
         "data_fingerprint": evaluation["data"]["fingerprint"],
     }
-    text = io.StringIO()
     unseen = evaluation.get("unseen_categories", ())
-    columns = ["category", *evaluation["mean"], *used, "not_trained_on"]
-    writer = csv.DictWriter(text, columns, lineterminator="\n")
-    writer.writeheader()
+    table = [("category", *evaluation["mean"], *used, "not_trained_on")]
     # Not a dict of all rows: a category may be called "mean".
     rows = [
         (name, figures, int(name in unseen))
@@ -61,8 +57,7 @@ def evaluation_as_csv(evaluation):
     ]
     rows += [(name, evaluation[name], len(unseen)) for name in ("mean", "pooled")]
     for name, figures, not_trained_on in rows:
-        values = {k: "" if math.isnan(v) else repr(v) for k, v in figures.items()}
-        writer.writerow(
-            {"category": name, **values, **used, "not_trained_on": not_trained_on}
-        )
-    return text.getvalue()
+        values = (figures[figure] for figure in evaluation["mean"])
+        cells = ("" if math.isnan(value) else repr(value) for value in values)
+        table.append((name, *cells, *used.values(), not_trained_on))
+    return table_text(table)

@@ -4,7 +4,8 @@ import warnings
 import keras
 import numpy as np
 
-from keras_rlr.export.sample_images import sample_images
+from keras_rlr.export.manifest import describe_tiling
+from keras_rlr.export.sample_images import one_tile_each, sample_images
 from keras_rlr.export.target import Target
 from keras_rlr.inputs.image_source import ImageSource
 from keras_rlr.inputs.images import to_rgb
@@ -67,8 +68,14 @@ def export_model(
     target = Target(path, format)
     check_arguments(model, format, quantize, images)
     most = _MOST_REPRESENTATIVE if quantize == "int8" else _MOST_COMPARED
-    images = _usable_images(images, model, most)
-    model, departures = model.exportable(format)
+    if images is not None:
+        images = _usable_images(images, model, most)
+    whole, (model, departures) = model, model.exportable(format)
+    cut_by = None if model.tiling else whole.tiling
+    if images is None:
+        images = list(sample_images(4, model.map_size))
+    elif cut_by:
+        images = one_tile_each(images, cut_by)
     for sentence in departures:
         warnings.warn(sentence, stacklevel=3)
     if model.threshold is None:
@@ -83,6 +90,7 @@ def export_model(
         "categories": list(categories),
         "evaluation": evaluation,
         "departures": departures,
+        "tiling": cut_by and describe_tiling(cut_by),
     }
     with target.staging() as folder:
         request["name"] = target.name
@@ -116,8 +124,6 @@ def check_arguments(model, format, quantize, images):
 
 def _usable_images(images, model, most):
     """uint8 arrays (height, width, 3), evenly chosen of those given."""
-    if images is None:
-        return list(sample_images(4, model.map_size))
     source = ImageSource(images, 1)
     if source.is_indexed:
         count = source.num_batches()

@@ -1,5 +1,6 @@
 """What is written beside an export: what it is, of what, and how well it agrees."""
 
+import dataclasses
 import hashlib
 import json
 
@@ -65,6 +66,21 @@ def describe_export(model, format, quantize, model_version, categories, evaluati
         "outputs": outputs,
         "evaluation": evaluation,
         "environment": describe_environment(),
+    }
+
+
+def describe_tiling(tiling):
+    """How clients of an export that takes one tile cut images.
+
+    Args:
+        tiling: The `Tiling` of the model.
+    """
+    return {
+        **dataclasses.asdict(tiling),
+        "overlaps": list(tiling.overlaps),
+        "whole_size": list(tiling.whole_size),
+        "places": "images are resized to whole_size; the tile of row i and column j "
+        "begins at row i * (height - overlaps[0]) and column j * (width - overlaps[1])",
     }
 
 

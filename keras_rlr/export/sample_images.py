@@ -1,9 +1,12 @@
-"""Images to compare an export with its model on, where the user gives none."""
+"""Images to compare an export with its model on."""
 
 import numpy as np
 
 from keras_rlr.image_size import height_and_width
-from keras_rlr.inputs.resize import resize_images
+from keras_rlr.inputs.resize import resize_images, resize_to_part
+
+# Of what is a share of the tiles, steps of it come nowhere twice for long.
+_STEP = 0.618
 
 
 def sample_images(count, size):
@@ -25,3 +28,23 @@ def sample_images(count, size):
         top, left = random.integers(0, (height - side + 1, width - side + 1))
         image[top : top + side, left : left + side] = random.uniform(0, 255, 3)
     return images.round().astype("uint8")
+
+
+def one_tile_each(images, tiling):
+    """Returns a tile of each image, of ever other places.
+
+    Args:
+        images: List of uint8 arrays (height, width, 3).
+        tiling: The `Tiling` by which they are cut.
+
+    Returns:
+        List of uint8 arrays (tile's height, tile's width, 3).
+    """
+    tiles = []
+    for i, image in enumerate(images):
+        top, left = tiling.corners[int(i * _STEP % 1 * tiling.count)]
+        tile = resize_to_part(
+            image, tiling.whole_size, top, left, tiling.height, tiling.width
+        )
+        tiles.append(tile.round().astype("uint8"))
+    return tiles

@@ -40,6 +40,7 @@ def write_export(
     categories,
     evaluation,
     departures=(),
+    tiling=None,
 ):
     """Writes an export and its manifest into a folder, and compares.
 
@@ -53,6 +54,7 @@ def write_export(
         categories: List of names.
         evaluation: Figures, or None.
         departures: Sentences: what the export does otherwise than the user's model.
+        tiling: Of an export that takes one tile, how images are cut; or None.
 
     Returns:
         The manifest.
@@ -66,6 +68,7 @@ def write_export(
     version = weights_version(model)
     manifest = describe_export(model, format, quantize, version, categories, evaluation)
     manifest["departures"] = list(departures)
+    manifest["tiling"] = tiling
     chosen = np.linspace(0, len(images) - 1, min(len(images), _COMPARED)).astype(int)
     takes = [images[i] for i in chosen if _is_served(images[i], format)]
     takes = takes or list(sample_images(1, model.map_size))
@@ -81,12 +84,12 @@ def write_export(
         manifest,
     )
     if format != "saved_model":
-        takes = [image_for_model(Image.fromarray(x), *model.map_size) for x in takes]
+        takes = _in_batches(takes, model)
     tolerance = max(TOLERANCES[quantize], _TOLERANCES_OF_DTYPES[model.compute_dtype])
     manifest["comparison"] = {}
     threshold = model.thresholds.of_images(expected.get("category"))
     for runner, run in runners.items():
-        outputs = [run(image) for image in takes]
+        outputs = [run(take) for take in takes]
         found = {key: np.concatenate([o[key] for o in outputs]) for key in outputs[0]}
         result = compare(expected, found, threshold, tolerance)
         manifest["comparison"][runner] = result
@@ -102,6 +105,18 @@ def _is_served(image, format):
     height, width = image.shape[:2]
     fits = height * width <= MOST_PIXELS and max(height, width) <= LONGEST_SIDE
     return fits or format != "saved_model"
+
+
+def _in_batches(images, model):
+    """The images as clients give them: one alone, and the others a few at a time.
+
+    A runtime may take one image for what it is, and the second of a batch for another.
+    """
+    resized = [image_for_model(Image.fromarray(x), *model.map_size) for x in images]
+    size = max(2, model.inference_batch)
+    starts = range(1, len(resized), size)
+    rest = [np.concatenate(resized[start : start + size]) for start in starts]
+    return [resized[0], *rest]
 
 
 @contextlib.contextmanager

@@ -373,7 +373,4 @@ def shuffled_order(count, order_seed):
     """The positions below `count`, in their order or in that of a seed."""
     if order_seed is None:
         return np.arange(count)
-    generator = np.random.Generator(
-        np.random.Philox(np.random.SeedSequence(order_seed))
-    )
-    return generator.permutation(count)
+    return np.random.Generator(np.random.Philox(order_seed)).permutation(count)

@@ -67,8 +67,7 @@ def to_rgb(images, where, bit_depth=None):
             a pixel is not finite.
     """
     check_pixels(images, where)
-    colours = images[..., :3] if images.shape[-1] > 2 else images[..., :1]
-    return _in_8_bits(colours.astype("float32"), images.dtype, bit_depth)
+    return in_rgb(images, lambda colours: colours.astype("float32"), bit_depth)
 
 
 def to_resized_rgb(images, size, where, bit_depth=None):
@@ -86,7 +85,13 @@ def in_rgb(images, resize, bit_depth=None):
         bit_depth: See `to_rgb`.
     """
     colours = images[..., :3] if images.shape[-1] > 2 else images[..., :1]
-    return _in_8_bits(resize(colours), images.dtype, bit_depth)
+    pixels = resize(colours)
+    if images.dtype == np.uint16:
+        # Pillow's `convert("RGB")` saturates 16-bit images.
+        if bit_depth is not None:
+            pixels *= np.float32(255)
+        pixels /= np.float32(257 if bit_depth is None else 2**bit_depth - 1)
+    return np.repeat(pixels, 3, axis=-1) if pixels.shape[-1] == 1 else pixels
 
 
 def check_pixels(images, where):
@@ -114,13 +119,3 @@ def check_pixels(images, where):
             f"Received {where} with pixels that are NaN or infinite. Images must be "
             "finite, in 0-255: look at how they were decoded or divided."
         )
-
-
-def _in_8_bits(pixels, dtype, bit_depth):
-    """RGB in 0-255 of float32 grey or RGB whose values were of a dtype."""
-    if dtype == np.uint16:
-        # Pillow's `convert("RGB")` saturates 16-bit images.
-        if bit_depth is not None:
-            pixels *= np.float32(255)
-        pixels /= np.float32(257 if bit_depth is None else 2**bit_depth - 1)
-    return np.repeat(pixels, 3, axis=-1) if pixels.shape[-1] == 1 else pixels

@@ -8,6 +8,8 @@ import functools
 
 import numpy as np
 
+from keras_rlr.image_size import height_and_width
+
 # Rows are converted and resized in parts of so many bytes, which fit in a cache.
 _PART_BYTES = 2**20
 # Pixels of a map that are resized at a time.
@@ -58,7 +60,7 @@ def resize_images(images, size):
     Returns:
         float32 array (..., height, width, channels).
     """
-    height, width = (size, size) if isinstance(size, int) else size
+    height, width = height_and_width(size)
     if images.shape[-3:-1] == (height, width):
         return images.astype("float32")
     leading, channels = images.shape[:-3], images.shape[-1]

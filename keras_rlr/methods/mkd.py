@@ -5,6 +5,7 @@ import keras
 from keras import ops
 
 from keras_rlr.detectors.feature_detector import FeatureDetector, mean_features
+from keras_rlr.detectors.pixel_thresholds import PixelThresholds
 from keras_rlr.detectors.recipe import Recipe, named_recipe
 from keras_rlr.layers.anomaly_map import upsample_map
 from keras_rlr.layers.anomaly_score import AnomalyScore
@@ -249,12 +250,22 @@ class MKD(FeatureDetector):
         model, departures = super().exportable(format)
         if format == "saved_model" or self.localization == "error":
             return model, departures
-        return self._copy({**model.get_config(), "localization": "error"}), [
+        other = model._copy({**model.get_config(), "localization": "error"})
+        # The model's are of its own map, in other units.
+        other.thresholds.pixels = PixelThresholds()
+        scores = "Scores and decisions are the same."
+        if other.region_of_interest is not None:
+            scores = (
+                "A region of interest brings scores down as much as this map's peak, "
+                "so where the peak lies outside of it they differ from the model's, "
+                "and decisions may."
+            )
+        return other, [
             *departures,
             f"A file of the format {format!r} holds no gradient, by which MKD "
             "localises: `anomaly_map` in the export is the error of each token "
-            "(localization='error'), not the map of the model. Scores and decisions "
-            "are the same. Format 'saved_model' holds the gradient.",
+            "(localization='error'), not the map of the model, and has no pixel "
+            f"threshold. {scores} Format 'saved_model' holds the gradient.",
         ]
 
     def get_config(self):

@@ -7,7 +7,7 @@ from keras_rlr.category_names import known_name
 from keras_rlr.datasets import FolderDataset
 from keras_rlr.training.changed_run import ChangedRun
 from keras_rlr.training.extend_run import NewImages, check_epochs, extend_run
-from keras_rlr.training.hold_out import hold_out
+from keras_rlr.training.hold_out import hold_out_as
 from keras_rlr.training.images_record import content_hashes
 from keras_rlr.training.run_images import RunPart, find_run_images
 
@@ -74,10 +74,7 @@ def add_products(
     old_names = model.trained_categories
     _refuse_known(new.categories, old_names, changed.run.path)
     check_epochs(model, epochs)
-    settings = changed.config["settings"]
-    fitted, held = hold_out(
-        new, settings.get("calibration_fraction", 0.1), settings.get("seed", 0)
-    )
+    fitted, held = hold_out_as(new, changed.config["settings"])
     for i in range(len(held)):
         held[i]  # A damaged image is noticed before the work.
     old = find_run_images(changed.run, changed.config, old_names, old_data)

@@ -1,6 +1,5 @@
 import collections
 import csv
-import io
 import math
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from keras_rlr.detectors.loading import load_model
 from keras_rlr.detectors.save_model import save_without_optimizer
 from keras_rlr.evaluation.evaluate_model import measure
 from keras_rlr.evaluation.test_predictions import predict_test_set
+from keras_rlr.tables.table_text import table_text
 from keras_rlr.training.run_folder import RunFolder
 
 FOLDER = "best_on_test_set"
@@ -187,8 +187,5 @@ def read_history(folder: Path) -> list[dict[str, Any]]:
 
 
 def _write_history(folder, rows):
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({key: repr(value) for key, value in row.items()} for row in rows)
-    write_text(folder / "test_history.csv", text.getvalue())
+    cells = ([repr(value) for value in row.values()] for row in rows)
+    write_text(folder / "test_history.csv", table_text([list(rows[0]), *cells]))

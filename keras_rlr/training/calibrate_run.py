@@ -19,8 +19,8 @@ from keras_rlr.detectors.save_model import (
 from keras_rlr.evaluation.regions_by_image import RegionsByImage
 from keras_rlr.evaluation.score_resized import folder_category
 from keras_rlr.training.feedback import Feedback, JudgedImage
-from keras_rlr.training.held_out_thresholds import some_of_each
-from keras_rlr.training.hold_out import hold_out
+from keras_rlr.training.held_out_thresholds import some_of_each, thresholds_of
+from keras_rlr.training.hold_out import hold_out_as
 from keras_rlr.training.images_record import (
     TRAINING,
     content_hashes,
@@ -105,10 +105,7 @@ def calibrate_run(
         "images": len(images),
         "trained_on": None if left_out is None else len(left_out),
         "false_positive_rate": false_positive_rate,
-        "threshold": model.threshold,
-        "category_thresholds": model.thresholds.by_category,
-        "pixel_threshold": model.pixel_threshold,
-        "category_pixel_thresholds": dict(model.thresholds.pixels.by_category),
+        **thresholds_of(model),
     }
     if feedback is not None:
         calibration["feedback"] = {**told, **report}
@@ -189,9 +186,7 @@ def _same_images(config):
         dataset = FolderDataset(data["path"], "train", settings.get("categories"))
     except (OSError, ValueError):
         return None
-    fitted, _ = hold_out(
-        dataset, settings.get("calibration_fraction", 0.1), settings.get("seed", 0)
-    )
+    fitted, _ = hold_out_as(dataset, settings)
     same = fitted.fingerprint() == data.get("training_fingerprint")
     return fitted if same else None
 

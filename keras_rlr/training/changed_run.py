@@ -59,6 +59,11 @@ class ChangedRun:
         return self.target is self.run
 
     @property
+    def kept(self) -> Path | None:
+        """The folder of the run as it was, or None if it stays where it is."""
+        return self.run.path / BEFORE if self.is_in_place else None
+
+    @property
     def rate(self) -> float:
         """The false-positive rate that was asked for last, or that of a training.
 

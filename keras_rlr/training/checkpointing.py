@@ -6,8 +6,7 @@ import numpy as np
 
 from keras_rlr import processes
 from keras_rlr.detectors.save_model import save_checkpoint
-from keras_rlr.detectors.training_callbacks import learning_rate_of
-from keras_rlr.detectors.training_pass import steps_taken
+from keras_rlr.detectors.training_callbacks import learning_rate_of, steps_taken
 from keras_rlr.training.interruption import SignalGuard
 from keras_rlr.training.run_folder import RunFolder
 from keras_rlr.training.training_state import TrainingState, values_of_metrics

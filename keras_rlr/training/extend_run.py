@@ -17,10 +17,10 @@ from keras_rlr.training.before_and_after import compared, figures_of, images_to_
 from keras_rlr.training.changed_run import ChangedRun
 from keras_rlr.training.default_feature_cache import default_feature_cache
 from keras_rlr.training.held_out_thresholds import calibrate_held_out
-from keras_rlr.training.images_record import write_run_images
+from keras_rlr.training.images_record import describe_images, write_run_images
 from keras_rlr.training.interruption import SignalGuard
 from keras_rlr.training.run_folder import source_images
-from keras_rlr.training.run_images import BEFORE, RunImages, RunPart
+from keras_rlr.training.run_images import RunImages, RunPart
 
 # Of the epochs that the run was given, or that the recipe has for old and new images
 # together: what the model knows of the old ones it keeps, and of the new ones it knows
@@ -121,7 +121,7 @@ def extend_run(
         "categories": compared(before, after),
         "stored": stored,
         "judged": judged,
-        "kept": changed.run.path / BEFORE if changed.is_in_place else None,
+        "kept": changed.kept,
         "output": changed.target.path,
     }
 
@@ -155,10 +155,7 @@ def _described(data, fitted, held):
     return {
         **data,
         "categories": sorted({*fitted.categories, *held.categories}),
-        "training_images": len(fitted),
-        "training_fingerprint": fitted.fingerprint(),
-        "calibration_images": len(held),
-        "calibration_fingerprint": held.fingerprint(),
+        **describe_images(fitted, held),
     }
 
 

@@ -42,7 +42,7 @@ def calibrate_held_out(
     with warnings.catch_warnings():
         # Which categories have thresholds of their own is in the configuration.
         warnings.filterwarnings("ignore", ".*for a threshold of its own")
-        threshold = model.calibrate(
+        model.calibrate(
             held,
             false_positive_rate=rate,
             training_images=fitted.subset(
@@ -53,7 +53,18 @@ def calibrate_held_out(
         "images": len(held),
         "false_positive_rate": rate,
         ASKED: asked,
-        "threshold": threshold,
+        **thresholds_of(model),
+    }
+
+
+def thresholds_of(model: Any) -> dict[str, Any]:
+    """What `config.json` says of a model's thresholds.
+
+    Args:
+        model: The calibrated detector.
+    """
+    return {
+        "threshold": model.threshold,
         "category_thresholds": model.thresholds.by_category,
         "pixel_threshold": model.pixel_threshold,
         "category_pixel_thresholds": dict(model.thresholds.pixels.by_category),

@@ -39,7 +39,7 @@ def hold_out(
             "The calibration fraction must be at least 0 and below 1. Received: "
             f"{fraction!r}."
         )
-    generator = np.random.Generator(np.random.Philox(np.random.SeedSequence(seed)))
+    generator = np.random.Generator(np.random.Philox(seed))
     held = set()
     categories = [sample.category for sample in dataset.samples]
     for category in dataset.categories:
@@ -50,3 +50,17 @@ def hold_out(
         held.update(generator.permutation(members)[:count].tolist())
     kept = [i for i in range(len(dataset)) if i not in held]
     return dataset.subset(kept), dataset.subset(sorted(held))
+
+
+def hold_out_as(
+    dataset: Any, settings: dict[str, Any]
+) -> tuple[FolderDataset, FolderDataset]:
+    """Splits normal images as a run of some settings does.
+
+    Args:
+        dataset: A `FolderDataset` of the split "train".
+        settings: The run's; what earlier versions did not note has its default.
+    """
+    return hold_out(
+        dataset, settings.get("calibration_fraction", 0.1), settings.get("seed", 0)
+    )

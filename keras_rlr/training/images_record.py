@@ -4,6 +4,7 @@ import csv
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from keras_rlr.atomic_file import write_text
 from keras_rlr.datasets import FolderDataset
@@ -37,6 +38,23 @@ def write_run_images(
     """
     rows = _rows_of(fitted, held)
     write_text(path, table_text([(*_IMAGE_COLUMNS, "category"), *rows]))
+
+
+def describe_images(
+    fitted: FolderDataset | JoinedDataset, held: FolderDataset | JoinedDataset
+) -> dict[str, Any]:
+    """What `config.json` says of a run's images, beside where they are.
+
+    Args:
+        fitted: Data set of the images to train on.
+        held: Data set of the images to calibrate on.
+    """
+    return {
+        "training_images": len(fitted),
+        "training_fingerprint": fitted.fingerprint(),
+        "calibration_images": len(held),
+        "calibration_fingerprint": held.fingerprint(),
+    }
 
 
 def holds_images(

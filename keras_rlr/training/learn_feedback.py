@@ -10,7 +10,7 @@ from keras_rlr.datasets import FolderDataset
 from keras_rlr.training.changed_run import ChangedRun
 from keras_rlr.training.extend_run import NewImages, check_epochs, extend_run
 from keras_rlr.training.feedback import ANOMALOUS, NORMAL, Feedback, JudgedImage
-from keras_rlr.training.hold_out import hold_out
+from keras_rlr.training.hold_out import hold_out_as
 from keras_rlr.training.images_record import content_hashes
 from keras_rlr.training.judged_images import decided_images, named_category
 from keras_rlr.training.run_images import (
@@ -100,10 +100,7 @@ def learn_feedback(
         dataset = FolderDataset(folder, "train")
         for i in range(len(dataset)):
             dataset[i]  # A damaged image is noticed before the work.
-        settings = changed.config["settings"]
-        fitted, held = hold_out(
-            dataset, settings.get("calibration_fraction", 0.1), settings.get("seed", 0)
-        )
+        fitted, held = hold_out_as(dataset, changed.config["settings"])
         learned = _counts(fitted)
         judged = [*feedback.normal, *feedback.anomalous]
         images = NewImages(

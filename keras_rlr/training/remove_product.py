@@ -1,6 +1,5 @@
 """Takes a product out of the model of a finished run."""
 
-import csv
 import warnings
 from pathlib import Path
 from typing import Any
@@ -16,10 +15,10 @@ from keras_rlr.detectors.describe_model import describe_model
 from keras_rlr.detectors.forget_category import forget_category, forget_usual_maps
 from keras_rlr.tables.table_text import table_text
 from keras_rlr.training.changed_run import ChangedRun
-from keras_rlr.training.held_out_thresholds import calibrate_held_out
-from keras_rlr.training.images_record import write_run_images
+from keras_rlr.training.held_out_thresholds import calibrate_held_out, thresholds_of
+from keras_rlr.training.images_record import describe_images, write_run_images
 from keras_rlr.training.interruption import SignalGuard
-from keras_rlr.training.run_images import category_in, find_run_images, run_parts
+from keras_rlr.training.run_images import find_run_images, read_record, run_parts
 
 
 def remove_product(
@@ -100,12 +99,7 @@ def remove_product(
         calibration = changed.config.get("calibration")
         if calibration:
             done.append("its thresholds, and how it looks and scores")
-            calibration = {
-                **calibration,
-                "threshold": model.threshold,
-                "category_thresholds": model.thresholds.by_category,
-                "category_pixel_thresholds": dict(model.thresholds.pixels.by_category),
-            }
+            calibration = {**calibration, **thresholds_of(model)}
         bank = getattr(model, "memory_bank", None)
         if images is None:
             warnings.warn(
@@ -160,7 +154,7 @@ def remove_product(
         "config": config,
         "done": done,
         "stays": stays,
-        "kept": None if not changed.is_in_place else changed.run.path / "before",
+        "kept": changed.kept,
         "output": changed.target.path,
     }
 
@@ -208,12 +202,7 @@ def _described(config, category, images, others):
     }
     if images is not None:
         fitted, held = _without(images.fitted, others), _without(images.held, others)
-        described |= {
-            "training_images": len(fitted),
-            "training_fingerprint": fitted.fingerprint(),
-            "calibration_images": len(held),
-            "calibration_fingerprint": held.fingerprint(),
-        }
+        described |= describe_images(fitted, held)
     return described
 
 
@@ -222,13 +211,8 @@ def _write_images(changed, path, category, images, others):
     if images is not None:
         fitted, held = _without(images.fitted, others), _without(images.held, others)
         write_run_images(path, fitted, held)
-    if images is not None or not changed.run.images.is_file():
         return
-    with changed.run.images.open(encoding="utf-8", errors="replace", newline="") as f:
-        rows = list(csv.DictReader(f))
-    kept = [
-        (row["use"], row["sha256"], row.get("path") or "", name or "")
-        for row in rows
-        if (name := category_in(row, changed.config)) != category
-    ]
-    write_text(path, table_text([("use", "sha256", "path", "category"), *kept]))
+    record = read_record(changed.run, changed.config)
+    if record is not None:
+        kept = [row for row in record if row[-1] != category]
+        write_text(path, table_text([("use", "sha256", "path", "category"), *kept]))

@@ -6,10 +6,7 @@ from keras_rlr.datasets import FolderDataset
 from keras_rlr.detectors.anomaly_detector import AnomalyDetector
 from keras_rlr.processes import told
 from keras_rlr.training.images_record import holds_images
-from keras_rlr.training.run_folder import (
-    RunFolder,
-    new_model,
-)
+from keras_rlr.training.run_folder import RunFolder, new_model
 from keras_rlr.training.training_state import TrainingState
 
 

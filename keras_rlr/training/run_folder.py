@@ -17,6 +17,7 @@ from keras_rlr.datasets import account_for_images, find_images, read_image
 from keras_rlr.detectors.anomaly_detector import AnomalyDetector
 from keras_rlr.methods.by_name import check_arguments, method_for
 from keras_rlr.processes import is_writer
+from keras_rlr.tables.table_text import table_text
 from keras_rlr.training.checkpoints import Checkpoints
 from keras_rlr.training.run_devices import devices_of_run
 
@@ -132,11 +133,8 @@ class RunFolder:
         """Writes the history, one row an epoch, in the process that writes."""
         if not is_writer():
             return
-        text = io.StringIO()
-        writer = csv.DictWriter(text, _COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows({**row, "seconds": f"{row['seconds']:.2f}"} for row in rows)
-        write_text(self.history, text.getvalue())
+        cells = ((row["epoch"], row["loss"], f"{row['seconds']:.2f}") for row in rows)
+        write_text(self.history, table_text([_COLUMNS, *cells]))
 
     def discard(self) -> None:
         """Removes the run's files, and the folder if nothing else is in it."""

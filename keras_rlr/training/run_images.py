@@ -8,7 +8,7 @@ from typing import Any
 
 from keras_rlr.datasets import FolderDataset
 from keras_rlr.datasets.joined_dataset import JoinedDataset
-from keras_rlr.training.hold_out import hold_out
+from keras_rlr.training.hold_out import hold_out_as
 from keras_rlr.training.images_record import (
     CALIBRATION,
     TRAINING,
@@ -88,7 +88,7 @@ def find_run_images(
     Raises:
         FileNotFoundError: If images are missing; it says how many and what to do.
     """
-    record = _read_record(run, config)
+    record = read_record(run, config)
     needed = {row[1]: row[2] for row in record or () if row[3] in (*categories, None)}
     fitted, held, parts, extra = [], [], [], 0
     hashes: set[str] = set()
@@ -173,24 +173,37 @@ def _places(run, part, data):
     return list(dict.fromkeys(map(Path, places)))
 
 
-def _read_record(run, config):
-    """Rows (use, hash, path, category) of `images.csv`, or None without one."""
+def read_record(
+    run: RunFolder, config: dict[str, Any]
+) -> list[tuple[str, str, str, str | None]] | None:
+    """Rows (use, hash, path, category) of `images.csv`, or None without one.
+
+    Args:
+        run: The `RunFolder`.
+        config: Its `config.json`.
+
+    Raises:
+        ValueError: If the file is no such record.
+    """
     if not run.images.is_file():
         return None
     read_run_images(run.images)  # It refuses what is no such record.
     with run.images.open(encoding="utf-8", errors="replace", newline="") as file:
         return [
-            (row["use"], row["sha256"], row.get("path") or "", category_in(row, config))
+            (
+                row["use"],
+                row["sha256"],
+                row.get("path") or "",
+                _category_in(row, config),
+            )
             for row in csv.DictReader(file)
         ]
 
 
-def category_in(row: dict[str, str], config: dict[str, Any]) -> str | None:
+def _category_in(row, config):
     """The category of a row of `images.csv`; None if it is not known.
 
-    Args:
-        row: The row; those of earlier versions don't have it but for the path.
-        config: The run's `config.json`.
+    Rows of earlier versions don't have it but for the path.
     """
     if row.get("category"):
         return row["category"]
@@ -220,10 +233,7 @@ def _by_record(dataset, record, taken):
 
 def _same_split(dataset, config):
     """The same of a run of an earlier version, which has no record."""
-    settings = config["settings"]
-    fitted, held = hold_out(
-        dataset, settings.get("calibration_fraction", 0.1), settings.get("seed", 0)
-    )
+    fitted, held = hold_out_as(dataset, config["settings"])
     if fitted.fingerprint() != config["data"].get("training_fingerprint"):
         problem = (
             f"those in '{dataset.path}' have other names, sizes or times of change, "

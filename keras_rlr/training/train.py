@@ -12,15 +12,14 @@ from keras_rlr.detectors.continued_epoch import ContinuedEpoch
 from keras_rlr.detectors.describe_model import describe_model
 from keras_rlr.detectors.feature_cache import FeatureCache
 from keras_rlr.detectors.save_model import save_without_optimizer
-from keras_rlr.detectors.training_callbacks import learning_rate_of
-from keras_rlr.detectors.training_pass import steps_taken
+from keras_rlr.detectors.training_callbacks import learning_rate_of, steps_taken
 from keras_rlr.environment import describe_environment
 from keras_rlr.training.checkpointing import Checkpointing
 from keras_rlr.training.checkpoints import DEFAULT_KEPT
 from keras_rlr.training.default_feature_cache import default_feature_cache
 from keras_rlr.training.held_out_thresholds import calibrate_held_out
 from keras_rlr.training.hold_out import hold_out
-from keras_rlr.training.images_record import write_run_images
+from keras_rlr.training.images_record import describe_images, write_run_images
 from keras_rlr.training.interruption import SignalGuard
 from keras_rlr.training.resume_run import (
     check_history,
@@ -274,10 +273,7 @@ def _describe_data(data, fitted, held):
     return {
         "path": str(Path(data).resolve()),
         "categories": list(fitted.categories),
-        "training_images": len(fitted),
-        "training_fingerprint": fitted.fingerprint(),
-        "calibration_images": len(held),
-        "calibration_fingerprint": held.fingerprint(),
+        **describe_images(fitted, held),
     }
 
 

@@ -2,6 +2,7 @@ import io
 import os
 import struct
 import time
+import warnings
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 
@@ -13,7 +14,7 @@ from hypothesis.extra import numpy as arrays
 from PIL import Image
 
 from keras_rlr.datasets import find_images, image_files, read_image
-from keras_rlr.datasets.image_files import IMAGE_FORMATS
+from keras_rlr.datasets.image_files import IMAGE_FORMATS, read_image_bytes
 from keras_rlr.inputs import pillow_images
 
 pytestmark = pytest.mark.backend_independent
@@ -126,11 +127,25 @@ def test_cmyk_becomes_rgb(tmp_path):
     assert (pixels[..., 0] > 200).all() and (pixels[..., 1:] < 60).all()
 
 
-def test_orientation_is_not_applied(tmp_path):
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp"])
+def test_orientation_is_not_applied_and_the_first_is_named(
+    suffix, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(image_files, "_OF_ORIENTATION", image_files._Once())
     exif = Image.Exif()
+    exif[0x0112] = 1
+    upright = save(tmp_path / f"upright.{suffix}", RED, exif=exif)
     exif[0x0112] = 6
-    path = save(tmp_path / "turned.jpg", RED, exif=exif)
-    assert read_image(path).shape == (5, 7, 3)
+    paths = [save(tmp_path / f"{i}.{suffix}", RED, exif=exif) for i in range(2)]
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        assert read_image(upright).shape == (5, 7, 3)
+        assert not caught
+        for path in paths:
+            assert read_image(path).shape == (5, 7, 3)
+            assert read_image_bytes(path.read_bytes(), "a").shape == (5, 7, 3)
+    (warning,) = caught
+    assert f"'{paths[0]}' has an orientation" in str(warning.message)
 
 
 def test_no_such_file(tmp_path):

@@ -13,11 +13,9 @@ from keras_rlr.datasets import FolderDataset, write_procedural_dataset
 from keras_rlr.detectors import feature_cache
 from keras_rlr.detectors.feature_extractor import FeatureExtractor
 from keras_rlr.inputs import feature_store
-from keras_rlr.inputs.feature_store import FeatureStore
 from keras_rlr.inputs.image_keys import image_key
 from keras_rlr.inputs.image_source import ImageSource
 from tests.data_kinds import IMAGES, KINDS
-from tests.fresh_process import FreshProcess
 from tests.tiny_model import (
     IMAGE_SIZE,
     ONE_LEVEL,
@@ -363,85 +361,3 @@ def test_refuses_other_arguments(tmp_path):
         ValueError, match="float16, bfloat16, float32. Received: 'int8'"
     ):
         keras_rlr.FeatureCache("memory", dtype="int8")
-
-
-@pytest.mark.backend_independent
-def test_numbers_that_do_not_fit_are_refused():
-    store = FeatureStore(None, 2, "float16")
-    with pytest.raises(ValueError, match=r"up to 1e\+05 are too large for float16"):
-        store.add(["a"], np.array([[1.0, 1e5]], "float32"), [{}])
-    with pytest.raises(ValueError, match="not a finite number"):
-        store.add(["a"], np.array([[1.0, np.nan]], "float32"), [{}])
-    large = FeatureStore(None, 2, "bfloat16")
-    large.add(["a"], np.array([[1.0, 1e5]], "float32"), [{}])
-    large.flush()
-    np.testing.assert_allclose(
-        large.read(["a"]).astype("float32"), [[1.0, 1e5]], rtol=2**-8
-    )
-
-
-WRITE = """
-import contextlib, os, sys, time, warnings
-import numpy as np
-from keras_rlr.inputs.feature_store import FeatureStore
-
-warnings.simplefilter("error")
-folder, lock, go = sys.argv[1:]
-if lock == "none":
-    FeatureStore.locked = contextlib.nullcontext
-store = FeatureStore(folder, 3, "float32")
-print("ready", flush=True)
-while not os.path.exists(go):
-    time.sleep(0.001)
-computed = 0
-for i in range(40):
-    key = f"{i:064}"
-    with store.locked():
-        store.refresh()
-        if key not in store:
-            computed += 1
-            store.add([key], np.full((1, 3), i, "float32"), [{}])
-            store.flush()
-rows = store.read([f"{i:064}" for i in range(40)])
-np.testing.assert_array_equal(rows[:, 0], range(40))
-print(computed)
-"""
-
-
-@pytest.mark.backend_independent
-@pytest.mark.parametrize("lock", ["held", "none"])
-def test_processes_share_a_folder(lock, tmp_path):
-    folder, go = tmp_path / "store", tmp_path / "go"
-    folder.mkdir()
-    writers = [FreshProcess(WRITE, folder, lock, go) for _ in range(2)]
-    for writer in writers:
-        writer.wait_for(lambda writer=writer: writer.written()[0] == "ready\n")
-    go.touch()
-    done = [writer.wait(timeout=120) for writer in writers]
-    assert [each.returncode for each in done] == [0, 0], done
-    computed = sum(int(each.stdout.split()[1]) for each in done)
-    # Without a lock, which not every file system has, both may compute a row.
-    assert computed == 40 if lock == "held" else 40 <= computed <= 80
-    store = FeatureStore(folder, 3, "float32")
-    with store.locked():
-        store.refresh()
-    assert all(f"{i:064}" in store for i in range(40))
-
-
-@pytest.mark.backend_independent
-def test_what_a_killed_writer_left_is_removed(tmp_path):
-    (tmp_path / "of-the-user.txt").touch()
-    for name in ("0123.npy", ".0123.abc.npy", ".4567.abc.json"):
-        (tmp_path / name).write_bytes(b"cut short")
-    store = FeatureStore(tmp_path, 1, "float32")
-    store.refresh()  # not locked: another writer may be at work
-    assert len(list(tmp_path.iterdir())) == 4
-    store.add(["a"], np.ones((1, 1), "float32"), [{}])
-    store.flush()
-    kept = {*tmp_path.glob("[!.0]*.npy"), *tmp_path.glob("[!.]*.json")}
-    with store.locked():
-        store.refresh()
-    assert set(tmp_path.iterdir()) == kept | {
-        tmp_path / "of-the-user.txt",
-        tmp_path / "lock",
-    }

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from keras_rlr.detectors.pixel_thresholds import PixelThresholds
 from keras_rlr.detectors.region_of_interest import RegionOfInterest, outputs_within
 from tests.tiny_model import ONE_LEVEL, random_images, tiny_model
 
@@ -71,6 +72,26 @@ def test_all_of_the_image_changes_nothing_and_a_part_stays_in_files(model, tmp_p
     model.region_of_interest = None
     after = model.predict(IMAGES, verbose=0)
     np.testing.assert_array_equal(after["anomaly_map"], before["anomaly_map"])
+
+
+def test_nothing_outside_is_anomalous_where_all_of_the_image_is(model):
+    model.region_of_interest = (0.25, 0.5, 0.5, 0.5)
+    inside = model.region_of_interest
+    before = model.predict(IMAGES, verbose=0)
+    kept, lowest = model.thresholds.pixels, before["anomaly_map"].min()
+    try:
+        # The graph has the first, and is to have the second.
+        for threshold in (0.9 * lowest, 0.4 * lowest):
+            of_some = PixelThresholds(2.0 * lowest, (("a", float(threshold)),))
+            model.thresholds.pixels = of_some
+            found = model.predict(IMAGES, verbose=0)
+            for anomaly_map in found["anomaly_map"]:
+                np.testing.assert_array_equal(anomaly_map >= threshold, inside)
+            scores = found["anomaly_score"]
+            np.testing.assert_array_equal(scores, before["anomaly_score"])
+    finally:
+        model.thresholds.pixels = kept
+        model.region_of_interest = None
 
 
 @pytest.mark.backend_independent

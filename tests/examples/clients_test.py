@@ -16,6 +16,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import grpc
+import numpy as np
 import pytest
 import tensorflow as tf
 from google.protobuf import text_format
@@ -224,6 +225,20 @@ def test_litert_on_a_small_machine(model, images, tmp_path):
     model.export(path, format="litert")
     output = run_example("litert/score_images.py", path, folder, "--threads", 1)
     check_table(output, folder, expected)
+    # What the manifest says of images.
+    file = tmp_path / "edge.tflite.manifest.json"
+    manifest = json.loads(file.read_text())
+    manifest["model"]["bit_depth"] = 12
+    file.write_text(json.dumps(manifest))
+    dim = np.arange(IMAGE_SIZE**2, dtype="uint16").reshape(IMAGE_SIZE, IMAGE_SIZE) * 3
+    Image.fromarray(dim).save(tmp_path / "dim.png")
+    output = run_example("litert/score_images.py", path, tmp_path / "dim.png")
+    as_8_bits = np.repeat(dim[None, ..., None] * np.float32(255 / 4095), 3, axis=-1)
+    expected = model.predict(as_8_bits, verbose=0)["anomaly_score"]
+    (row,) = csv.DictReader(output.splitlines())
+    assert float(row["anomaly_score"]) == pytest.approx(expected[0], rel=1e-4)
+    file.write_text(json.dumps({**manifest, "tiling": {"rows": 17}}))
+    run_example("litert/score_images.py", path, folder, code=2)
 
 
 def test_the_servers_configuration():

@@ -185,6 +185,26 @@ def test_what_disagrees_is_not_left_behind(name, small_model, tmp_path, monkeypa
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_runtime_that_is_wrong_about_batches_alone_is_found(
+    small_model, tmp_path, monkeypatch
+):
+    runners = litert.litert_runners
+
+    def of_the_first(path):
+        run = runners(path)["litert"]
+
+        def run_wrongly(images):
+            first = {name: values[:1] for name, values in run(images).items()}
+            return {n: np.repeat(v, len(images), 0) for n, v in first.items()}
+
+        return {"litert": run_wrongly}
+
+    monkeypatch.setattr(litert, "litert_runners", of_the_first)
+    with pytest.raises(ValueError, match="The export does not agree with the model"):
+        small_model.export(tmp_path / "m.tflite", format="litert")
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     ("name", "options", "error", "message"),
     [

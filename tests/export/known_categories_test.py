@@ -1,18 +1,28 @@
 """Exports recognise products as their model does, and decide alike."""
 
+import dataclasses
 import json
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from keras_rlr import PatchCore
 from keras_rlr.app import score_files
 from keras_rlr.datasets.procedural.png_file import write_png
 from keras_rlr.evaluation.predict_images import predict_images
+from keras_rlr.export.sample_images import one_tile_each
+from keras_rlr.tiling import Tiling
 from tests.export.run_alone import assert_same, run_alone
 from tests.export.saved_model_test import png
 from tests.products import elements_of, strange_images
-from tests.tiny_model import IMAGE_SIZE, ONE_LEVEL, tiny_model
+from tests.tiny_model import (
+    IMAGE_SIZE,
+    ONE_LEVEL,
+    random_images,
+    tiny_backbone,
+    tiny_model,
+)
 
 pytestmark = [pytest.mark.backend_independent, pytest.mark.needs_tensorflow]
 
@@ -46,7 +56,8 @@ def test_every_format_decides_as_the_model(format, model, images, tmp_path):
     assert manifest["pixel_threshold"] == model.pixel_threshold > 0
     assert sorted(manifest["category_pixel_thresholds"]) == names
     assert {"category", "comparable_score"} < set(manifest["outputs"])
-    batches = [image[None].astype("float32") for image in images]
+    # Alone, and in a batch.
+    batches = np.split(images.astype("float32"), [1])
     found = run_alone(format, path, batches, tmp_path)
     expected = model.predict(images, verbose=0)
     assert len(set(expected["is_anomalous"][:-2])) == 2
@@ -100,3 +111,35 @@ def test_the_command_and_the_page_decide_as_the_model(model, images, tmp_path):
         image.decision().startswith("anomalous") for image in score_files(model, paths)
     ]
     assert flags == expected["is_anomalous"].tolist()
+
+
+def test_an_export_of_one_tile_recognises_no_product(model, images, tmp_path):
+    of_tiles = PatchCore(
+        tiny_backbone(), levels=(1,), image_size=IMAGE_SIZE, tiles=(17, 1), seed=0
+    )
+    # Its tiles look like no whole image.
+    whole = np.concatenate([images[:8], random_images(8)], axis=1)
+    of_tiles.fit(whole, verbose=0)
+    elements = [{"image": image, "category": "bolt"} for image in whole]
+    of_tiles.calibrate(elements, false_positive_rate=0.2)
+    assert of_tiles.known_categories == ("bolt",)
+    with pytest.warns(UserWarning, match="Products are recognised by the whole image"):
+        manifest = of_tiles.export(tmp_path / "it.tflite", format="litert")
+    assert manifest["known_categories"] == []
+    assert manifest["category_thresholds"] == of_tiles.thresholds.by_category
+    tiling = manifest["tiling"]
+    assert tuple(tiling["whole_size"]) == of_tiles.map_size
+    fields = {f.name: tiling[f.name] for f in dataclasses.fields(Tiling)}
+    fields["overlaps"] = tuple(fields["overlaps"])
+    assert Tiling(**fields) == of_tiles.tiling
+    places = [
+        (i * (tiling["height"] - tiling["overlaps"][0]), 0)
+        for i in range(tiling["rows"])
+    ]
+    assert places == of_tiles.tiling.corners
+    tiles = one_tile_each(list(whole), of_tiles.tiling)
+    found = run_alone("litert", tmp_path / "it.tflite", [np.float32(tiles)], tmp_path)
+    assert set(found) == set(manifest["outputs"])
+    reached = found["anomaly_score"] >= np.float32(of_tiles.threshold)
+    np.testing.assert_array_equal(found["is_anomalous"], reached)
+    assert not reached.all()

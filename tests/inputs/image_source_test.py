@@ -1,6 +1,5 @@
-"""What a batch is, what an image with its label, and what is refused as neither."""
+"""What a batch is, and what an image with its label, in data of every kind."""
 
-import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -9,46 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from keras_rlr.inputs.first_batches import FirstBatches
 from keras_rlr.inputs.image_source import ImageSource
-from keras_rlr.inputs.labels import label_of
+from tests.inputs.pictures import Batches, delivered, loader, pictures
 
 pytestmark = pytest.mark.backend_independent
-
-
-def pictures(count, mixed, grey=False):
-    """Images that can be told apart by any of their pixels."""
-    sizes = [
-        (8 + i % 3 if mixed else 8, 10 + i % 2 if mixed else 10) for i in range(99)
-    ]
-    shapes = [size if grey else (*size, 3) for size in sizes]
-    return [np.full(shapes[i], 20 + i, "uint8") for i in range(count)]
-
-
-def delivered(source):
-    """(what each image is, its label) in order, and the number of batches."""
-    batches = list(source.batches())
-    found = [
-        (int(np.ravel(element["image"])[0]) - 20, label_of(element, 0))
-        for batch in batches
-        for element in batch
-    ]
-    for batch in batches:
-        for element in batch:
-            assert np.ndim(element["image"]) in (2, 3)
-            assert len(np.unique(element["image"])) == 1
-    return found, len(batches)
-
-
-class Samples(torch.utils.data.Dataset):
-    def __init__(self, samples):
-        self.samples = samples
-
-    def __len__(self):
-        return len(self.samples)
-
-    def __getitem__(self, index):
-        return self.samples[index]
 
 
 class Stream(torch.utils.data.IterableDataset):
@@ -57,18 +20,6 @@ class Stream(torch.utils.data.IterableDataset):
 
     def __iter__(self):
         return iter(self.samples)
-
-
-class Batches(keras.utils.PyDataset):
-    def __init__(self, batches):
-        super().__init__()
-        self.batches = batches
-
-    def __len__(self):
-        return len(self.batches)
-
-    def __getitem__(self, index):
-        return self.batches[index]
 
 
 class Lazy:
@@ -104,10 +55,6 @@ def as_pairs(images, labels):
 
 def as_lists(images, labels):
     return [[i, y] for i, y in zip(images, labels, strict=True)]
-
-
-def loader(samples, **options):
-    return torch.utils.data.DataLoader(Samples(samples), **options)
 
 
 def columns(pairs):
@@ -350,43 +297,6 @@ def test_grey_images_without_a_channel_axis(kind, count, size, mixed):
     assert [image for image, _ in found] == list(range(count))
 
 
-def refused(data, message, **options):
-    with pytest.raises(ValueError, match=message):
-        delivered(ImageSource(data, 2, **options))
-
-
-def test_what_is_neither_is_refused():
-    a, b, c = pictures(3, mixed=False)
-    refused((a, b), r"a tuple is \(images, labels\)")
-    refused((a, b, c, a), "tuple of 4 parts")
-    refused((a, 0), "looks like a single image")
-    refused({"image": a}, "looks like a single image")
-    refused(loader([a, b, c], batch_size=2, collate_fn=tuple), "batch of images a list")
-    refused([(a, b), (b, c)], "The second part of a tuple is the label")
-    refused([(a, a[..., :1])], "The second part of a tuple is the label")
-    refused([[a, b]], "An entry of a sequence is one image")
-    refused(iter([a, b]), "can be read once")
-    refused((x for x in [a]), "can be read once")
-    refused({"image": [a, b], "label": [0]}, "2 images came with 1 values of 'label'")
-    refused({"image": [a, b], "mask": [a]}, "2 images came with 1 values of 'mask'")
-    refused(
-        tf.data.Dataset.from_tensors(np.zeros((4, 8, 9), "uint8")),
-        "batch of grey images without a channel axis",
-    )
-    refused(
-        loader([(a, b), (b, c)], batch_size=2),
-        "The second part of a tuple is the label",
-    )
-
-
-def test_a_list_that_was_a_tuple_is_no_batch_of_masks():
-    """PyTorch makes lists of tuples where it does not batch."""
-    image = np.random.default_rng(0).integers(0, 256, (8, 10, 3)).astype("uint8")
-    for second in (image, image[..., :1], image[..., 0]):
-        data = loader([(image, second)], batch_size=None)
-        refused(data, "a tuple that PyTorch made a list of")
-
-
 def test_an_image_paired_with_itself_counts_once():
     images = pictures(5, mixed=False)
     pairs = list(zip(images, images, strict=True))
@@ -398,132 +308,3 @@ def test_an_image_paired_with_itself_counts_once():
         (np.stack(images), np.stack(images)),
     ):
         assert delivered(ImageSource(data, 2))[0] == expected
-
-
-@pytest.mark.parametrize("key", ["category", "path", "mask"])
-@pytest.mark.parametrize("batched", [False, True])
-def test_one_value_for_all_images_is_refused_in_a_sentence(key, batched):
-    values = ["good", b"good", np.array("good"), tf.constant("good"), 1]
-    for value in values if key != "mask" else [1, np.array(1)]:
-        data = {"image": np.stack(pictures(3, mixed=False)), key: value}
-        refused(
-            Batches([data]) if batched else data,
-            rf"3 images came with .* alone as '{key}'\. .*\[{key}\] \* 3",
-        )
-    # As of labels, which are refused where they are used.
-    ones = {"image": data["image"], "label": 0}
-    with pytest.raises(ValueError, match="one label for 3 images"):
-        delivered(ImageSource(ones, 3))
-
-
-def test_labels_beside_the_images():
-    images = pictures(4, mixed=True)
-    for labels in (
-        [0, 1, 0, 2],
-        np.array([[0], [1], [0], [2]]),
-        np.array([0.0, 1, 0, 9]),
-    ):
-        found, _ = delivered(ImageSource(images, 3, labels))
-        assert [label for _, label in found] == [False, True, False, True]
-    refused(images, "4 images came with 3 values of 'label'", labels=[0, 0, 0])
-    refused((images, [0] * 4), "labels twice", labels=[0] * 4)
-    refused([(i, 0) for i in images], "label twice", labels=[0] * 4)
-    refused(tf.data.Dataset.from_tensors(1), "brings its labels itself", labels=[0])
-
-
-@pytest.mark.parametrize(
-    ("label", "message"),
-    [
-        ("good", "'good'"),
-        (b"good", "good"),
-        (np.array("ok"), "'ok'"),
-        (0.5, "0.5"),
-        (np.nan, "nan"),
-        ([0, 1], r"\[0, 1\]"),
-        (np.array([0, 1, 0]), r"array of shape \(3,\)"),
-        ({"boxes": 1}, "boxes"),
-    ],
-)
-def test_what_can_be_no_label_is_refused_where_labels_are_used(label, message):
-    (image,) = pictures(1, mixed=False)
-    ((element,),) = ImageSource([(image, label)], 1).batches()
-    with pytest.raises(ValueError, match=f"label of element 7.*{message}.*whole numb"):
-        label_of(element, 7)
-
-
-def test_one_hot_labels_of_batches_are_refused_where_labels_are_used():
-    images = np.stack(pictures(3, mixed=False))
-    for data in (
-        (images, np.eye(3)),
-        tf.data.Dataset.from_tensors((images, np.eye(3))),
-        Batches([(images, np.eye(3))]),
-    ):
-        (batch,) = ImageSource(data, 3).batches()
-        with pytest.raises(ValueError, match=r"array of shape \(3,\).*argmax"):
-            label_of(batch[0], 0)
-
-
-def test_sample_weights_are_refused_unless_they_are_1():
-    images = np.stack(pictures(3, mixed=False))
-    ones = ImageSource((images, np.zeros(3), np.ones(3)), 3)
-    assert delivered(ones)[0] == [(0, False), (1, False), (2, False)]
-    for third in (np.array([1, 2, 1]), np.zeros((3, 8, 10))):
-        refused(
-            (images, np.zeros(3), third), "third part that is not the sample weight"
-        )
-        refused(Batches([(images, np.zeros(3), third)]), "third part that is not")
-
-
-class Endless(keras.utils.PyDataset):
-    num_batches = None
-
-    def __getitem__(self, index):
-        return np.full((2, 8, 8, 3), 20 + index, "uint8")
-
-
-class WithoutLength(keras.utils.PyDataset):
-    def __getitem__(self, index):
-        return np.full((2, 8, 8, 3), 20 + index, "uint8")
-
-
-def plain():
-    return tf.data.Dataset.from_tensor_slices(np.stack(pictures(3, mixed=False)))
-
-
-def test_data_that_has_no_end_is_known():
-    endless = (
-        plain().repeat(),
-        plain().repeat().batch(2),
-        plain().repeat().filter(lambda image: tf.reduce_max(image) > 0).batch(2),
-        plain().batch(1).repeat().unbatch().shuffle(3).prefetch(1),
-        Endless(),
-        WithoutLength(),
-    )
-    for data in endless:
-        source = ImageSource(data, 2)
-        assert source.is_endless, data
-        first = FirstBatches(source, 3)
-        assert first.num_batches() == len(list(first.batches())) == 3
-    finite = (
-        plain(),
-        plain().repeat(3),
-        plain().repeat().take(2),
-        plain().filter(lambda image: tf.reduce_max(image) > 0),
-        plain().repeat().take_while(lambda image: tf.reduce_max(image) < 22),
-        plain().repeat().filter(lambda image: tf.reduce_max(image) > 20).take(4),
-        pictures(2, mixed=False),
-        loader(pictures(2, mixed=False)),
-        Batches([np.stack(pictures(2, mixed=False))]),
-    )
-    for data in finite:
-        source = ImageSource(data, 2)
-        assert not source.is_endless
-        list(source.batches())
-
-
-def test_fewer_batches_than_steps_are_told():
-    for data in (pictures(5, mixed=False), plain().filter(lambda _: True)):
-        with pytest.warns(UserWarning, match="`steps=9` batches .* the data has"):
-            list(FirstBatches(ImageSource(data, 2), 9).batches())
-    with pytest.raises(ValueError, match="`steps` must be at least 1"):
-        FirstBatches(ImageSource(pictures(5, mixed=False), 2), 0)

@@ -192,6 +192,22 @@ def test_it_says_what_a_format_can_not_hold(model):
     )
 
 
+@pytest.mark.backend_independent
+def test_thresholds_of_its_map_are_of_no_other_map():
+    model = tiny_mkd(tiles=(17, 1))
+    images = random_images(8)
+    model.adapt(images)
+    model.calibrate([{"image": i, "category": "a"} for i in images], 0.2)
+    assert model.pixel_threshold is not None and model.known_categories == ("a",)
+    other, sentences = model.exportable("litert")
+    assert other.pixel_threshold is None and model.pixel_threshold is not None
+    assert other.threshold == model.threshold and other.known_categories == ()
+    assert "Scores and decisions are the same" in sentences[-1]
+    model = tiny_mkd(region_of_interest=(0, 0, 0.5, 1))
+    _, (sentence,) = model.exportable("litert")
+    assert "where the peak lies outside of it they differ" in sentence
+
+
 @pytest.mark.skipif(
     keras.backend.backend() != "tensorflow",
     reason="other backends export in a process on TensorFlow, tested in tests/export",

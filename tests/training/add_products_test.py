@@ -1,4 +1,4 @@
-"""Products are added to a run, removed from it, and judged by people."""
+"""Products are added to a run: what is learned, kept, printed and refused."""
 
 import csv
 import hashlib
@@ -11,18 +11,12 @@ import keras
 import numpy as np
 import pytest
 
-from keras_rlr.datasets import FolderDataset, read_image, write_procedural_dataset
-from keras_rlr.detectors.bank_rows import rows_taken_from
+from keras_rlr.datasets import read_image
 from keras_rlr.detectors.loading import load_model
-from keras_rlr.training import (
-    TrainingInterrupted,
-    changed_run,
-    extend_run,
-    train,
-)
+from keras_rlr.training import TrainingInterrupted, changed_run, extend_run, train
 from keras_rlr.training.add_products import add_products
 from keras_rlr.training.images_record import read_run_images
-from keras_rlr.training.remove_product import drop_patches, remove_product
+from keras_rlr.training.remove_product import remove_product
 from tests.run_command import run
 
 pytestmark = [
@@ -32,53 +26,6 @@ pytestmark = [
 
 SMALL = {"backbone": "efficientnet_lite2", "image_size": 48, "seed": 0}
 OLD = ["gear", "wood"]
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    """Folders of data sets: "old" of two products, "new" of another one."""
-    root = tmp_path_factory.mktemp("products")
-    options = {
-        "image_size": 64,
-        "train_per_category": 10,
-        "test_normal": 3,
-        "test_anomalous": 3,
-    }
-    write_procedural_dataset(root / "old", categories=OLD, **options)
-    write_procedural_dataset(root / "new", categories=["fabric"], **options)
-    return root
-
-
-@pytest.fixture(scope="module")
-def trained(data, tmp_path_factory):
-    """Runs on the old products: of a memory bank, and of one that learns by steps."""
-    root = tmp_path_factory.mktemp("runs")
-    train(
-        data / "old", root / "patchcore", method="patchcore", levels=(2,),
-        coreset_ratio=0.1, calibration_fraction=0.4, standardize_features=True,
-        **SMALL,
-    )  # fmt: skip
-    train(
-        data / "old", root / "rlr", epochs=1, levels=(1,), hidden_dims=(16,),
-        num_blocks=1, coreset_ratio=0.1, similar_images=2, calibration_fraction=0.4,
-        region_of_interest={"gear": [0, 0, 0.5, 1], "wood": [0, 0, 1, 0.5]}, **SMALL,
-    )  # fmt: skip
-    return root
-
-
-@pytest.fixture
-def folder(trained, tmp_path):
-    return shutil.copytree(trained / "patchcore", tmp_path / "run")
-
-
-@pytest.fixture(scope="module")
-def added(data, trained, tmp_path_factory):
-    """The run of the memory bank with the new product, and what was printed."""
-    folder = tmp_path_factory.mktemp("added") / "run"
-    shutil.copytree(trained / "patchcore", folder)
-    result = run("train", "--add", data / "new", "--model", folder, "--json")
-    assert result.exit_code == 0, result.stderr
-    return folder, json.loads(result.stdout)
 
 
 def contents(folder):
@@ -94,9 +41,9 @@ def bank_of(model):
     return keras.ops.convert_to_numpy(model.memory_bank.patches)
 
 
-def test_a_bank_grows_and_all_else_follows(added, trained, data):
-    folder, facts = added
-    before = load_model(trained / "patchcore/model.keras")
+def test_a_bank_grows_and_all_else_follows(grown_bank_run, product_runs, products):
+    folder, facts = grown_bank_run
+    before = load_model(product_runs / "patchcore/model.keras")
     after = load_model(folder / "model.keras")
     old, now = bank_of(before), bank_of(after)
     np.testing.assert_array_equal(now[: len(old)], old)
@@ -115,7 +62,7 @@ def test_a_bank_grows_and_all_else_follows(added, trained, data):
     # Held-out images of before are held out, and those of the new product too.
     was, record = (
         read_run_images(place / "images.csv")
-        for place in (trained / "patchcore", folder)
+        for place in (product_runs / "patchcore", folder)
     )
     assert {use: len(hashes) for use, hashes in record.items()} == {
         "training": 18,
@@ -132,16 +79,16 @@ def test_a_bank_grows_and_all_else_follows(added, trained, data):
         bank_of(load_model(folder / "before/model.keras")), old
     )
     assert json.loads((folder / "before/config.json").read_text()) == json.loads(
-        (trained / "patchcore/config.json").read_text()
+        (product_runs / "patchcore/config.json").read_text()
     )
 
 
-def test_figures_before_and_after_are_those_of_evaluate(added, data):
-    folder, facts = added
+def test_figures_before_and_after_are_those_of_evaluate(grown_bank_run, products):
+    folder, facts = grown_bank_run
     assert sorted(facts["categories"]) == ["fabric", *OLD]
     assert facts["categories"]["fabric"]["before"] is None
     for when, place in (("before", folder / "before"), ("after", folder)):
-        result = run("evaluate", "--data", data / "old", "--model", place, "--json")
+        result = run("evaluate", "--data", products / "old", "--model", place, "--json")
         assert result.exit_code == 0, result.stderr
         found = json.loads(result.stdout)["categories"]
         for name in OLD:
@@ -152,100 +99,49 @@ def test_figures_before_and_after_are_those_of_evaluate(added, data):
     assert 0 <= facts["mean_of_old"]["after"]["image_auroc"] <= 1
 
 
-def test_other_commands_know_the_new_product(added, data, tmp_path):
-    folder = shutil.copytree(added[0], tmp_path / "run")
+def test_other_commands_know_the_new_product(grown_bank_run, products, tmp_path):
+    folder = shutil.copytree(grown_bank_run[0], tmp_path / "run")
     result = run(
-        "predict", data / "new/fabric/train", "--model", folder, "--output",
+        "predict", products / "new/fabric/train", "--model", folder, "--output",
         tmp_path / "out",
     )  # fmt: skip
     assert result.exit_code == 0, result.stderr
     rows = (tmp_path / "out/scores.csv").read_text().splitlines()[1:]
     assert all("fabric" in row for row in rows)
     result = run(
-        "calibrate", "--model", folder, "--data", data / "new",
+        "calibrate", "--model", folder, "--data", products / "new",
         "--false-positive-rate", 0.2,
     )  # fmt: skip
     assert result.exit_code == 0, result.stderr
     assert "from 4 normal images" in result.stdout
     assert "6 others were left out" in result.stdout
-    result = run("train", "--data", data / "old", "--output", folder, "--resume")
+    result = run("train", "--data", products / "old", "--output", folder, "--resume")
     assert result.exit_code == 2
     assert "so its training can't go on" in " ".join(result.stderr.split())
 
 
-def test_the_new_product_can_be_removed_again(added, trained, data, tmp_path):
-    folder = tmp_path / "removed"
-    result = run("train", "--remove", "fabric", "--model", added[0], "--output", folder)
-    assert result.exit_code == 0, result.stderr
-    assert "22 of its patches" in result.stdout
-    assert "What stays" not in result.stdout
-    assert "trained on" not in result.stderr
-    before = load_model(trained / "patchcore/model.keras")
-    after = load_model(folder / "model.keras")
-    np.testing.assert_array_equal(bank_of(after), bank_of(before))
-    assert after.known_categories == after.trained_categories == tuple(OLD)
-    assert after.thresholds.by_category == pytest.approx(before.thresholds.by_category)
-    assert after.threshold == pytest.approx(before.threshold)
-    record = read_run_images(folder / "images.csv")
-    assert record == read_run_images(trained / "patchcore/images.csv")
-    # So it can be added anew, and the run that it was removed from still has it.
-    again = add_products(folder, data / "new", tmp_path / "again")
-    np.testing.assert_array_equal(
-        bank_of(again["model"]), bank_of(load_model(added[0] / "model.keras"))
-    )
-
-
-def test_the_rate_that_was_asked_for_outlives_every_change(folder, data, tmp_path):
+def test_the_rate_that_was_asked_for_outlives_every_change(
+    bank_run, products, tmp_path
+):
     """From the second change on it was that of a training."""
     result = run(
-        "calibrate", "--model", folder, "--data", data / "old/gear/test/good",
+        "calibrate", "--model", bank_run, "--data", products / "old/gear/test/good",
         "--false-positive-rate", 0.3,
     )  # fmt: skip
     assert result.exit_code == 0, result.stderr
-    result = run("train", "--remove", "wood", "--model", folder)
+    result = run("train", "--remove", "wood", "--model", bank_run)
     assert result.exit_code == 0, result.stderr
     assert "were set by `keras-rlr calibrate`" in " ".join(result.stderr.split())
-    calibrations = [json.loads((folder / "config.json").read_text())["calibration"]]
+    calibrations = [json.loads((bank_run / "config.json").read_text())["calibration"]]
     assert "trained_on" not in calibrations[0]
     for name in ("new", "wood"):
-        place = data / ("new" if name == "new" else "old")
+        place = products / ("new" if name == "new" else "old")
         categories = None if name == "new" else [name]
-        add_products(folder, place, categories=categories)
-        config = json.loads((folder / "config.json").read_text())
+        add_products(bank_run, place, categories=categories)
+        config = json.loads((bank_run / "config.json").read_text())
         calibrations.append(config["calibration"])
     assert [c["asked_false_positive_rate"] for c in calibrations] == [0.3] * 3
     assert [c["false_positive_rate"] for c in calibrations] == [0.3] * 3
-
-
-def test_no_bank_is_left_empty(trained, data):
-    model = load_model(trained / "patchcore/model.keras")
-    gear, wood = (FolderDataset(data / "old", "train", [name]) for name in OLD)
-    own = rows_taken_from(model, gear) & ~rows_taken_from(model, wood)
-    assert own.any()
-    model.memory_bank.store(bank_of(model)[own])
-    assert drop_patches(model, gear, wood) is None
-    assert len(bank_of(model)) == own.sum()
-
-
-def test_a_product_of_images_that_are_gone_is_removed_as_far_as_can_be(
-    folder, trained, tmp_path
-):
-    config = json.loads((folder / "config.json").read_text())
-    config["data"]["path"] = str(tmp_path / "gone")
-    (folder / "config.json").write_text(json.dumps(config))
-    before = load_model(folder / "model.keras")
-    with pytest.warns(UserWarning, match="images were not found.*There is no folder"):
-        result = remove_product(folder, "gear")
-    after = load_model(folder / "model.keras")
-    assert "its patches in the memory bank" in result["stays"][0]
-    np.testing.assert_array_equal(bank_of(after), bank_of(before))
-    assert after.known_categories == ("wood",)
-    assert set(after.thresholds.by_category) <= {"wood"}
-    scores = before.thresholds.calibration_scores.of("wood")
-    assert after.threshold == pytest.approx(scores.max(), rel=1e-3)
-    record = (folder / "images.csv").read_text()
-    assert "wood/" in record
-    assert "gear/" not in record
 
 
 class SignalAt(keras.callbacks.Callback):
@@ -256,14 +152,14 @@ class SignalAt(keras.callbacks.Callback):
             os.kill(os.getpid(), signal.SIGTERM)
 
 
-def test_of_steps_old_and_new_products_together(trained, data, tmp_path):
-    folder = shutil.copytree(trained / "rlr", tmp_path / "run")
+def test_of_steps_old_and_new_products_together(product_runs, products, tmp_path):
+    folder = shutil.copytree(product_runs / "rlr", tmp_path / "run")
     before = contents(folder)
     with pytest.raises(TrainingInterrupted):
-        add_products(folder, data / "new", callbacks=[SignalAt()])
+        add_products(folder, products / "new", callbacks=[SignalAt()])
     assert contents(folder) == before
     # Half of the one epoch that the run was given.
-    result = add_products(folder, data / "new")
+    result = add_products(folder, products / "new")
     old, new = (
         load_model(place / "model.keras") for place in (folder / "before", folder)
     )
@@ -295,17 +191,17 @@ def test_of_steps_old_and_new_products_together(trained, data, tmp_path):
     assert after.known_categories == ("fabric", "wood")
 
 
-def test_gaussians_are_taken_anew_from_all_images(data, tmp_path):
+def test_gaussians_are_taken_anew_from_all_images(products, tmp_path):
     before = train(
-        data / "old", tmp_path / "run", method="padim", num_channels=4, levels=(2,),
+        products / "old", tmp_path / "run", method="padim", num_channels=4, levels=(2,),
         calibration_fraction=0.4, **SMALL,
     )["model"]  # fmt: skip
-    added = add_products(tmp_path / "run", data / "new", tmp_path / "added")
+    added = add_products(tmp_path / "run", products / "new", tmp_path / "added")
     assert added["kept"] is None
     after = added["model"]
     with (tmp_path / "added/images.csv").open(newline="") as file:
         new = [
-            read_image(data / "new" / row["path"])
+            read_image(products / "new" / row["path"])
             for row in csv.DictReader(file)
             if (row["use"], row["category"]) == ("training", "fabric")
         ]
@@ -320,22 +216,22 @@ def test_gaussians_are_taken_anew_from_all_images(data, tmp_path):
 
 @pytest.mark.parametrize("place", ["figures_of", "save_without_optimizer"])
 def test_what_fails_before_the_end_leaves_the_run_as_it_was(
-    folder, data, monkeypatch, place
+    bank_run, products, monkeypatch, place
 ):
     def fail(*arguments, **options):
         raise OSError("No space left on device")
 
     where = changed_run if place == "save_without_optimizer" else extend_run
     monkeypatch.setattr(where, place, fail)
-    before = contents(folder)
+    before = contents(bank_run)
     with pytest.raises(OSError, match="No space"):
-        add_products(folder, data / "new")
-    after = contents(folder)
+        add_products(bank_run, products / "new")
+    after = contents(bank_run)
     assert {file: after[file] for file in before} == before
-    assert load_model(folder / "model.keras").trained_categories == tuple(OLD)
+    assert load_model(bank_run / "model.keras").trained_categories == tuple(OLD)
     monkeypatch.undo()
     # And the work can be done again.
-    assert add_products(folder, data / "new")["added"] == ["fabric"]
+    assert add_products(bank_run, products / "new")["added"] == ["fabric"]
 
 
 @pytest.mark.parametrize(
@@ -358,55 +254,57 @@ def test_what_fails_before_the_end_leaves_the_run_as_it_was(
         (("--remove", "wood", "--epochs", 2), "--epochs can't be given with --remove"),
     ],
 )
-def test_refusals(folder, data, tmp_path, words, message):
+def test_refusals(bank_run, products, tmp_path, words, message):
     places = {
-        "OLD": data / "old", "NEW": data / "new", "NOWHERE": tmp_path / "nowhere",
-        "COPY": tmp_path / "copy", "RUN/../other": tmp_path / "other",
+        "OLD": products / "old", "NEW": products / "new", "COPY": tmp_path / "copy",
+        "NOWHERE": tmp_path / "nowhere", "RUN/../other": tmp_path / "other",
     }  # fmt: skip
     if "COPY" in words:
-        shutil.copytree(data / "old/gear", tmp_path / "copy/cup")
+        shutil.copytree(products / "old/gear", tmp_path / "copy/cup")
     if "RUN/../other" in words:
-        shutil.copytree(folder, tmp_path / "other")
-    before = contents(folder)
+        shutil.copytree(bank_run, tmp_path / "other")
+    before = contents(bank_run)
     words = [places.get(word, word) for word in words]
-    result = run("train", "--model", folder, *words)
+    result = run("train", "--model", bank_run, *words)
     assert result.exit_code == 2
     assert message in " ".join(result.stderr.split())
-    assert contents(folder) == before
+    assert contents(bank_run) == before
 
 
-def test_without_a_model_or_a_run(data, tmp_path):
-    result = run("train", "--add", data / "new")
+def test_without_a_model_or_a_run(products, tmp_path):
+    result = run("train", "--add", products / "new")
     assert result.exit_code == 2
     assert "--add needs --model" in result.stderr
-    result = run("train", "--add", data / "new", "--model", tmp_path)
+    result = run("train", "--add", products / "new", "--model", tmp_path)
     assert result.exit_code == 2
     assert "There is no finished run in" in result.stderr
 
 
 def test_old_images_that_moved_are_found_by_content_and_missing_ones_named(
-    folder, data, tmp_path
+    bank_run, products, tmp_path
 ):
-    moved = shutil.copytree(data / "old", tmp_path / "moved")
-    config = json.loads((folder / "config.json").read_text())
+    moved = shutil.copytree(products / "old", tmp_path / "moved")
+    config = json.loads((bank_run / "config.json").read_text())
     config["data"]["path"] = str(tmp_path / "gone")
-    (folder / "config.json").write_text(json.dumps(config))
-    before = contents(folder)
-    result = run("train", "--add", data / "new", "--model", folder)
+    (bank_run / "config.json").write_text(json.dumps(config))
+    before = contents(bank_run)
+    result = run("train", "--add", products / "new", "--model", bank_run)
     assert result.exit_code == 2
     assert "name the folder that has them now with --data" in result.stderr
-    assert contents(folder) == before
+    assert contents(bank_run) == before
     first = sorted((moved / "wood/train/good").iterdir())[0]
     first.rename(tmp_path / "aside.png")
-    words = ("train", "--add", data / "new", "--model", folder, "--data", moved)
+    words = ("train", "--add", products / "new", "--model", bank_run, "--data", moved)
     result = run(*words)
     assert result.exit_code == 2
     assert "1 of 20 are not in" in result.stderr
     (tmp_path / "aside.png").rename(first)
-    shutil.copy(data / "old/wood/test/good/000.png", moved / "wood/train/good/x.png")
+    shutil.copy(
+        products / "old/wood/test/good/000.png", moved / "wood/train/good/x.png"
+    )
     result = run(*words)
     assert result.exit_code == 0, result.stderr
     assert "1 images came to the run's data since" in result.stderr
     assert "Added fabric from the new images alone" in result.stdout
     assert "mean of the old ones" in result.stdout
-    assert f"The run as it was is in {folder / 'before'}" in result.stdout
+    assert f"The run as it was is in {bank_run / 'before'}" in result.stdout

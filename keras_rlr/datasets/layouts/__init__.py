@@ -9,6 +9,7 @@ from keras_rlr.datasets.layouts import (
     plain_layout,
     visa_layout,
 )
+from keras_rlr.printable import name_some
 
 # The first one that is found is used.
 _LAYOUTS: tuple[Any, ...] = (visa_layout, mvtec_layout, plain_layout, kolektor_layout)
@@ -72,6 +73,5 @@ def _describe(root: Folder) -> str:
     names = sorted(child.name for child in root.path.iterdir())
     if not names:
         return "It is empty."
-    shown = ", ".join(f"'{name}'" for name in names[:5])
-    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
-    return f"It has {shown}{more}."
+    quoted = (f"'{name}'" for name in names)
+    return f"It has {name_some(quoted, 5)}."

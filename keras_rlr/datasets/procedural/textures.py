@@ -79,7 +79,7 @@ def paint_tiles(canvas: Canvas, generator, fault=None, fault_generator=None) -> 
     mortar = mortar[..., None] * np.array([1.0, 0.96, 0.90])
     distance = box(inside, _TILE - _GROUT, _TILE - _GROUT, 6.0)
     if fault is not None:
-        target = _pick_tile(canvas, turned, row, column, fault_generator)
+        target = _pick_tile(canvas, row, column, fault_generator)
         if fault == "missing_part":
             distance = np.where(target, 1e3, distance)
             # The ridges of the toothed trowel are left in the bed of mortar.
@@ -108,7 +108,7 @@ def paint_tiles(canvas: Canvas, generator, fault=None, fault_generator=None) -> 
     )
 
 
-def _pick_tile(canvas, turned, row, column, generator) -> np.ndarray:
+def _pick_tile(canvas, row, column, generator) -> np.ndarray:
     """Where one tile that is wholly in the picture lies."""
     centre = np.hypot(canvas.x, canvas.y) < 70.0
     chosen = generator.choice(np.flatnonzero(centre))

@@ -15,6 +15,7 @@ from keras_rlr.datasets.procedural.render_product import (
     PROCEDURAL_CATEGORIES,
     render_product,
 )
+from keras_rlr.image_size import height_and_width
 from keras_rlr.inputs.read_ahead import read_ahead
 
 
@@ -154,7 +155,7 @@ def _check_categories(categories: Iterable[str] | None) -> list[str]:
 def _check_size(size: int | tuple[int, int] | None) -> tuple[int, int] | None:
     if size is None:
         return None
-    height, width = (size, size) if isinstance(size, int) else size
+    height, width = height_and_width(size)
     if min(height, width) < 64:
         raise ValueError(
             f"image_size must be at least 64 pixels each way, but it is {size!r}."

@@ -16,6 +16,8 @@ from typing import Any
 
 import numpy as np
 
+from keras_rlr.detectors.score_thresholds import rank_of_threshold
+
 # The share of calibration's values that are compared in full; of few, all but the
 # outermost.
 _WITHIN = 0.95
@@ -117,8 +119,7 @@ def cut_rank(count: int, two_sided: bool = False) -> int:
         two_sided: Whether there is another cut, of the same rank from above.
     """
     beyond = (1 - _WITHIN) / (2 if two_sided else 1)
-    # Rounded: 0.95 times 20 is 19.
-    return min(count, math.ceil(round((1 - beyond) * (count + 1), 9)))
+    return min(count, rank_of_threshold(count, beyond))
 
 
 def _method(one, other):

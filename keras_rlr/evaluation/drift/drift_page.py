@@ -19,12 +19,12 @@ from keras_rlr.evaluation.report.page import (
 )
 from keras_rlr.evaluation.report.svg import (
     COLOURS,
-    STYLES,
     add_legend,
-    drawable,
+    line_look,
     new_figure,
     svg_text,
 )
+from keras_rlr.printable import printable
 
 _MOST_POINTS = 1000
 _METHOD = (
@@ -118,7 +118,7 @@ def _windows(drift, quantity, category):
 
 
 def _title(category):
-    return drawable("all images" if category is None else category)
+    return printable("all images" if category is None else category)
 
 
 def _values_figure(drift, calibration, quantity, categories):
@@ -166,12 +166,9 @@ def _psi_figure(drift, quantity, categories):
     axes = drawing.subplots()
     for number, category in enumerate(categories):
         windows = _windows(drift, quantity, category)
-        look = {
-            "color": COLOURS[number % len(COLOURS)],
-            "linestyle": STYLES[number // len(COLOURS) % len(STYLES)],
-        }
         places = [(window.first + window.last) / 2 for window in windows]
-        axes.plot(places, [window.psi for window in windows], marker="o", **look)
+        indices = [window.psi for window in windows]
+        axes.plot(places, indices, marker="o", **line_look(number))
     axes.set(xlabel="image", ylabel="PSI", ylim=(0, None))
     axes.grid(alpha=0.3)
     names = [_title(category) for category in categories]

@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 
 from keras_rlr.category_names import known_name
+from keras_rlr.evaluation.drift.advice import difference_in_words
 from keras_rlr.evaluation.drift.compare_values import (
     LEAST_CALIBRATION,
     compare_values,
     unknown_p_value,
 )
-from keras_rlr.evaluation.drift.difference_in_words import difference_in_words
 from keras_rlr.evaluation.drift.drift import Drift
 from keras_rlr.evaluation.drift.drift_window import (
     QUANTITIES,

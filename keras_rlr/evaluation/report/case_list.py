@@ -42,9 +42,7 @@ def case_style() -> str:
 def case_viewer() -> str:
     """The window that shows a case as large as it is, and the script of both."""
     script = (_FOLDER / "cases.js").read_text("utf-8")
-    style = (_FOLDER / "cases.css").read_text("utf-8")
     return (
-        f"<style>\n{style}</style>\n"
         '<dialog id="viewer" aria-labelledby="caption"><div class="bar">'
         '<button type="button" id="previous">← Previous</button>'
         '<button type="button" id="next">Next →</button>'

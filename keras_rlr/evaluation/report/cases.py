@@ -9,12 +9,12 @@ from keras_rlr.detectors.decision_thresholds import decide
 from keras_rlr.evaluation.overlay import (
     HeatScale,
     overlay_panels,
-    resize_pixels,
     shown_mask,
     side_by_side,
 )
 from keras_rlr.evaluation.test_predictions import TestPredictions
 from keras_rlr.inputs.part_of_pass import PartOfPass
+from keras_rlr.inputs.resize import resize_images
 from keras_rlr.inputs.value_ranges import ValueRanges
 
 PLAIN_PANELS = "image, true mask, anomaly map"
@@ -156,7 +156,7 @@ def draw_cases(
         truth = np.zeros((height, width, 3))
         if mask is not None:
             truth[shown_mask(mask, height, width)] = 255
-        views = [resize_pixels(view, height, width) for view in views]
+        views = [resize_images(view, (height, width)) for view in views]
         pictures.append(side_by_side([image, truth, overlay, *views], scale))
     return pictures
 

@@ -6,15 +6,14 @@ from typing import Any
 import numpy as np
 
 from keras_rlr.evaluation.report.svg import (
-    COLOURS,
-    STYLES,
     add_legend,
-    drawable,
+    line_look,
     new_figure,
     svg_text,
 )
 from keras_rlr.evaluation.test_predictions import TestPredictions
 from keras_rlr.metrics.functional.ranking import labels_and_scores, rank, true_positives
+from keras_rlr.printable import printable
 
 _NORMAL, _ANOMALOUS = "#0072B2", "#D55E00"
 _MOST_POINTS = 400
@@ -88,10 +87,7 @@ def curves_figure(points: Any) -> str:
     figure = new_figure(10, 4.6)
     roc, precision_recall = figure.subplots(1, 2)
     for number, curve in enumerate(points.values()):
-        look = {
-            "color": COLOURS[number % len(COLOURS)],
-            "linestyle": STYLES[number // len(COLOURS) % len(STYLES)],
-        }
+        look = line_look(number)
         roc.plot(curve["false_positive_rate"], curve["true_positive_rate"], **look)
         precision_recall.plot(curve["recall"], curve["precision"], **look)
     roc.set(xlabel="false-positive rate", ylabel="true-positive rate", title="ROC")
@@ -138,7 +134,7 @@ def histograms_figure(
         if thresholds.get(name) is not None:
             axes.axvline(thresholds[name], color="black", label="threshold")
         axes.set(xlabel="anomaly score")
-        axes.set_title(drawable(name), parse_math=False)
+        axes.set_title(printable(name), parse_math=False)
     handles, labels = grid[0, 0].get_legend_handles_labels()
     add_legend(figure, handles, labels, "outside right upper")
     return svg_text(figure)

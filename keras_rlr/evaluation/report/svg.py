@@ -3,9 +3,11 @@
 import io
 from typing import Any
 
+from keras_rlr.printable import printable
+
 # Okabe and Ito's colours, which the colour-blind can tell apart.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
-STYLES = ("-", "--", ":")
+_STYLES = ("-", "--", ":")
 
 
 def new_figure(width: float, height: float) -> Any:
@@ -13,6 +15,14 @@ def new_figure(width: float, height: float) -> Any:
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), layout="constrained")
+
+
+def line_look(number: int) -> dict[str, str]:
+    """How the line of a number is drawn: no two of the first 21 look alike."""
+    return {
+        "color": COLOURS[number % len(COLOURS)],
+        "linestyle": _STYLES[number // len(COLOURS) % len(_STYLES)],
+    }
 
 
 def add_legend(figure: Any, handles: Any, names: list[str], place: str) -> None:
@@ -25,12 +35,8 @@ def add_legend(figure: Any, handles: Any, names: list[str], place: str) -> None:
     legend = figure.legend(handles, numbers, loc=place, fontsize=9)
     for text, name in zip(legend.get_texts(), names, strict=True):
         text.set_parse_math(False)
-        text.set_text(drawable(name))
-
-
-def drawable(name: str) -> str:
-    """A name without what no SVG file may hold: control characters, parts of bytes."""
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in name)
+        # An SVG file holds no control characters, nor parts of bytes.
+        text.set_text(printable(name))
 
 
 def svg_text(figure: Any) -> str:

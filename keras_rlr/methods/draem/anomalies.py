@@ -48,7 +48,7 @@ class AnomalyPainter:
     def alter(self, image, key):
         """Returns one image and its mask; see `__call__`."""
         parts = [self.seed, *np.asarray(key).view("uint32").tolist()]
-        generator = np.random.Generator(np.random.Philox(np.random.SeedSequence(parts)))
+        generator = np.random.Generator(np.random.Philox(parts))
         size = image.shape[:2]
         if generator.random() >= _ANOMALOUS:
             return image, np.zeros(size, "float32")

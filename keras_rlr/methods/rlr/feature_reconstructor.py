@@ -260,3 +260,34 @@ class FeatureReconstructor(keras.Model):
             "starts_from_data": self.starts_from_data,
             "references": self.references,
         }
+
+
+def new_reconstructors(model):
+    """Returns the reconstructors of an `RLR`, one a grid, built.
+
+    Args:
+        model: The `RLR`, whose settings they have.
+    """
+    reconstructors = []
+    for grid, shape, hidden_dim, window in zip(
+        model.grids, model.grid_shapes, model.hidden_dims, model.windows, strict=True
+    ):
+        reconstructor = FeatureReconstructor(
+            hidden_dim,
+            window,
+            num_heads=model.num_heads,
+            num_blocks=model.num_blocks,
+            alpha=model.alpha,
+            attentions=model.attentions,
+            residual=model.residual,
+            seed=derive_seed(model.seed, f"reconstructor_{grid}"),
+            name=f"reconstructor_{grid}",
+            compact=model.is_compact,
+            reference_tokens=model.reference_tokens,
+            starts_from_data=model.reference_start is not None,
+            references=model.places_each,
+            dtype=model.dtype_policy,
+        )
+        reconstructor.build((None, *shape))
+        reconstructors.append(reconstructor)
+    return reconstructors

@@ -1,6 +1,7 @@
 """What RLR takes from the images after it trained: which errors are usual where."""
 
 import itertools
+import warnings
 
 import keras
 import numpy as np
@@ -56,6 +57,23 @@ def look_back(model, batches, steps):
             break
     with model.scope():
         model.usual_map.store(np.concatenate(maps), np.concatenate(descriptions), tiles)
+
+
+def announce_missing_maps(usual_map):
+    """Warns if scores are of another unit than those of a model that `fit` finished.
+
+    Args:
+        usual_map: The model's `UsualMap`.
+    """
+    if not usual_map.is_in_use:
+        warnings.warn(
+            "This RLR compares with similar training images and has none: `fit` has "
+            "not ended, or its weights were saved within it, as ModelCheckpoint does. "
+            "Its maps and scores are the errors, not in units of what is usual. "
+            "Call fit(train_ds, initial_epoch=1, epochs=1): it takes no step of "
+            "training and looks at the images.",
+            stacklevel=2,
+        )
 
 
 def _outputs(model, batch):

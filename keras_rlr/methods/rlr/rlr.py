@@ -3,14 +3,17 @@ import keras
 from keras_rlr.detectors.greedy_coreset import check_coreset
 from keras_rlr.detectors.reconstruction_detector import ReconstructionDetector
 from keras_rlr.inputs.augmentation import resolve_augmentation
-from keras_rlr.layers.initializers import derive_seed
 from keras_rlr.layers.memory_bank import check_distance
 from keras_rlr.layers.reconstruction_block import validate_attentions
 from keras_rlr.methods.rlr.bank_beside import check_error_share, new_bank
 from keras_rlr.methods.rlr.compact_copy import compact_copy
-from keras_rlr.methods.rlr.feature_reconstructor import FeatureReconstructor
+from keras_rlr.methods.rlr.feature_reconstructor import new_reconstructors
 from keras_rlr.methods.rlr.first_look import look_at_batches, look_at_images
-from keras_rlr.methods.rlr.last_look import look_back, new_usual_map
+from keras_rlr.methods.rlr.last_look import (
+    announce_missing_maps,
+    look_back,
+    new_usual_map,
+)
 from keras_rlr.methods.rlr.level_settings import (
     check_grids,
     resolve_hidden_dims,
@@ -222,16 +225,7 @@ class RLR(ReconstructionDetector):
         if "mlka" in self.attentions:
             check_grids(self.grid_shapes, of_grids, self.windows, self.image_shape)
         with self.scope():
-            self.reconstructors = [
-                self._reconstructor(*settings)
-                for settings in zip(
-                    self.grids,
-                    self.grid_shapes,
-                    self.hidden_dims,
-                    self.windows,
-                    strict=True,
-                )
-            ]
+            self.reconstructors = new_reconstructors(self)
             self.memory_bank = None
             if self.coreset_ratio:
                 self.bank_tokens, self.memory_bank = new_bank(
@@ -248,26 +242,6 @@ class RLR(ReconstructionDetector):
                     self.places_each,
                 )
         self.compile()
-
-    def _reconstructor(self, grid, shape, hidden_dim, window):
-        reconstructor = FeatureReconstructor(
-            hidden_dim,
-            window,
-            num_heads=self.num_heads,
-            num_blocks=self.num_blocks,
-            alpha=self.alpha,
-            attentions=self.attentions,
-            residual=self.residual,
-            seed=derive_seed(self.seed, f"reconstructor_{grid}"),
-            name=f"reconstructor_{grid}",
-            compact=self.is_compact,
-            reference_tokens=self.reference_tokens,
-            starts_from_data=self.reference_start is not None,
-            references=self.places_each,
-            dtype=self.dtype_policy,
-        )
-        reconstructor.build((None, *shape))
-        return reconstructor
 
     @classmethod
     def preset_arguments(cls, preset, **overrides):
@@ -321,6 +295,13 @@ class RLR(ReconstructionDetector):
             # What training changes.
             self.usual_map.forget()
         return batches
+
+    def _inference_source(self, *args):
+        source = super()._inference_source(*args)
+        # What looks on while it is trained would be told of nothing new.
+        if self.usual_map and not self.is_fitting:
+            announce_missing_maps(self.usual_map)
+        return source
 
     def look_back(self, batches, steps):
         """Keeps maps of what the model was trained on; see `DetectorModel`."""

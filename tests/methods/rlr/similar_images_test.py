@@ -1,5 +1,7 @@
 """RLR whose maps are in units of what is usual in similar training images."""
 
+import warnings
+
 import keras
 import numpy as np
 import pytest
@@ -148,6 +150,30 @@ def test_a_training_that_goes_on_keeps_the_same_images():
     parts.fit(NORMAL, batch_size=3, epochs=2, initial_epoch=1, verbose=0)
     for one, other in zip(stored(whole), stored(parts), strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.backend_independent
+def test_weights_saved_within_fit_say_that_the_images_are_missing(tmp_path):
+    path = tmp_path / "within.keras"
+    saves = keras.callbacks.ModelCheckpoint(path)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", "This RLR compares")
+        whole = trained(callbacks=[saves], validation_data=(TESTED, [0, 1, 0]))
+        expected = whole.predict(TESTED, verbose=0)["anomaly_score"]
+    within = keras.models.load_model(path)
+    for looks, given in (
+        (within.predict, {}),
+        (within.calibrate, {"false_positive_rate": 0.5}),
+        (within.evaluate, {"y": [0, 1, 0]}),
+    ):
+        with pytest.warns(UserWarning, match="and has none: `fit` has not ended"):
+            looks(TESTED, **given)
+    # What the warning says to do.
+    within.fit(NORMAL, batch_size=3, initial_epoch=1, epochs=1, verbose=0)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", "This RLR compares")
+        found = within.predict(TESTED, verbose=0)["anomaly_score"]
+    np.testing.assert_array_equal(found, expected)
 
 
 @pytest.mark.backend_independent
