@@ -1,6 +1,7 @@
 """Files that are there whole or not at all."""
 
 import contextlib
+import errno
 import os
 import tempfile
 from collections.abc import Iterator
@@ -8,6 +9,8 @@ from pathlib import Path
 
 # A name may be as long as the file system takes; the temporary one must fit too.
 _MOST_OF_A_NAME = 40
+# What the system says where no more can be written.
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 
 @contextlib.contextmanager
@@ -22,6 +25,9 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
 
     Yields:
         The `Path` to write to, in the same folder and of the same suffix.
+
+    Raises:
+        OSError: If no room is left for the file, among others; it says where.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -38,9 +44,25 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         with open(name, "rb+") as file:
             os.fsync(file.fileno())
         os.replace(name, path)
-    except BaseException:
+    except BaseException as error:
         Path(name).unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.errno in NO_ROOM:
+            raise no_room(error, path) from error
         raise
+
+
+def no_room(error: OSError, path: str | Path) -> OSError:
+    """The error of a disk that is full, or of a quota, in a sentence.
+
+    Args:
+        error: What the system said; its number is of `NO_ROOM`.
+        path: The file that there was no room for.
+    """
+    return OSError(
+        error.errno,
+        f"There is no room for '{path}' ({error.strerror}). Free some space there, or "
+        "choose another place.",
+    )
 
 
 def check_writable(folder: str | Path) -> None:

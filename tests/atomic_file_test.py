@@ -1,3 +1,4 @@
+import errno
 import os
 import stat
 
@@ -39,3 +40,16 @@ def test_files_follow_the_umask(tmp_path):
         os.umask(previous)
     assert stat.S_IMODE(path.stat().st_mode) == 0o640
     assert path.read_bytes() == "ä\n".encode()
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no device that is full")
+def test_a_full_disk_is_said_with_the_file(tmp_path):
+    path = tmp_path / "model.keras"
+    with (
+        pytest.raises(OSError, match=r"no room for '.*model\.keras'") as caught,
+        atomic_path(path),
+        open("/dev/full", "wb", buffering=0) as full,
+    ):
+        full.write(b"0")
+    assert caught.value.errno == errno.ENOSPC
+    assert not list(tmp_path.iterdir())

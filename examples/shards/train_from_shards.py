@@ -5,7 +5,7 @@
 
 SHARDS is a folder of TFRecord files (`.tfrecord`, examples with a feature `image`), of
 Parquet files (`.parquet`, with a column `image`) or of WebDataset's (`.tar`, of which
-the files that end as images do are taken); images are encoded as PNG or JPEG.
+the files that end as images do are taken); images are PNG or JPEG of 8 bits a channel.
 `tf.data` reads them, on every backend of Keras. `fit` takes the stream as it is; so it
 takes a `torch.utils.data.DataLoader` over shards of other kinds.
 """
@@ -87,8 +87,17 @@ def webdataset_images(files):
 
 
 def decoded(content):
-    """The pixels of an encoded image."""
-    return tf.io.decode_image(content, channels=3, expand_animations=False)
+    """The pixels of an encoded image, the very ones that `predict` reads from files.
+
+    TensorFlow's decoder has other pixels of JPEG, and of 16 bits keeps the upper 8.
+    """
+    from keras_rlr.datasets.image_files import read_image_bytes
+
+    def read(content):
+        return read_image_bytes(content, "An image of the shards")
+
+    pixels = tf.numpy_function(read, [content], tf.uint8)
+    return tf.ensure_shape(pixels, (None, None, None))
 
 
 def main():

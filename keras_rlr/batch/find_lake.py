@@ -163,6 +163,9 @@ def _of_tables(tables: list[str], column: str | None) -> Lake:
                     f"'{place}' can't be read as a Parquet file: {error}. Restore it, "
                     "or take it away."
                 ) from error
+            if not table.metadata.num_rows:
+                # What writes a table of nothing may not know the kinds of its columns.
+                continue
             name, holds_images = _image_column(place, table.schema_arrow, column)
             if holds_images:
                 size = files.size(within)

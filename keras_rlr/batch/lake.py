@@ -17,6 +17,9 @@ class Lake(Protocol):
     def parts(self, results: Any) -> list[Part]:
         """The parts that a `ResultFolder` does not have yet."""
 
+    def drop_failed(self, results: Any) -> None:
+        """Has a `ResultFolder` forget what could not be read or scored."""
+
 
 @dataclass(frozen=True)
 class FileLake:
@@ -43,6 +46,10 @@ class FileLake:
             parts.append(FilePart(chosen, tuple(map(self.places.__getitem__, chosen))))
         return list(parts)
 
+    def drop_failed(self, results: Any) -> None:
+        """Has a `ResultFolder` forget what could not be read or scored."""
+        results.drop_failed(whole_parts=False)
+
 
 @dataclass(frozen=True)
 class ParquetLake:
@@ -63,3 +70,7 @@ class ParquetLake:
         """The parts that a `ResultFolder` does not have yet."""
         done: Collection[str] = results.part_names()
         return [part for part in self.all_parts if part.name not in done]
+
+    def drop_failed(self, results: Any) -> None:
+        """Has a `ResultFolder` forget the parts with what could not be scored."""
+        results.drop_failed(whole_parts=True)

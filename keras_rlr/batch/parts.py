@@ -147,14 +147,32 @@ class ParquetPart:
     def images(self) -> Iterator[StoredImage]:
         """Yields the images in their order."""
         rows = itertools.islice(self._rows(), self.start, self.stop)
-        for i, (image, path) in enumerate(rows, self.first_row + self.start):
+        first = self.first_row + self.start
+        for i in range(first, first + self.count):
             here = f"{self.place}#{i}"
+            try:
+                image, path = next(rows)
+            except (OSError, ValueError) as error:
+                # What has a number is of the system, and stops the scoring: all would
+                # fail. Else pyarrow finds the file damaged, and others may be whole.
+                if getattr(error, "errno", None) is not None:
+                    raise
+                yield from self._lost(i, error)
+                return
             if isinstance(image, dict):
                 path = path or image.get("path")
                 image = image.get("bytes")
             name = str(path or here)
             load = functools.partial(_decode, image, name)
             yield StoredImage(name, name, load, False)
+
+    def _lost(self, first: int, error: Exception) -> Iterator[StoredImage]:
+        """Yields the images from a row on that can't be had from the file."""
+        for i in range(first, self.first_row + self.stop):
+            here = f"{self.place}#{i}"
+            yield StoredImage(
+                here, here, functools.partial(_refuse, here, error), False
+            )
 
     def _rows(self) -> Iterator[tuple[Any, Any]]:
         import pyarrow.parquet
@@ -182,6 +200,13 @@ def _decode(content: bytes | None, name: str) -> np.ndarray:
     if content is None:
         raise ValueError(f"'{name}' has no image: the value is null.")
     return read_image_bytes(content, name)
+
+
+def _refuse(name: str, error: Exception) -> np.ndarray:
+    raise ValueError(
+        f"'{name}' can't be read: its Parquet file is damaged in the row group of this "
+        f"row ({str(error).strip()}). Restore the file."
+    )
 
 
 def _digest(values: Any) -> str:

@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import math
 import os
 import signal
 import threading
@@ -13,6 +14,7 @@ from keras_rlr.keras_import import OWN_PROCESS
 
 _MEMORY_OF_A_WORKER = 2 * 2**30
 _CPUS_OF_A_WORKER = 2
+_MOST_CPUS = 8
 
 
 def import_ray() -> Any:
@@ -112,7 +114,8 @@ def worker_resources(ray: Any, workers: int | None, parts: int) -> dict[str, Any
     """How many workers there are, and what each takes.
 
     One a GPU, or where there are none one for two CPUs; no more than the memory is
-    enough for, or than there are parts.
+    enough for, or than there are parts. A worker is on one machine: Ray would wait
+    without end for one that has what only several have together.
 
     Args:
         ray: Ray, running.
@@ -122,17 +125,28 @@ def worker_resources(ray: Any, workers: int | None, parts: int) -> dict[str, Any
     Returns:
         Dict of `workers`, `cpus` and `gpus`, of each worker.
     """
-    there = ray.cluster_resources()
-    cpus, gpus = int(there.get("CPU", 1)), int(there.get("GPU", 0))
+    machines = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    cpus_of = [int(machine.get("CPU", 0)) for machine in machines]
+    cpus = sum(cpus_of)
+    gpus = sum(int(machine.get("GPU", 0)) for machine in machines)
     if workers is None:
-        memory = int(there.get("memory", 0)) // _MEMORY_OF_A_WORKER
-        workers = gpus or max(1, min(cpus // _CPUS_OF_A_WORKER, memory))
+        memory = sum(
+            int(machine.get("memory", 0)) // _MEMORY_OF_A_WORKER for machine in machines
+        )
+        two_each = sum(there // _CPUS_OF_A_WORKER for there in cpus_of)
+        workers = gpus or max(1, min(two_each, memory))
     elif workers > cpus:
         warnings.warn(
             f"Ray has {cpus} CPUs, so there are {cpus} workers and not {workers}.",
             stacklevel=2,
         )
     workers = max(1, min(workers, parts, cpus))
-    of_each = 0.0 if not gpus else min(1.0, gpus / workers)
-    cpus_of_each = min(max(1, cpus // workers), 1 if gpus else 8)
+    # As many on each GPU, so that all are there.
+    of_each = 1 / math.ceil(workers / gpus) if gpus else 0.0
+    shares = (
+        share
+        for share in range(_MOST_CPUS, 0, -1)
+        if sum(there // share for there in cpus_of) >= workers
+    )
+    cpus_of_each = 1 if gpus else next(shares, 1)
     return {"workers": workers, "cpus": cpus_of_each, "gpus": of_each}

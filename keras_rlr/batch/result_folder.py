@@ -146,6 +146,30 @@ class ResultFolder:
         self._write(f"part-{name}{_SUFFIX}", sink.getvalue().to_pybytes())
         self._remove(f"{_WORK}/{name}.json")
 
+    def drop_failed(self, whole_parts: bool) -> None:
+        """Takes rows with an error out of the results, so that they are scored again.
+
+        Args:
+            whole_parts: Whether all rows of a part go where one has an error.
+        """
+        import pyarrow as pa
+        import pyarrow.compute as pc
+        import pyarrow.parquet
+
+        for path in self._parts():
+            with self._files.open(path, "rb") as file:
+                table = pyarrow.parquet.ParquetFile(file).read()
+            scored = table.filter(pc.equal(table["error"], ""))
+            if scored.num_rows == table.num_rows:
+                continue
+            name = path.rpartition("/")[2]
+            if whole_parts or not scored.num_rows:
+                self._remove(name)
+                continue
+            sink = pa.BufferOutputStream()
+            pyarrow.parquet.write_table(scored, sink)
+            self._write(name, sink.getvalue().to_pybytes())
+
     def read_attempt(self, name: str) -> dict[str, Any]:
         """What was noted of attempts at a part that did not end."""
         return self._read_json(f"{_WORK}/{name}.json") or {}

@@ -53,6 +53,7 @@ def score_images(
     workers: int | None = None,
     address: str | None = None,
     on_progress: Callable[[int, int], None] | None = None,
+    retry_failed: bool = False,
 ) -> Scored:
     """Scores images by many processes and writes Parquet files.
 
@@ -78,6 +79,8 @@ def score_images(
         address: Of a Ray cluster, such as `auto`; None for this machine. Ray that was
             started by the caller is used as it is.
         on_progress: Called with (images done, images in all).
+        retry_failed: Whether to try images again that have an error in the output, as
+            after a disk was away; of Parquet files with all of their part.
 
     Returns:
         What came of it, a `Scored`.
@@ -114,6 +117,8 @@ def score_images(
             "image column": image_column,
         }
     )
+    if retry_failed:
+        lake.drop_failed(results)
     before = results.count().images
     parts = lake.parts(results)
     if parts:

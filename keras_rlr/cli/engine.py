@@ -32,6 +32,13 @@ def engine_options(command: Any) -> Any:
             "for two CPUs].",
         ),
         click.option(
+            "--retry-failed",
+            is_flag=True,
+            default=None,
+            help="With --engine ray: try images again that an earlier call could not "
+            "read or score.",
+        ),
+        click.option(
             "--engine",
             type=click.Choice(["keras", "ray"]),
             default="keras",
@@ -126,7 +133,8 @@ def predict_with_ray(
     if found.failed:
         say(
             f"{found.failed} of {found.images} images could not be read or scored; "
-            f"the column error says why. One of them: {found.first_error}",
+            f"the column error says why, and --retry-failed tries them again. One of "
+            f"them: {found.first_error}",
             err=True,
         )
     if found.failed == found.images:

@@ -20,6 +20,7 @@ from typing import TextIO
 import click
 
 from keras_rlr import __version__
+from keras_rlr.atomic_file import NO_ROOM
 from keras_rlr.cli.printing import say
 from keras_rlr.printable import printable
 from keras_rlr.processes import leave
@@ -39,7 +40,7 @@ _OF_THE_SYSTEM = (
 # And by number: a read-only or full file system, a name that is too long, links in a
 # circle, a device that is not there.
 _OF_A_PATH = {
-    *(errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENAMETOOLONG, errno.ELOOP),
+    *(*NO_ROOM, errno.EROFS, errno.ENAMETOOLONG, errno.ELOOP),
     *(errno.ENXIO, errno.ENODEV),
 }
 _LONGEST_SENTENCE = 2000
@@ -153,6 +154,8 @@ def _is_installed(filename: object) -> bool:
 def _sentence(error: Exception) -> str:
     if isinstance(error, OSError) and error.errno == errno.EROFS:
         return f"'{error.filename}' can't be written: its file system is read-only."
+    if isinstance(error, OSError) and error.errno in NO_ROOM and not error.filename:
+        return str(error.strerror)
     return _shortened(str(error) or type(error).__name__)
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from keras_rlr.category_names import known_name
 from keras_rlr.cli.backend import start_backend
 from keras_rlr.cli.decoder import load_decoder
 from keras_rlr.cli.engine import check_engine, engine_options, predict_with_ray
@@ -76,6 +77,7 @@ def command(
     maps,
     engine,
     workers,
+    retry_failed,
     ray_address,
     image_column,
     bit_depth,
@@ -98,6 +100,7 @@ def command(
         "--workers": workers,
         "--ray-address": ray_address,
         "--image-column": image_column,
+        "--retry-failed": retry_failed,
     }
     of_keras = {
         "--show-reconstruction": show_reconstruction,
@@ -112,7 +115,7 @@ def command(
     from keras_rlr.training.interruption import SignalGuard
 
     place, model = model, load_run(model, bit_depth)
-    _check_category(category, model, place)
+    category = _check_category(category, model, place)
     by_image = look_for_once(model, roi, ignore)
     if engine == "ray":
         if by_image:
@@ -130,6 +133,7 @@ def command(
             workers=workers,
             address=ray_address,
             image_column=image_column,
+            retry_failed=bool(retry_failed),
         )
         return
     if show_reconstruction or decoder:
@@ -179,9 +183,13 @@ def command(
 
 
 def _check_category(category, model, place):
-    """Refuses a category that the model was not trained on, warns of one untested."""
+    """Refuses a category that the model was not trained on, warns of one untested.
+
+    Returns:
+        The category as the model calls it, or None.
+    """
     if category is None or category in model.thresholds.by_category:
-        return
+        return category
     config = run_config(place) or {}
     trained = config.get("data", {}).get("categories", ())
     known = {*model.thresholds.by_category, *trained}
@@ -191,19 +199,21 @@ def _check_category(category, model, place):
         if model.known_categories
         else "all categories together"
     )
-    if category not in known:
+    if known_name(category, known) is None:
         has = f"It knows: {', '.join(sorted(known))}." if known else "It knows none."
         raise ValueError(
             f"The model knows no category {category!r}. {has} Leave --category out to "
             f"decide by the threshold of {instead}."
         )
-    if model.threshold is not None:
+    category = known_name(category, known)
+    if model.threshold is not None and category not in model.thresholds.by_category:
         warnings.warn(
             f"The model has no threshold of {category!r}: it was trained on it, and "
             "calibrated without it, or on too few images of it. So the threshold of "
             f"{instead} decides.",
             stacklevel=2,
         )
+    return category
 
 
 def _print_regions(rows, path):

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
 
+from keras_rlr.category_names import known_name
 from keras_rlr.datasets.image_files import read_image, read_image_shape
 from keras_rlr.datasets.mask_files import read_masks
 from keras_rlr.datasets.read_dataset import read_dataset
@@ -240,7 +241,7 @@ def _choose_categories(
         return found
     if isinstance(categories, str):
         categories = [categories]
-    chosen = sorted(set(categories))
+    chosen = sorted({known_name(name, found) or name for name in categories})
     unknown = [name for name in chosen if name not in found]
     if unknown or not chosen:
         problem = f"has no category '{unknown[0]}'" if unknown else "was given none"

@@ -53,10 +53,28 @@ def resolve_distribution(distribution):
     return _of_devices(distribution)
 
 
-def _of_devices(count):
+def count_devices():
+    """Number of devices of this process that can share a batch."""
+    return len(_devices_of_backend()) or 1
+
+
+def _devices_of_backend():
+    """Those that a number is of; none where Keras has no data parallelism."""
     backend = keras.backend.backend()
     if backend == "jax":
-        devices = keras.distribution.list_devices()
+        return keras.distribution.list_devices()
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        kind = "GPU" if tf.config.list_logical_devices("GPU") else "CPU"
+        return [device.name for device in tf.config.list_logical_devices(kind)]
+    return []
+
+
+def _of_devices(count):
+    backend = keras.backend.backend()
+    devices = _devices_of_backend()
+    if backend == "jax":
         _require(
             len(devices), count, "XLA_FLAGS=--xla_force_host_platform_device_count"
         )
@@ -66,8 +84,6 @@ def _of_devices(count):
     if backend == "tensorflow":
         import tensorflow as tf
 
-        kind = "GPU" if tf.config.list_logical_devices("GPU") else "CPU"
-        devices = [device.name for device in tf.config.list_logical_devices(kind)]
         _require(len(devices), count, "tf.config.set_logical_device_configuration")
         return tf.distribute.MirroredStrategy(devices[:count])
     raise ValueError(

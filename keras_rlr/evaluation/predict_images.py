@@ -1,6 +1,9 @@
 import collections
 import contextlib
+import errno
 import itertools
+import math
+import os
 import tempfile
 import time
 import warnings
@@ -8,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_rlr.atomic_file import atomic_path
+from keras_rlr.atomic_file import NO_ROOM, atomic_path
 from keras_rlr.datasets import account_for_images, read_image
 from keras_rlr.datasets.image_files import SUFFIXES_IN_WORDS
 from keras_rlr.datasets.left_out import LeftOut, Reason
@@ -31,6 +34,8 @@ from keras_rlr.tables.read_parquet import is_parquet
 from keras_rlr.tables.table_text import table_text
 
 _SECONDS_BETWEEN_WRITES = 2
+# And so many times as long as writing takes: a twentieth of the time, at most.
+_PAUSE = 20
 
 
 def predict_images(
@@ -140,6 +145,7 @@ def predict_images(
             # The scale is known when all is scored: until then, maps wait on disk.
             file = stack.enter_context(tempfile.TemporaryFile(dir=output))
             shape = (len(paths), *model.map_size)
+            _take_room(file, 4 * math.prod(shape), output)
             kept = np.memmap(file, "float32", "w+", shape=shape)
         images = stack.enter_context(
             contextlib.closing(read_ahead(read, range(len(paths))))
@@ -212,22 +218,26 @@ class _GrowingScores:
         self._path, self._rows, self._files = path, rows, files
         self._with_categories = with_categories
         self._done = 0
-        self._written = 0.0
+        self._due = 0.0
 
     def __enter__(self):
         self._write()
         return self
 
     def advance(self, done):
-        """Notes how many rows are known, and writes them every two seconds."""
+        """Notes how many rows are known, and writes them now and then."""
         self._done = done
-        if time.monotonic() - self._written > _SECONDS_BETWEEN_WRITES:
+        if time.monotonic() > self._due:
             self._write()
 
     def _write(self):
+        begun = time.monotonic()
         _write_scores(self._path, self._rows[: self._done], self._with_categories)
         self._files.save()
-        self._written = time.monotonic()
+        ended = time.monotonic()
+        # All rows are written anew: of a million that alone takes longer than that.
+        pause = max(_SECONDS_BETWEEN_WRITES, _PAUSE * (ended - begun))
+        self._due = ended + pause
 
     def __exit__(self, *exception):
         self._write()
@@ -277,6 +287,24 @@ def _where_to_look(model, regions_of_interest, root, paths):
         regions = regions_of_interest([p.relative_to(root).as_posix() for p in paths])
     # What stands in for a model has no regions.
     return model.where_to_look(regions) if hasattr(model, "where_to_look") else None
+
+
+def _take_room(file, size, output):
+    """Has a disk that lacks the room say so: a memory map would end the process."""
+    try:
+        os.posix_fallocate(file.fileno(), 0, size)
+    except AttributeError:
+        return
+    except OSError as error:
+        # Not all file systems can.
+        if error.errno in (*NO_ROOM, errno.EFBIG):
+            raise OSError(
+                error.errno,
+                f"There is no room in '{output}' for the maps of all images, "
+                f"{size / 2**30:.1f} GiB ({error.strerror}). They are kept until the "
+                "scale of the pictures is known, because the model has no threshold: "
+                "calibrate it, or free some space.",
+            ) from error
 
 
 def _make_folder(output):

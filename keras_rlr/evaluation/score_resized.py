@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_rlr.category_names import known_name
 from keras_rlr.evaluation.predict_batch import predict_batch
 from keras_rlr.evaluation.prediction import Prediction
 from keras_rlr.image_size import ImageSize
@@ -37,12 +38,10 @@ def nearest_category(folders: Iterable[str], known: Collection[str]) -> str | No
         known: Names of categories.
 
     Returns:
-        A name, or None.
+        A name as it is known, or None.
     """
-    for folder in reversed(tuple(folders)):
-        if folder in known:
-            return folder
-    return None
+    named = (known_name(folder, known) for folder in reversed(tuple(folders)))
+    return next(filter(None, named), None)
 
 
 def read_resized(

@@ -1,4 +1,5 @@
 import contextlib
+import functools
 import hashlib
 import json
 import warnings
@@ -7,7 +8,8 @@ from pathlib import Path
 import ml_dtypes  # comes with Keras
 import numpy as np
 
-from keras_rlr.atomic_file import atomic_path, write_text
+from keras_rlr.atomic_array import write_array
+from keras_rlr.atomic_file import write_text
 
 DTYPES = {
     "float16": np.dtype("float16"),
@@ -15,6 +17,8 @@ DTYPES = {
     "float32": np.dtype("float32"),
 }
 _SHARD_BYTES = 64 * 2**20
+# Each memory map keeps a file open, and systems allow a process 256 or 1024.
+_MOST_OPEN = 100
 
 
 class FeatureStore:
@@ -24,7 +28,8 @@ class FeatureStore:
     that names its keys and its SHA-256. Both appear whole or not at all, the JSON last,
     and neither is changed again: an interrupted writer loses the rows of one shard, and
     processes can share a folder. A shard that is not what its JSON says is removed,
-    with a warning, as if its rows had never been written.
+    with a warning, as if its rows had never been written; one that the system does not
+    let us read stays, with the system's error. Of many shards a few are open at a time.
 
     Args:
         folder: Where the shards are, or None to hold the rows in memory.
@@ -39,6 +44,7 @@ class FeatureStore:
         self._rows = {}
         self._shards = set()
         self._pending = {}
+        self._opened = functools.lru_cache(_MOST_OPEN)(_open_shard)
         if self.folder is not None:
             self.folder.mkdir(parents=True, exist_ok=True)
 
@@ -96,8 +102,7 @@ class FeatureStore:
         rows, notes = zip(*self._pending.values(), strict=True)
         packed = np.stack(rows).view(np.uint8)
         name = hashlib.sha256("".join(keys).encode()).hexdigest()[:16]
-        with atomic_path(self.folder / f"{name}.npy") as temporary:
-            np.save(temporary, packed, allow_pickle=False)
+        write_array(self.folder / f"{name}.npy", packed)
         description = {"sha256": _sha256(packed), "keys": keys, "notes": notes}
         write_text(self.folder / f"{name}.json", json.dumps(description) + "\n")
         self._pending = {}
@@ -105,31 +110,47 @@ class FeatureStore:
 
     def read(self, keys):
         """Returns the rows of keys, an array (keys, width) of the store's dtype."""
-        return np.stack([self._rows[key].view(self.dtype) for key in keys])
+        rows = np.empty((len(keys), self.width), self.dtype)
+        # One by one: a row that is held on to would keep its shard open.
+        for row, key in zip(rows, keys, strict=True):
+            row[:] = self._row(key).view(self.dtype)
+        return rows
+
+    def _row(self, key):
+        row = self._rows[key]
+        if self.folder is None:
+            return row
+        shard, number = row
+        return self._opened(shard)[number]
 
     def _open(self, description, verify=True):
+        shard = description.with_suffix(".npy")
         try:
             content = json.loads(description.read_text("utf-8"))
             keys = content["keys"]
-            # As a plain array over the map: a memmap's rows are slow to take.
-            rows = np.asarray(np.load(description.with_suffix(".npy"), mmap_mode="r"))
+            # Not by what is open: another process may have written it anew.
+            rows = _open_shard(shard)
             expected = (len(keys), self.width * self.dtype.itemsize)
             damage = (rows.shape, rows.dtype) != (expected, np.uint8) or (
                 verify and _sha256(rows) != content["sha256"]
             )
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        # Other errors of the system say nothing of the file: too many are open, or a
+        # network does not answer.
+        except (FileNotFoundError, EOFError, ValueError, KeyError, TypeError) as error:
             damage = error
         if damage is not False:
             warnings.warn(
-                f"The feature cache's file '{description.with_suffix('.npy')}' is "
-                "damaged or incomplete; its features are computed again.",
+                f"The feature cache's file '{shard}' is damaged or incomplete; its "
+                "features are computed again.",
                 stacklevel=2,
             )
-            description.unlink(missing_ok=True)
-            description.with_suffix(".npy").unlink(missing_ok=True)
+            # A folder that can only be read keeps it.
+            with contextlib.suppress(OSError):
+                description.unlink(missing_ok=True)
+                shard.unlink(missing_ok=True)
             return
         self._shards.add(description.stem)
-        self._rows.update(zip(keys, rows, strict=True))
+        self._rows.update((key, (shard, number)) for number, key in enumerate(keys))
 
     def _remove_remains(self, folder):
         """Removes what a writer left that was killed: it is never read."""
@@ -149,16 +170,21 @@ class FeatureStore:
         if self.folder is None:
             yield
             return
-        with open(self.folder / "lock", "a") as file:
-            try:
+        with contextlib.ExitStack() as stack:
+            # Without it two processes compute the same features twice, no more. A
+            # folder that can only be read may have all of them.
+            with contextlib.suppress(ImportError, OSError):
                 import fcntl
 
+                file = stack.enter_context(open(self.folder / "lock", "a"))
                 fcntl.flock(file, fcntl.LOCK_EX)
                 self._remove_remains(self.folder)
-            except (ImportError, OSError):
-                # Without it two processes compute the same features twice, no more.
-                pass
             yield
+
+
+def _open_shard(shard):
+    # As a plain array over the map: a memmap's rows are slow to take.
+    return np.asarray(np.load(shard, mmap_mode="r"))
 
 
 def _sha256(rows):

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from keras_rlr.category_names import known_name
 from keras_rlr.datasets import FolderDataset
 from keras_rlr.training.changed_run import ChangedRun
 from keras_rlr.training.extend_run import NewImages, check_epochs, extend_run
@@ -88,7 +89,7 @@ def add_products(
 
 
 def _refuse_known(new, old, run):
-    both = sorted(set(new) & set(old))
+    both = sorted(name for name in new if known_name(name, old))
     if not both:
         return
     others = ",".join(sorted(set(new) - set(old)))

@@ -13,6 +13,7 @@ from keras_rlr.detectors.anomaly_detector import AnomalyDetector
 from keras_rlr.detectors.save_model import save_without_optimizer
 from keras_rlr.environment import describe_environment
 from keras_rlr.training.held_out_thresholds import ASKED, FALSE_POSITIVE_RATE
+from keras_rlr.training.run_devices import devices_of_run
 from keras_rlr.training.run_folder import RunFolder
 from keras_rlr.training.run_images import BEFORE, FEEDBACK
 
@@ -88,10 +89,10 @@ class ChangedRun:
             )
 
     def load(self) -> AnomalyDetector:
-        """The run's model, on the devices that it was trained on."""
-        settings = self.config["settings"]
+        """The run's model, on as many devices as it was trained on, or all here."""
+        wanted = self.config["settings"].get("distribution")
         model = AnomalyDetector.from_preset(
-            self.run.model, distribution=settings.get("distribution")
+            self.run.model, distribution=devices_of_run(wanted, self.run.path)
         )
         if not model.trained_categories:  # of an earlier version
             model.trained_categories = tuple(self.config["data"]["categories"])

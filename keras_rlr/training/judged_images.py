@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_rlr.category_names import known_name
 from keras_rlr.datasets import read_image
 from keras_rlr.evaluation.predict_batch import images_at_once, predict_batch
 from keras_rlr.evaluation.score_resized import nearest_category
@@ -23,8 +24,8 @@ def named_category(image: JudgedImage, known: Any) -> str | None:
         image: The image.
         known: Names of categories.
     """
-    if image.category in known:
-        return image.category
+    if image.category and (name := known_name(image.category, known)):
+        return name
     return nearest_category(image.file.resolve().parent.parts, known)
 
 

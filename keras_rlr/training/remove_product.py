@@ -8,6 +8,7 @@ import numpy as np
 from keras import ops
 
 from keras_rlr.atomic_file import write_text
+from keras_rlr.category_names import known_name
 from keras_rlr.datasets.joined_dataset import JoinedDataset
 from keras_rlr.detectors.bank_rows import rows_taken_from
 from keras_rlr.detectors.describe_model import describe_model
@@ -60,6 +61,7 @@ def remove_product(
     changed = ChangedRun(run, output)
     model = changed.load()
     names = model.trained_categories
+    category = known_name(category, names) or category
     if category not in names:
         raise ValueError(
             f"The model in '{changed.run.path}' knows no product '{category}'. Choose "

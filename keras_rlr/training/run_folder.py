@@ -19,6 +19,7 @@ from keras_rlr.methods.by_name import check_arguments, method_for
 from keras_rlr.processes import is_writer
 from keras_rlr.tables.table_text import table_text
 from keras_rlr.training.checkpoints import Checkpoints
+from keras_rlr.training.run_devices import devices_of_run
 
 _COLUMNS = ("epoch", "loss", "seconds")
 
@@ -148,6 +149,8 @@ class RunFolder:
 _DEFAULTS = {"seed": 0, "calibration_fraction": 0.1}
 # How a run is kept says nothing of what it comes to.
 _MAY_CHANGE = ("checkpoint_every", "keep_checkpoints")
+# Nor do the devices, which are an argument of the model.
+_DEVICES = "distribution"
 
 
 def run_settings(given: dict[str, Any], run: RunFolder, resume: bool) -> dict[str, Any]:
@@ -191,13 +194,16 @@ def run_settings(given: dict[str, Any], run: RunFolder, resume: bool) -> dict[st
                     f"The run in '{run.path}' already has {done} epochs. Received "
                     f"{value} epochs; give more to continue it."
                 )
-        elif name not in _MAY_CHANGE and settings.get(name) != value:
+        elif name not in (*_MAY_CHANGE, _DEVICES) and settings.get(name) != value:
             raise ValueError(
                 f"The run in '{run.path}' was begun with {name} "
                 f"{settings.get(name, 'left to the preset')!r}, not {value!r}. Leave "
                 "it out to resume, or begin another run with another --output."
             )
-    return {**settings, **given}
+    settings = {**settings, **given}
+    if _DEVICES in settings and _DEVICES not in given:
+        settings[_DEVICES] = devices_of_run(settings[_DEVICES], run.path)
+    return {name: value for name, value in settings.items() if value is not None}
 
 
 def _plain(value):

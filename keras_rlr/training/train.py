@@ -33,6 +33,7 @@ from keras_rlr.training.run_folder import (
     run_settings,
     source_images,
 )
+from keras_rlr.training.run_lock import RunLock
 
 
 def train(
@@ -101,7 +102,8 @@ def train(
 
     Raises:
         FileNotFoundError: If there is no such data, or no run to resume.
-        FileExistsError: If `output` holds a run and `resume` is off.
+        FileExistsError: If `output` holds a run and `resume` is off, or another process
+            is training it.
         ValueError: If a setting is not possible or the data is no data set.
         ConnectionError: If another process of the training is lost.
         FloatingPointError: If the training diverges.
@@ -156,6 +158,9 @@ def train(
 
     with SignalGuard() as guard, contextlib.ExitStack() as stack:
         stack.enter_context(processes.noticing_losses())
+        lock = RunLock(run.path)
+        stack.callback(lock.release)
+        processes.told(lambda: _take(lock, run, resume))
         model, state = processes.agreed(
             lambda: (
                 resumed_model(run, settings) if resume else (new_model(settings), None)
@@ -255,6 +260,13 @@ def train(
             run.checkpoints.remove()
         processes.wait()
     return {"model": model, "history": history, "config": config}
+
+
+def _take(lock, run, resume):
+    lock.take()
+    if not resume:
+        # Another process may have begun it since it was looked at.
+        run.check_unused()
 
 
 def _describe_data(data, fitted, held):

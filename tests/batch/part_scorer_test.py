@@ -1,5 +1,6 @@
 import csv
 import os
+import shutil
 
 import numpy as np
 import pyarrow as pa
@@ -79,6 +80,7 @@ def _write_table(lake, file, **columns):
     contents = [p.read_bytes() for p in images]
     made = {name: make(names, contents) for name, make in columns.items()}
     pq.write_table(pa.table(made), file, row_group_size=20)
+    return names
 
 
 def test_parquet_of_bytes_with_their_paths(lake, expected, tmp_path):
@@ -189,6 +191,63 @@ def test_what_is_there_is_not_scored_again(lake, expected, tmp_path):
     check(pq.read_table(tmp_path / "out").to_pylist(), expected)
     assert results.count().names == len(expected)
     assert find_lake(str(lake)).parts(results) == []
+
+
+def test_what_failed_is_tried_again_if_asked(lake, expected, tmp_path):
+    images = shutil.copytree(lake, tmp_path / "images")
+    away = (images / "nut").rename(tmp_path / "away")
+    (images / "nut").mkdir()
+    for path in away.iterdir():
+        (images / "nut" / path.name).touch()  # as of a disk that is not there
+    score_here(images, tmp_path / "out")
+    rows = pq.read_table(tmp_path / "out").to_pylist()
+    assert sum(bool(row["error"]) for row in rows) == 15
+    shutil.rmtree(images / "nut")
+    away.rename(images / "nut")
+    again = find_lake(str(images))
+    results = open_results(tmp_path / "out")
+    assert again.parts(results) == []
+    again.drop_failed(results)
+    left = again.parts(results)
+    assert sum(part.count for part in left) == 15
+    for part in left:
+        scorer(tmp_path / "out").score(part)
+    rows = pq.read_table(tmp_path / "out").to_pylist()
+    for row in rows:
+        row["error"] = row["error"].replace(f"{images}", f"{lake}")
+    check(rows, expected)
+
+
+def test_a_damaged_row_group_costs_its_own_rows_alone(lake, expected, tmp_path):
+    table = tmp_path / "lake" / "images.parquet"
+    table.parent.mkdir()
+    names = _write_table(lake, table, path=lambda n, _: n, image=lambda _, c: c)
+    whole = table.read_bytes()
+    column = pq.ParquetFile(table).metadata.row_group(1).column(1)
+    start = column.data_page_offset
+    table.write_bytes(whole[:start] + b"\xff" * 60 + whole[start + 60 :])
+    # What writes tables of nothing may not know what would be in them.
+    nothing = {"path": pa.nulls(0), "image": pa.nulls(0)}
+    pq.write_table(pa.table(nothing), tmp_path / "lake" / "empty.parquet")
+    reports = score_here(tmp_path / "lake", tmp_path / "out")
+    assert not any(report.refusal for report in reports)
+    rows = pq.read_table(tmp_path / "out").to_pylist()
+    lost = [row for row in rows if "is damaged in the row group" in row["error"]]
+    group = pq.ParquetFile(table).metadata.row_group(0).num_rows
+    assert sorted(row["path"] for row in lost) == sorted(
+        f"{table}#{i}" for i in range(group, min(2 * group, len(names)))
+    )
+    check(
+        [r for r in rows if r not in lost],
+        {name: expected[name] for i, name in enumerate(names) if i // group != 1},
+    )
+    table.write_bytes(whole)
+    results = open_results(tmp_path / "out")
+    again = find_lake(str(tmp_path / "lake"))
+    again.drop_failed(results)
+    for part in again.parts(results):
+        scorer(tmp_path / "out").score(part)
+    check(pq.read_table(tmp_path / "out").to_pylist(), expected)
 
 
 def test_an_image_that_ends_its_worker_is_left_alone(lake, expected, tmp_path):

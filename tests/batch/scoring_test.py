@@ -150,8 +150,10 @@ def test_what_a_worker_refuses_is_a_sentence(tmp_path):
 
 def test_workers_take_what_there_is():
     class Cluster:
-        def __init__(self, **resources):
-            self.cluster_resources = lambda: resources
+        def __init__(self, machines=1, **resources):
+            lost = {"Alive": False, "Resources": resources}
+            there = {"Alive": True, "Resources": resources}
+            self.nodes = lambda: [lost, *[there] * machines]
 
     gib = 2.0**30
     cpus = Cluster(CPU=16.0, memory=64 * gib)
@@ -165,6 +167,16 @@ def test_workers_take_what_there_is():
     gpus = Cluster(CPU=16.0, memory=64 * gib, GPU=2.0)
     assert worker_resources(gpus, None, 100) == {"workers": 2, "cpus": 1, "gpus": 1.0}
     assert worker_resources(gpus, 4, 100)["gpus"] == 0.5
+    assert worker_resources(gpus, 3, 100)["gpus"] == 0.5
+    # Ray waits for ever for a worker that no machine has the CPUs for.
+    many = Cluster(4, CPU=4.0, memory=16 * gib)
+    assert worker_resources(many, None, 100) == {"workers": 8, "cpus": 2, "gpus": 0.0}
+    assert worker_resources(many, None, 1)["cpus"] == 4
+    assert worker_resources(many, 3, 100)["cpus"] == 4
+    assert worker_resources(many, 5, 100) == {"workers": 5, "cpus": 2, "gpus": 0.0}
+    odd = Cluster(3, CPU=1.0, memory=16 * gib)
+    assert worker_resources(odd, None, 100) == {"workers": 1, "cpus": 1, "gpus": 0.0}
+    assert worker_resources(odd, 2, 100) == {"workers": 2, "cpus": 1, "gpus": 0.0}
 
 
 def test_without_ray_it_says_what_to_install(tmp_path, lake, monkeypatch):

@@ -9,6 +9,7 @@ from PIL import Image
 
 from keras_rlr.evaluation import predict_images as module
 from keras_rlr.evaluation.predict_images import predict_images
+from keras_rlr.evaluation.prediction import Prediction
 from tests.evaluation.stand_in_model import StandInModel
 
 pytestmark = pytest.mark.backend_independent
@@ -204,6 +205,7 @@ def test_an_interruption_keeps_what_was_done(tmp_path, threshold):
 
 def test_scores_are_on_disk_while_it_goes_on(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "_SECONDS_BETWEEN_WRITES", -1)
+    monkeypatch.setattr(module, "_PAUSE", 0)
     for i in range(5):
         write_image(tmp_path / "images" / f"{i}.png", 20 * i)
     output = tmp_path / "output"
@@ -216,6 +218,39 @@ def test_scores_are_on_disk_while_it_goes_on(tmp_path, monkeypatch):
         on_progress=lambda *_: seen.append(len(read_scores(output))),
     )
     assert seen == [2, 4, 5]
+
+
+def test_scores_of_many_are_written_less_often(tmp_path, monkeypatch):
+    now, written = [0.0], []
+
+    class Slow:
+        """What takes five seconds to write, as a million rows do."""
+
+        def save(self):
+            now[0] += 5
+            written.append(now[0])
+
+    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+    rows = [Prediction(f"{i}.png", float(i)) for i in range(4)]
+    with module._GrowingScores(tmp_path / "scores.csv", rows, False, Slow()) as scores:
+        for now[0] in (10.0, 90.0, 110.0, 190.0):
+            scores.advance(2)
+        assert len(read_scores(tmp_path)) == 2
+        scores.advance(4)
+    assert written == [5.0, 115.0, 195.0]
+    assert len(read_scores(tmp_path)) == 4
+
+
+def test_a_disk_without_room_for_the_maps_is_said(tmp_path, images):
+    resource = pytest.importorskip("resource")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    # No file may be so large, which the disk says as it says that it is full.
+    resource.setrlimit(resource.RLIMIT_FSIZE, (3000, before[1]))
+    try:
+        with pytest.raises(OSError, match="no room in '.*' for the maps of all"):
+            predict_images(StandInModel(16, None), images, tmp_path / "output")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 class Broken(StandInModel):

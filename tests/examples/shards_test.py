@@ -12,6 +12,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
+from keras_rlr.datasets.image_files import read_image_bytes
 from tests.tiny_model import (
     ONE_LEVEL,
     fit_losses,
@@ -92,6 +93,24 @@ def tars(folder):
 
 def structs(folder):
     return parquets(folder, lambda pixels: {"bytes": encoded(pixels), "path": None})
+
+
+def test_photographs_have_the_pixels_that_files_have(example, tmp_path):
+    def jpeg(pixels):
+        file = io.BytesIO()
+        Image.fromarray(pixels).save(file, "JPEG")
+        return file.getvalue()
+
+    images = example.parquet_images(parquets(tmp_path, jpeg))
+    for found, pixels in zip(images.as_numpy_iterator(), PIXELS, strict=True):
+        np.testing.assert_array_equal(found, read_image_bytes(jpeg(pixels), "a"))
+    deep = np.full((8, 8), 4095, "uint16")
+    for file in tmp_path.iterdir():
+        file.unlink()
+    pq.write_table(pa.table({"image": [encoded(deep)]}), tmp_path / "deep.parquet")
+    # In 8 bits they would be nearly black.
+    with pytest.raises(tf.errors.OpError, match="uint16"):
+        next(example.parquet_images([tmp_path / "deep.parquet"]).as_numpy_iterator())
 
 
 @pytest.mark.parametrize(

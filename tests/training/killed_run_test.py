@@ -113,6 +113,7 @@ def test_killed_as_it_ends_model_and_record_are_of_one_run(
     assert not (almost / "model.keras").exists()
     shutil.copytree(almost, tmp_path / "resumed")
     events = started(data, tmp_path / "resumed", resume=True)
+    assert events.pop() == ".lock"  # given back at the very end
     # The model, the record, both together, each to its place, two checkpoints.
     first = next(i for i, name in enumerate(events, 1) if name.startswith(".keras_rlr"))
     assert len(events) - first + 1 == 7

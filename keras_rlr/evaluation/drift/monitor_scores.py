@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_rlr.category_names import known_name
 from keras_rlr.evaluation.drift.advice import difference_in_words
 from keras_rlr.evaluation.drift.compare_values import (
     LEAST_CALIBRATION,
@@ -66,6 +67,8 @@ def monitor_scores(
             "by a version before `keras-rlr monitor`. Calibrate it again: `keras-rlr "
             "calibrate --model RUN --data NORMAL_IMAGES`."
         )
+    if category is not None:
+        category = known_name(category, calibration.categories) or category
     if category is not None and category not in calibration.categories:
         known = ", ".join(calibration.categories) or "none"
         raise ValueError(
@@ -141,7 +144,7 @@ def monitor_scores(
 
 def _product(row, calibration):
     if row.category:
-        return row.category
+        return known_name(row.category, calibration.categories) or row.category
     return nearest_category(
         PurePosixPath(row.path).parent.parts, calibration.categories
     )

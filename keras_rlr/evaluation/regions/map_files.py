@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_rlr.atomic_array import write_array
 from keras_rlr.atomic_file import atomic_path
 from keras_rlr.inputs.resize import resize_maps
 from keras_rlr.tables.table_text import table_text
@@ -72,8 +73,7 @@ class MapFiles:
         values = np.asarray(resize_maps([anomaly_map], [size])[0], "float32")
         if self._kind == SCALED:
             return _write_tiff(path, values)
-        with atomic_path(path) as temporary:
-            np.save(temporary, values)
+        write_array(path, values)
         return None
 
     def keep(self, row: Any, place: int, written: Any) -> None:

@@ -252,6 +252,7 @@ def test_an_interruption_keeps_what_was_done(tmp_path):
 
 def test_files_are_on_disk_and_whole_while_it_goes_on(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "_SECONDS_BETWEEN_WRITES", -1)
+    monkeypatch.setattr(module, "_PAUSE", 0)
     for i in range(5):
         write_image(tmp_path / "images" / f"{i}.png", [(10, 10, 30, 30, 200)])
     seen = []

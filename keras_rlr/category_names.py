@@ -1,0 +1,25 @@
+"""Names of categories that come from elsewhere: from folders, tables and commands."""
+
+import unicodedata
+from collections.abc import Collection
+
+
+def known_name(name: str, known: Collection[str]) -> str | None:
+    """The one of the known names that a name is, in whichever form of Unicode.
+
+    A ü is one character or a u with a diaeresis: macOS, archives and network drives
+    turn one into the other, and nobody sees it.
+
+    Args:
+        name: The name.
+        known: Names of categories.
+
+    Returns:
+        The name as it is known, or None.
+    """
+    if name in known:
+        return name
+    if name.isascii():
+        return None
+    form = unicodedata.normalize("NFC", name)
+    return next((k for k in known if unicodedata.normalize("NFC", k) == form), None)

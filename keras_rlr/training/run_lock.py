@@ -1,0 +1,55 @@
+import contextlib
+from pathlib import Path
+from typing import IO
+
+
+class RunLock:
+    """Keeps a second process from training the same run.
+
+    It would remove what the first is writing, and the history would be of neither. A
+    scheduler that starts a run again while its first process still ends does that, or
+    a command in two terminals. Where the file system has no locks there is none.
+
+    Args:
+        folder: The run's folder.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._file: IO[str] | None = None
+
+    def take(self) -> None:
+        """Makes the folder if need be, and takes the lock.
+
+        Raises:
+            FileExistsError: If another process has it.
+        """
+        try:
+            import fcntl
+        except ImportError:
+            return
+        self._folder.mkdir(parents=True, exist_ok=True)
+        file = (self._folder / ".lock").open("a")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            file.close()
+            raise FileExistsError(
+                f"Another process is training the run in '{self._folder}'. Wait until "
+                "it has ended, or stop it, and continue with --resume; or choose "
+                "another folder with --output."
+            ) from error
+        except OSError:
+            file.close()
+            return
+        self._file = file
+
+    def release(self) -> None:
+        """Gives the lock back, and removes the folder if nothing came into it."""
+        if self._file is None:
+            return
+        (self._folder / ".lock").unlink(missing_ok=True)
+        self._file.close()
+        self._file = None
+        with contextlib.suppress(OSError):
+            self._folder.rmdir()
