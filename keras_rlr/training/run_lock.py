@@ -17,6 +17,7 @@ class RunLock:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._file: IO[str] | None = None
+        self._made: list[Path] = []
 
     def take(self) -> None:
         """Makes the folder if need be, and takes the lock.
@@ -28,6 +29,8 @@ class RunLock:
             import fcntl
         except ImportError:
             return
+        folders = [self._folder, *self._folder.parents]
+        self._made = [folder for folder in folders if not folder.exists()]
         self._folder.mkdir(parents=True, exist_ok=True)
         file = (self._folder / ".lock").open("a")
         try:
@@ -41,15 +44,16 @@ class RunLock:
             ) from error
         except OSError:
             file.close()
+            (self._folder / ".lock").unlink(missing_ok=True)
             return
         self._file = file
 
     def release(self) -> None:
-        """Gives the lock back, and removes the folder if nothing came into it."""
-        if self._file is None:
-            return
-        (self._folder / ".lock").unlink(missing_ok=True)
-        self._file.close()
-        self._file = None
+        """Gives the lock back; folders made for it go if nothing came into them."""
+        if self._file is not None:
+            (self._folder / ".lock").unlink(missing_ok=True)
+            self._file.close()
+            self._file = None
         with contextlib.suppress(OSError):
-            self._folder.rmdir()
+            for folder in self._made:
+                folder.rmdir()

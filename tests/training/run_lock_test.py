@@ -53,7 +53,11 @@ def test_it_is_given_back_and_nothing_stays(tmp_path):
     with pytest.raises(FileExistsError, match="--resume"):
         second.take()
     first.release()
-    assert not run.exists()
+    assert not run.parent.exists()
+    run.mkdir(parents=True)  # the user's, which stays
+    second.take()
+    second.release()
+    assert run.is_dir()
     second.take()
     (run / "model.keras").touch()
     second.release()
