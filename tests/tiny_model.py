@@ -9,6 +9,15 @@ import keras_rlr
 IMAGE_SIZE = 32
 # For `tiny_model(**ONE_LEVEL)`, which is compiled and exported in half the time.
 ONE_LEVEL = {"levels": (1,), "hidden_dims": (16,), "windows": (3,)}
+# Settings of `train` for a small RLR on weights that come with the package.
+SMALL_RUN = {
+    "backbone": "efficientnet_lite2",
+    "levels": (1,),
+    "image_size": 48,
+    "hidden_dims": (16,),
+    "num_blocks": 1,
+    "batch_size": 4,
+}
 
 
 def tiny_backbone(seed=0):

@@ -13,6 +13,7 @@ from keras_rlr.datasets import write_procedural_dataset
 from keras_rlr.training import TrainingInterrupted, train
 from keras_rlr.training import default_feature_cache as module
 from keras_rlr.training.default_feature_cache import default_feature_cache
+from tests.tiny_model import SMALL_RUN
 
 pytestmark = pytest.mark.backend_independent
 
@@ -20,15 +21,7 @@ pytestmark = pytest.mark.backend_independent
 MODEL = SimpleNamespace(
     feature_extractor=SimpleNamespace(feature_shapes=((64, 64, 64), (32, 32, 256)))
 )
-SMALL = {
-    "backbone": "efficientnet_lite2",
-    "levels": (1,),
-    "image_size": 48,
-    "hidden_dims": (16,),
-    "num_blocks": 1,
-    "batch_size": 4,
-    "calibration_fraction": 0.0,
-}
+SMALL = {**SMALL_RUN, "calibration_fraction": 0.0}
 
 
 def with_free(monkeypatch, gib):

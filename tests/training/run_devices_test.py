@@ -9,16 +9,9 @@ from keras_rlr.datasets import write_procedural_dataset
 from keras_rlr.detectors.distribution import count_devices
 from keras_rlr.training import train
 from keras_rlr.training.changed_run import ChangedRun
+from tests.tiny_model import SMALL_RUN
 
-SMALL = {
-    "backbone": "efficientnet_lite2",
-    "levels": (1,),
-    "image_size": 48,
-    "hidden_dims": (16,),
-    "num_blocks": 1,
-    "batch_size": 4,
-    "calibration_fraction": 0,
-}
+SMALL = {**SMALL_RUN, "calibration_fraction": 0}
 MANY = 64
 
 

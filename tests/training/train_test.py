@@ -11,15 +11,7 @@ import pytest
 
 from keras_rlr.datasets import FolderDataset, write_procedural_dataset
 from keras_rlr.training import TrainingInterrupted, train
-
-SMALL = {
-    "backbone": "efficientnet_lite2",
-    "levels": (1,),
-    "image_size": 48,
-    "hidden_dims": (16,),
-    "num_blocks": 1,
-    "batch_size": 4,
-}
+from tests.tiny_model import SMALL_RUN
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +50,7 @@ def run(data, tmp_path_factory):
     """An uninterrupted run of three epochs, and its folder."""
     folder = tmp_path_factory.mktemp("runs") / "run"
     with pytest.warns(UserWarning, match="2 images were held out for calibration, too"):
-        return train(data, folder, epochs=3, **SMALL), folder
+        return train(data, folder, epochs=3, **SMALL_RUN), folder
 
 
 @pytest.mark.backend_independent
@@ -131,7 +123,11 @@ def test_interrupted_and_resumed_it_has_the_losses_of_one_run(run, data, tmp_pat
     folder = tmp_path / "run"
     with pytest.raises(TrainingInterrupted) as caught:
         train(
-            data, folder, epochs=3, callbacks=[SignalAt(signal.SIGTERM, 1, 1)], **SMALL
+            data,
+            folder,
+            epochs=3,
+            callbacks=[SignalAt(signal.SIGTERM, 1, 1)],
+            **SMALL_RUN,
         )
     assert caught.value.signal_number == signal.SIGTERM
     assert not (folder / "model.keras").exists()
@@ -165,7 +161,12 @@ def test_a_training_that_diverges_ends_with_a_sentence_and_no_model(data, tmp_pa
     folder = tmp_path / "run"
     with pytest.raises(FloatingPointError, match="diverged: the loss is nan after"):
         train(
-            data, folder, epochs=30, learning_rate=1e30, calibration_fraction=0, **SMALL
+            data,
+            folder,
+            epochs=30,
+            learning_rate=1e30,
+            calibration_fraction=0,
+            **SMALL_RUN,
         )
     assert not (folder / "model.keras").exists()
 
@@ -210,7 +211,7 @@ def test_what_can_be_foreseen_is_refused_before_anything_is_written(
     data, tmp_path, settings, error, message
 ):
     with pytest.raises(error, match=message):
-        train(data, tmp_path / "run", **{**SMALL, **settings})
+        train(data, tmp_path / "run", **{**SMALL_RUN, **settings})
     assert not (tmp_path / "run").exists()
 
 
@@ -222,14 +223,14 @@ def test_a_damaged_image_leaves_no_run_behind(tmp_path):
     images = sorted((data / "gear" / "train" / "good").iterdir())
     images[1].write_bytes(images[1].read_bytes()[:2000])
     with pytest.raises(ValueError, match=r"001\.png' can't be read"):
-        train(data, tmp_path / "run", calibration_fraction=0, epochs=1, **SMALL)
+        train(data, tmp_path / "run", calibration_fraction=0, epochs=1, **SMALL_RUN)
     assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.backend_independent
 def test_settings_reach_the_model(data, tmp_path):
     settings = {
-        **SMALL,
+        **SMALL_RUN,
         "standardize_features": False,
         "noise_scale": 0.5,
         "learning_rate": 0.003,

@@ -298,7 +298,7 @@ class RLR(ReconstructionDetector):
 
     def _inference_source(self, *args):
         source = super()._inference_source(*args)
-        # What looks on while it is trained would be told of nothing new.
+        # While `fit` trains it there can be none: `look_back` keeps them at the end.
         if self.usual_map and not self.is_fitting:
             announce_missing_maps(self.usual_map)
         return source
