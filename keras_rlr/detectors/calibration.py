@@ -3,8 +3,8 @@
 import warnings
 
 import numpy as np
-from keras import ops
 
+from keras_rlr.category_names import known_names
 from keras_rlr.detectors.category_statistics import (
     appearance_of,
     known_appearance,
@@ -35,8 +35,9 @@ def calibrate(model, source, false_positive_rate, training_source=None):
     """
     measured: list[dict[str, float]] = []
     scores, peaks, features, categories = _normal_images(model, source, measured)
-    given = categories
     before = {*model.known_categories, *model.thresholds.by_category}
+    known = sorted(before.union(model.trained_categories))
+    given = categories = known_names(categories, known)
     appearance = None
     if features is not None and model.thresholds.known.names:
         categories = _recognized(model.thresholds.known, features, categories)
@@ -49,6 +50,7 @@ def calibrate(model, source, false_positive_rate, training_source=None):
         _, _, seen, names = _normal_images(model, training_source)
         named = np.array([name is not None for name in names], bool)
         if named.any():
+            names = known_names(names, sorted({*known, *filter(None, categories)}))
             names = np.array(names, object)[named]
             appearance = appearance_of(seen[named], names)
     # Before a threshold is set; scores that are not finite have an error of their own.
@@ -73,6 +75,7 @@ def calibrate(model, source, false_positive_rate, training_source=None):
     )
     model.warn_of_unrecognized_regions()
     _warn_of_untested_categories(model, before, categories)
+    _warn_of_hardly_known(model.thresholds.known, categories, appearance)
     if any(name is not None for name in given):
         _warn_of_unrecognized(model.thresholds.known, features, given)
     return threshold
@@ -166,12 +169,48 @@ def _warn_of_untested_categories(model, before, categories):
         )
 
 
+def _warn_of_hardly_known(known, categories, appearance):
+    """Warns of products of which too little is known to recognise or decide them.
+
+    Args:
+        known: The `KnownCategories` of now.
+        categories: Those of the images, None where unknown.
+        appearance: The `Appearance` that there was before, or None.
+    """
+    if appearance is not None and not any(categories):
+        warnings.warn(
+            f"It is known what {', '.join(appearance.names)} look like, but not what "
+            "the images to calibrate on show: products are not told apart, and the "
+            "threshold of all images holds where no category is given. Give the "
+            "category of each.",
+            stacklevel=4,
+        )
+    if untested := sorted(set(known.names).difference(categories)):
+        warnings.warn(
+            f"There was no image of {', '.join(untested)} to calibrate on: the model "
+            "recognises such images, and the threshold of all images decides them. "
+            "Calibrate on some of each.",
+            stacklevel=4,
+        )
+    if known.statistics is None:
+        return
+    # n / (n + 1) of one image.
+    pairs = zip(known.names, known.statistics.discounts, strict=True)
+    if single := [name for name, discount in pairs if discount <= 0.5]:
+        warnings.warn(
+            f"What {', '.join(single)} look like is taken from one image of each: new "
+            "ones may be taken for another product, or for none and so be called "
+            "anomalous. Train or calibrate on more of each.",
+            stacklevel=4,
+        )
+
+
 def _warn_of_unrecognized(known, features, categories):
     """Warns of normal images without a category that `predict` calls anomalous."""
     unnamed = np.array([name is None for name in categories], bool)
     if not (known.names and unnamed.any()):
         return
-    _, is_known = map(ops.convert_to_numpy, known.recognize(features))
+    _, is_known = known.recognize_many(features)
     strange = int((unnamed & ~is_known).sum())
     if strange:
         warnings.warn(
@@ -188,7 +227,7 @@ def _recognized(known, features, categories):
     missing = [name is None for name in categories]
     if not all(missing):
         return categories
-    nearest, is_known = map(ops.convert_to_numpy, known.recognize(features))
+    nearest, is_known = known.recognize_many(features)
     unknown = int((~is_known).sum())
     if unknown:
         warnings.warn(

@@ -17,6 +17,8 @@ UNKNOWN_FACTOR = 4.0
 LEAST_RECOGNIZED = 0.9
 # No channel counts more than one of this share of the channels' median spread.
 _LEAST_SPREAD = 0.1
+# By so much, as a share of the largest, features of the same image may differ.
+_ROUNDING = 1e-6
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +51,8 @@ class Appearance:
     """How categories look; arrays as of `CategoryStatistics`.
 
     Of `tested` images, each compared with the others, `right` were recognised. What is
-    nearer than `limit` is known already.
+    nearer than `limit` is known already. Where the images of each category are the
+    same, rounding apart, nothing `varies`, and the spreads say nothing.
     """
 
     names: tuple[str, ...]
@@ -59,6 +62,7 @@ class Appearance:
     tested: int = 0
     right: int = 0
     limit: float = 0.0
+    varies: bool = True
 
     @property
     def discounts(self) -> Any:
@@ -67,8 +71,12 @@ class Appearance:
 
     def distances(self, features: Any) -> Any:
         """Mean square of the standardised differences, array (images, categories)."""
-        difference = (features[:, None] - self.means[None]) / self.spreads
-        return np.square(difference).mean(axis=-1) * self.discounts
+        features = np.asarray(features, "float64") / self.spreads
+        found = np.empty((len(features), len(self.names)))
+        # One category after the other: of hundreds, all at once would fill the memory.
+        for column, mean in enumerate(self.means / self.spreads):
+            found[:, column] = np.square(features - mean).mean(axis=-1)
+        return found * self.discounts
 
 
 def appearance_of(features: Any, categories: Any) -> Appearance:
@@ -88,9 +96,12 @@ def appearance_of(features: Any, categories: Any) -> Appearance:
     )
     variance = squares / max(len(features) - len(names), 1)
     spreads = np.sqrt(variance)
-    floor = _LEAST_SPREAD * np.median(spreads) or 1e-6
+    # Most channels may be of no use, and always the same.
+    floor = _LEAST_SPREAD * (np.median(spreads) or spreads.mean()) or 1e-6
     counts = np.array([len(group) for group in groups], "float64")
-    found = Appearance(tuple(names), means, np.maximum(spreads, floor), counts)
+    varies = bool(spreads.max() > _ROUNDING * np.abs(means).max())
+    spreads = np.maximum(spreads, floor)
+    found = Appearance(tuple(names), means, spreads, counts, varies=varies)
     distances, is_new = distances_left_out(found, features, categories)
     right = distances.argmin(axis=1) == own_columns(found.names, categories)
     return replace(found, tested=int(is_new.sum()), right=int((right & is_new).sum()))
@@ -192,6 +203,9 @@ def learn_categories(
     if not is_new.any() or np.isnan(standardized).all():
         _warn_of_too_few(len(names))
         return None, {}
+    if not appearance.varies:
+        _warn_of_no_spread()
+        return None, {}
     nearest = distances.argmin(axis=1)
     wrong = np.flatnonzero((nearest != own) & is_new)
     tested, right = int(is_new.sum()), int(is_new.sum()) - len(wrong)
@@ -209,9 +223,11 @@ def learn_categories(
     standardized[wrong] = (scores[wrong] - means[nearest[wrong]]) / spreads[
         nearest[wrong]
     ]
-    least = distances.min(axis=1)[is_new]
-    nearly_largest = _nearly_largest(least, false_positive_rate)
-    limit = max(UNKNOWN_FACTOR * nearly_largest, appearance.limit)
+    least = distances.min(axis=1)
+    nearly_largest = _nearly_largest(least[is_new], false_positive_rate)
+    # A product of few images, or one that varies more than the others, is known too.
+    usual = [_middle(least[is_new & (own == k)]) for k in set(own[is_new])]
+    limit = max(UNKNOWN_FACTOR * max(nearly_largest, *usual), appearance.limit)
     largest = _nearly_largest(
         standardized[~np.isnan(standardized)], false_positive_rate
     )
@@ -258,6 +274,21 @@ def _nearly_largest(values, rate):
     """The value that a share of new ones exceeds, or the largest of too few for it."""
     rank = rank_of_threshold(len(values), rate)
     return np.sort(values)[min(rank, len(values)) - 1]
+
+
+def _middle(values):
+    """The median, or the smaller of the two in the middle."""
+    return np.sort(values)[(len(values) - 1) // 2]
+
+
+def _warn_of_no_spread():
+    warnings.warn(
+        "The normal images of each category are all alike, to the last value that the "
+        "model sees, so nothing says by how much others may differ: products are not "
+        "told apart, and the threshold of all images holds where no category is given. "
+        "Give images that differ as those to be decided do.",
+        stacklevel=5,
+    )
 
 
 def _warn_of_too_few(count):

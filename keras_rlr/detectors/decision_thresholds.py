@@ -9,6 +9,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_rlr.category_names import known_names
 from keras_rlr.detectors.calibration_scores import CalibrationScores
 from keras_rlr.detectors.category_statistics import learn_categories
 from keras_rlr.detectors.known_categories import UNKNOWN, KnownCategories
@@ -97,11 +98,13 @@ class DecisionThresholds(keras.layers.Layer):
             return outputs
         scores = outputs["anomaly_score"]
         _warn_of_not_finite(scores)
-        names = list(categories or [None] * len(scores))
-        thresholds = np.array([self.of(name) for name in names])
+        own = self.by_category
+        names = categories or [None] * len(scores)
+        names = known_names(names, dict.fromkeys((*self.known.names, *own)))
+        thresholds = np.array([own.get(name, self.threshold) for name in names])
         if not self.known.names:
             return {**outputs, "is_anomalous": decide(scores, thresholds)}
-        nearest, is_known = map(ops.convert_to_numpy, self.known.recognize(features))
+        nearest, is_known = self.known.recognize_many(features)
         places = {name: place for place, name in enumerate(self.known.names)}
         given = np.array([places.get(name, UNKNOWN) for name in names], "int32")
         nearest = np.where(given == UNKNOWN, nearest, given).astype("int32")

@@ -79,7 +79,7 @@ def forget_usual_maps(model, name):
     rows = is_stored > 0
     descriptions = descriptions[rows] * spread + center
     tiles = ops.convert_to_numpy(usual.numbers) if usual.with_numbers else is_stored
-    numbers = ops.convert_to_numpy(known.recognize(descriptions)[0])
+    numbers, _ = known.recognize_many(descriptions)
     others = numbers != known.names.index(name)
     with model.scope():
         if others.any():

@@ -8,6 +8,8 @@ from keras import ops
 from keras_rlr.detectors.category_statistics import CategoryStatistics
 
 UNKNOWN = -1
+# Differences that are worked out at a time: 64 MiB of float32.
+_MOST_AT_ONCE = 2**24
 _ARRAYS = ("means", "spreads", "discounts", "limit", "score_means", "score_spreads")
 
 
@@ -75,6 +77,27 @@ class KnownCategories(keras.layers.Layer):
         nearest = ops.cast(len(known.names) - 1 - last, "int32")
         # What is no number is below nothing.
         return nearest, ops.less(least[:, 0], known.limit)
+
+    def recognize_many(self, image_features: Any) -> tuple[Any, Any]:
+        """As `recognize`, of any number of images, in a memory that does not grow.
+
+        Args:
+            image_features: float32 array (images, C), of one image at least.
+
+        Returns:
+            Arrays (images,): int32 numbers of categories, and booleans.
+        """
+        each = max(1, len(self.names) * image_features.shape[-1])
+        size = max(1, _MOST_AT_ONCE // each)
+        starts = range(0, len(image_features), size)
+        parts = [
+            self.recognize(image_features[start : start + size]) for start in starts
+        ]
+        nearest, is_known = zip(*parts, strict=True)
+        return tuple(
+            np.concatenate([ops.convert_to_numpy(part) for part in each])
+            for each in (nearest, is_known)
+        )
 
     def comparable(self, scores: Any, numbers: Any) -> Any:
         """Returns scores in units that mean the same for every category.

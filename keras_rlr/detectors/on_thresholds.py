@@ -3,6 +3,7 @@ from typing import Any
 
 import keras
 
+from keras_rlr.category_names import known_name
 from keras_rlr.detectors.known_categories import UNKNOWN
 
 
@@ -64,8 +65,9 @@ class OnThresholds(keras.Model):
         if isinstance(category, str):
             own = self.thresholds.by_category
             names = dict.fromkeys((*recognised, *own, *self.trained_categories))
-            if category in names:
-                return category
+            name = known_name(category, names)
+            if name is not None:
+                return name
             raise ValueError(
                 f"The model knows no category {category!r}. Expected one of "
                 f"{', '.join(names) or 'none'}, or None for all products together."

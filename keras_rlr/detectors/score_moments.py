@@ -8,6 +8,9 @@ import numpy as np
 # The spread of a product's scores counts as so many images more at least, which vary as
 # much as those of all products do: few images say little of their own spread.
 PRIOR_IMAGES = 4
+# Spreads that differ from the common one by more than ten times, of so many images,
+# have nothing in common with it: by chance that is one of some thousands.
+_APART, _ENOUGH_IMAGES = math.log(100), 6
 # Then the spreads of all products are one, up to rounding.
 _ALL_ALIKE = 1e9
 
@@ -41,8 +44,13 @@ def score_moments(scores: Any, groups: Any, count: int) -> tuple[Any, Any]:
     means[~is_there] = scores.mean()
     squares = np.bincount(groups, np.square(scores - means[groups]), count)
     prior, common = _variance_in_common(squares, numbers - 1)
+    # Scores in another unit altogether say nothing of each other's spread.
+    own = squares / np.maximum(numbers - 1, 1)
+    is_apart = (numbers >= _ENOUGH_IMAGES) & (own > 0)
+    is_apart &= np.abs(np.log(np.maximum(own, 1e-300) / max(common, 1e-300))) > _APART
+    prior = np.where(is_apart, 0, prior)
     variances = (squares + prior * common) / (numbers - 1 + prior)
-    floor = 1e-6 * max(np.abs(means).max(), 1e-6)
+    floor = 1e-6 * np.maximum(np.abs(means), 1e-6)
     errors = np.maximum(variances / numbers, floor**2)
     shares = np.ones(count)
     if is_there.sum() > 1:
@@ -104,7 +112,10 @@ def _variance_between(means: Any, errors: Any) -> float:
     weights = 1 / errors
     center = (weights * means).sum() / weights.sum()
     excess = (weights * np.square(means - center)).sum() - (len(means) - 1)
-    scale = weights.sum() - np.square(weights).sum() / weights.sum()
+    # The sum less that of the squares by it, where one weight may be all that counts.
+    before = np.concatenate([[0.0], np.cumsum(weights)[:-1]])
+    after = np.concatenate([[0.0], np.cumsum(weights[::-1])[:-1]])[::-1]
+    scale = (weights * ((before + after) / weights.sum())).sum()
     return max(excess / scale, 0.0)
 
 

@@ -6,6 +6,7 @@ import warnings
 import keras
 import numpy as np
 
+from keras_rlr.category_names import known_names
 from keras_rlr.detectors.compiling import is_of_recipe
 from keras_rlr.detectors.continued_epoch import ContinuedEpoch
 from keras_rlr.detectors.decision_thresholds import DecisionThresholds
@@ -133,7 +134,8 @@ def train(
     # Moving averages may be each process's own.
     copy_first(model.non_trainable_variables)
     model.look_back(batches, steps_per_epoch)
-    seen = {*model.trained_categories, *batches.categories}
+    before = model.trained_categories
+    seen = {*before, *known_names(sorted(batches.categories), before)}
     model.trained_categories = tuple(sorted(seen))
     return history
 

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from keras_rlr.category_names import known_names
 from keras_rlr.printable import name_some
 
 _NAMED = 5
@@ -25,7 +26,9 @@ def warn_of_unknown_categories(
     # Thresholds of what it would not recognise hold only where it recognises nothing.
     named = {*known, *(recognized or thresholds.by_category)}
     strange = Counter(
-        name for name in categories if name is not None and name not in named
+        name
+        for name in known_names(categories, named)
+        if name is not None and name not in named
     )
     if not strange or not named:
         return

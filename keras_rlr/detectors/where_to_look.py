@@ -2,6 +2,7 @@ import warnings
 
 import numpy as np
 
+from keras_rlr.category_names import known_names
 from keras_rlr.detectors.region_of_interest import RegionOfInterest
 
 RECOGNIZE = -1
@@ -52,7 +53,7 @@ class WhereToLook:
         if self._rows is not None:
             rows = [
                 RECOGNIZE if name is None else self._rows.get(name, self._of_strange)
-                for name in categories
+                for name in known_names(categories, self._rows)
             ]
             arrays["product"] = np.array(rows, "int32")
             if RECOGNIZE in rows and not self._is_known:

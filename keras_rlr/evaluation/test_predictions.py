@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_rlr.category_names import known_names
 from keras_rlr.detectors.score_thresholds import refuse_not_finite
 from keras_rlr.evaluation.predict_batch import images_at_once, predict_batch
 from keras_rlr.inputs.image_source import ImageSource
@@ -140,6 +141,7 @@ def predict_test_set(
     known = getattr(model, "known_categories", ())
     if kept.look is not None and not known:
         kept.look = _by_own_category(kept.look, kept.categories)
+    trained_on = tuple(getattr(model, "trained_categories", ()))
     if known:
         kept.comparable_scores = np.zeros(count, "float32")
         kept.recognized = np.empty(count, object)
@@ -154,7 +156,8 @@ def predict_test_set(
         rows = range(start, start + len(elements))
         start = rows.stop
         images = [element["image"] for element in elements]
-        kept.categories[rows] = list(map(category_name, elements))
+        names = map(category_name, elements)
+        kept.categories[rows] = known_names(names, (*known, *trained_on))
         where = {"look": kept.look, "positions": rows}
         output = predict_batch(
             model, images, batch_size, value_ranges=value_ranges, **where
@@ -192,9 +195,8 @@ def predict_test_set(
             on_progress(rows.stop, count)
     check.warn()
     value_ranges.finish()
-    trained_on = set(getattr(model, "trained_categories", ()))
     if trained_on:
-        kept.unseen = set(kept.categories) - trained_on
+        kept.unseen = set(kept.categories).difference(trained_on)
     return kept
 
 

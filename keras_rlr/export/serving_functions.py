@@ -95,11 +95,12 @@ def serving_functions(model, description):
 
         known = {}
         if model.known_categories:
-            known["known_categories"] = repeated(model.known_categories, tf.string)
+            names = _as_bytes(model.known_categories)
+            known["known_categories"] = repeated(names, tf.string)
         return {
             **known,
             "model_version": repeated(description["model_version"], tf.string),
-            "categories": repeated(description["categories"], tf.string),
+            "categories": repeated(_as_bytes(description["categories"]), tf.string),
             "image_size": repeated(checked_image_size(size), tf.int32),
             "threshold": repeated(
                 float("nan") if threshold is None else threshold, tf.float32
@@ -109,7 +110,8 @@ def serving_functions(model, description):
     def decide_by_category(anomaly_score, category):
         chosen = tf.fill(tf.shape(anomaly_score), tf.constant(threshold, tf.float32))
         for name, own in model.thresholds.by_category.items():
-            chosen = tf.where(category == name, tf.constant(own, tf.float32), chosen)
+            is_it = category == _as_bytes([name])[0]
+            chosen = tf.where(is_it, tf.constant(own, tf.float32), chosen)
         return {"is_anomalous": decide(anomaly_score, chosen), "threshold": chosen}
 
     pixels = (None, None, None, 3)
@@ -130,6 +132,11 @@ def serving_functions(model, description):
             tf.TensorSpec((None,), tf.string, "category"),
         )
     return functions
+
+
+def _as_bytes(names):
+    """Names as tensors have them: those of folders, which need not be UTF-8."""
+    return [name.encode("utf-8", "surrogateescape") for name in names]
 
 
 def _to_size(images, size):

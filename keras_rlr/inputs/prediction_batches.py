@@ -220,5 +220,8 @@ def category_name(element):
         return None
     if not isinstance(category, str | bytes):
         category = to_array(category).item()
-    name = category.decode() if isinstance(category, bytes) else str(category)
+    if isinstance(category, bytes):
+        # Of folders, whose names need not be UTF-8.
+        category = category.decode("utf-8", "surrogateescape")
+    name = str(category)
     return name or None

@@ -136,3 +136,21 @@ def test_scores_without_any_spread_are_no_error():
         means, spreads = score_moments(scores, groups, 3)
         np.testing.assert_allclose(means, scores[::4], atol=1e-5)
         assert (spreads > 0).all() and (spreads < 1e-4).all()
+
+
+def test_scores_in_other_units_keep_their_own_spread():
+    """Of one product in thousands, of the other in thousandths."""
+    draw = np.random.default_rng(7)
+    large, small = draw.normal(5000, 300, 12), draw.normal(0.005, 0.0003, 12)
+    scores = np.concatenate([large, small])
+    means, spreads = score_moments(scores, np.repeat([0, 1], 12), 2)
+    for i, own in enumerate((large, small)):
+        assert means[i] == pytest.approx(own.mean(), rel=1e-3)
+        assert spreads[i] == pytest.approx(own.std(ddof=1) * (13 / 12) ** 0.5, rel=1e-3)
+
+
+def test_equal_scores_have_a_spread_of_their_own_size():
+    scores = np.concatenate([np.full(8, 1e6), np.full(8, 1e-3)])
+    means, spreads = score_moments(scores, np.repeat([0, 1], 8), 2)
+    np.testing.assert_allclose(spreads, [1.0, 1e-9])
+    np.testing.assert_allclose(means, [1e6, 1e-3])

@@ -89,6 +89,31 @@ def test_served_bytes_say_that_a_product_is_unknown(model, images, tmp_path):
     )
 
 
+def test_a_name_that_is_no_utf_8_is_exported(model, tmp_path):
+    """As a folder's may be."""
+    strange = b"nut\xff".decode("utf-8", "surrogateescape")
+    elements = [
+        {**each, "category": strange if each["category"] == "nut" else "bolt"}
+        for each in elements_of({"bolt": 12, "nut": 10})
+    ]
+    other = tiny_model(**ONE_LEVEL)
+    other.calibrate(elements, false_positive_rate=0.2)
+    assert strange in other.known_categories
+    other.export(tmp_path / "1")
+    signatures = tf.saved_model.load(str(tmp_path / "1")).signatures
+    info = signatures["info"](request=tf.constant([""]))
+    assert info["known_categories"].numpy()[0].tolist() == [b"bolt", b"nut\xff"]
+    own = np.float32(other.thresholds.of(strange))
+    found = signatures["decide"](
+        anomaly_score=tf.constant([own]), category=tf.constant([b"nut\xff"])
+    )
+    assert found["threshold"].numpy() == own
+    # And as tensors bring it.
+    given = [{**each, "category": b"nut\xff"} for each in elements[:1]]
+    number = other.predict(given, verbose=0)["category"]
+    assert [other.known_categories[i] for i in number] == [strange]
+
+
 def test_the_command_and_the_page_decide_as_the_model(model, images, tmp_path):
     folder = tmp_path / "images"
     folder.mkdir()
