@@ -5,6 +5,7 @@ from keras import ops
 
 from keras_rlr import processes
 from keras_rlr.backbones import refuse_outside_config
+from keras_rlr.detectors.argument_kinds import ChecksArguments
 from keras_rlr.detectors.compiling import (
     compile_as_saved,
     optimizer_in_scope,
@@ -48,7 +49,9 @@ def _check_policy(dtype):
         raise ValueError(f"`dtype` is no policy of Keras': {error}") from error
 
 
-class DetectorModel(TakesImages, FromPresets, OnDevices, OnRegions, OnThresholds):
+class DetectorModel(
+    TakesImages, FromPresets, OnDevices, OnRegions, OnThresholds, ChecksArguments
+):
     """What Keras asks of every detector: devices, compiling, weights, configuration.
 
     Args:

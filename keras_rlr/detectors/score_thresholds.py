@@ -1,6 +1,7 @@
 """Thresholds of scores of normal images: NumPy in, numbers out."""
 
 import math
+from numbers import Real
 
 import numpy as np
 
@@ -53,7 +54,8 @@ def threshold_from_scores(scores, false_positive_rate, margin=MARGINS["float32"]
         ValueError: If the rate is out of range, or there are too few images for it.
         FloatingPointError: If a score is NaN or infinite.
     """
-    if not 0.0 < false_positive_rate < 1.0:
+    is_number = isinstance(false_positive_rate, Real)
+    if not (is_number and 0.0 < false_positive_rate < 1.0):
         raise ValueError(
             "`false_positive_rate` must be above 0 and below 1. Received: "
             f"{false_positive_rate!r}."

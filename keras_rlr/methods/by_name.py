@@ -2,11 +2,10 @@
 
 import difflib
 import inspect
-import math
-from numbers import Real
 from typing import Any
 
 from keras_rlr.detectors.anomaly_detector import AnomalyDetector
+from keras_rlr.detectors.argument_kinds import refuse_other_kinds
 from keras_rlr.detectors.detector_model import DetectorModel
 from keras_rlr.methods.draem.draem import DRAEM
 from keras_rlr.methods.mkd import MKD
@@ -105,29 +104,9 @@ def check_arguments(method: type[AnomalyDetector], arguments: dict[str, Any]) ->
             f"{method.__name__} has no {', '.join(map(repr, unknown))}. It takes "
             f"{', '.join(taken)}."
         )
-    for name, value in arguments.items():
-        default = taken.get(name)
-        kind = _missed_kind(default, value)
-        if name == "backbone" and not isinstance(value, str):
-            kind = "a name"
-        if name == "similar_share" or (
-            name == "image_size" and isinstance(value, list | tuple)
-        ):
-            kind = None  # One number or two, which the class looks at.
-        if kind is not None:
-            raise ValueError(
-                f"`{name}` of {method.__name__} takes {kind}, by default "
-                f"{str(default).lower()}. Received: {value!r}."
-            )
-
-
-def _missed_kind(default: Any, value: Any) -> str | None:
-    """What a value should be by the default in its place, if it is not that."""
-    if isinstance(default, bool):
-        return None if isinstance(value, bool) else "true or false"
-    if isinstance(default, int | float):
-        is_number = isinstance(value, Real) and not isinstance(value, bool)
-        return None if is_number and math.isfinite(value) else "a number"
-    if isinstance(default, tuple):
-        return None if isinstance(value, str | list | tuple) else "a list"
-    return None
+    name = arguments.get("backbone")
+    if "backbone" in arguments and not isinstance(name, str):
+        raise ValueError(
+            f"`backbone` of {method.__name__} takes a name. Received: {name!r}."
+        )
+    refuse_other_kinds(method.__name__, arguments, taken)
