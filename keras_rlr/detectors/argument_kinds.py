@@ -9,6 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
+
 class ChecksArguments(keras.Model):
     """A Keras model that refuses arguments of another kind than their defaults.
 

@@ -57,7 +57,7 @@ def threshold_from_scores(scores, false_positive_rate, margin=MARGINS["float32"]
     is_number = isinstance(false_positive_rate, Real)
     if not (is_number and 0.0 < false_positive_rate < 1.0):
         raise ValueError(
-            "`false_positive_rate` must be above 0 and below 1. Received: "
+            "`false_positive_rate` must be a number above 0 and below 1. Received: "
             f"{false_positive_rate!r}."
         )
     refuse_not_finite(scores, "be calibrated")

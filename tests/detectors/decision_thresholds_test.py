@@ -45,6 +45,12 @@ def test_thresholds_of_each_image():
     assert decide(np.float32(0.1), 0.1)
 
 
+@pytest.mark.parametrize("rate", [0, 1, -0.1, np.nan, None, "0.1"])
+def test_a_rate_that_is_no_share_is_refused(rate):
+    with pytest.raises(ValueError, match="a number above 0 and below 1"):
+        threshold_from_scores(np.arange(200.0), rate)
+
+
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_no_threshold_comes_of_scores_that_are_no_numbers(bad):
     scores = np.array([1.0, 2.0, bad, 3.0, bad], "float32")
