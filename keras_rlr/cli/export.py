@@ -157,11 +157,14 @@ def _evaluation(place, detector):
 
 def _print(manifest, output):
     for name, result in manifest["comparison"].items():
+        # Of models that recognise products.
+        moved = result.get("categories_changed", 0)
+        taken = f", {moved} images taken for another product or none" if moved else ""
         say(
             f"{name} against the model, on {result['images']} images: maps differ by "
             f"{result['map_difference']:.2g} of the largest value, scores by "
             f"{result['score_difference']:.2g}; {result['decisions_changed']} "
-            "decisions changed."
+            f"decisions changed{taken}."
         )
     size = sum(file["bytes"] for file in manifest["files"].values())
     count = sum(manifest["operators"].values())

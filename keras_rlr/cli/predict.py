@@ -186,34 +186,32 @@ def _check_category(category, model, place):
     """Refuses a category that the model was not trained on, warns of one untested.
 
     Returns:
-        The category as the model calls it, or None.
+        The category as the model calls it; None where it is to be recognised.
     """
     if category is None or category in model.thresholds.by_category:
         return category
     config = run_config(place) or {}
     trained = config.get("data", {}).get("categories", ())
+    recognised = model.known_categories
     known = {*model.thresholds.by_category, *trained}
-    # What decides without an option for it.
-    instead = (
-        "the product that is recognised in each image"
-        if model.known_categories
-        else "all categories together"
-    )
-    if known_name(category, known) is None:
+    known.update(recognised, model.trained_categories)
+    name = known_name(category, known)
+    of_all, of_each = "all categories together", "the product recognised in each image"
+    if name is None:
         has = f"It knows: {', '.join(sorted(known))}." if known else "It knows none."
         raise ValueError(
             f"The model knows no category {category!r}. {has} Leave --category out to "
-            f"decide by the threshold of {instead}."
+            f"decide by the threshold of {of_each if recognised else of_all}."
         )
-    category = known_name(category, known)
-    if model.threshold is not None and category not in model.thresholds.by_category:
+    is_recognised_instead = bool(recognised) and name not in recognised
+    if model.threshold is not None and name not in model.thresholds.by_category:
         warnings.warn(
-            f"The model has no threshold of {category!r}: it was trained on it, and "
+            f"The model has no threshold of {name!r}: it was trained on it, and "
             "calibrated without it, or on too few images of it. So the threshold of "
-            f"{instead} decides.",
+            f"{of_each if is_recognised_instead else of_all} decides.",
             stacklevel=2,
         )
-    return category
+    return None if is_recognised_instead else name
 
 
 def _print_regions(rows, path):

@@ -4,6 +4,7 @@ import csv
 import json
 import shutil
 import signal
+import warnings
 
 import keras
 import numpy as np
@@ -13,7 +14,9 @@ from PIL import Image
 import keras_rlr
 from keras_rlr.datasets import FolderDataset, read_image
 from tests.fresh_process import start_command
+from tests.products import elements_of
 from tests.run_command import run
+from tests.tiny_model import ONE_LEVEL, tiny_model
 
 pytestmark = pytest.mark.backend_independent
 
@@ -137,6 +140,35 @@ def test_predict_decides_as_evaluate_does(small_run, products, tmp_path):
     model.save(folder / "model.keras")
     result = run(*arguments, "--output", output, "--category", "wood")
     assert result.exit_code == 0 and "no threshold of 'wood'" in result.stderr
+
+
+def test_a_category_without_a_threshold_is_decided_as_is_said(tmp_path):
+    model = tiny_model(**ONE_LEVEL)
+    counts = {"bolt": 12, "nut": 10}
+    model.trained_categories = (*counts, "screw", "washer")
+    shown = elements_of({**counts, "washer": 8}, 1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model.calibrate(elements_of(counts), 0.1, training_images=shown)
+    model.save(tmp_path / "model.keras")
+    images = tmp_path / "images"
+    images.mkdir()
+    for i, element in enumerate(elements_of({"bolt": 3}, 2)):
+        Image.fromarray(element["image"]).save(images / f"{i}.png")
+    words = ("predict", images, "--model", tmp_path / "model.keras", "--json")
+    by_bolt = float(model.thresholds.of("bolt"))
+    for name, said, category in (
+        ("washer", "of all categories together decides", "washer"),
+        ("screw", "of the product recognised in each image decides", "bolt"),
+    ):
+        result = run(*words, "--output", tmp_path / name, "--category", name)
+        assert result.exit_code == 0 and said in result.stderr
+        threshold = model.threshold if category == "washer" else by_bolt
+        for row in json.loads(result.stdout)["scores"]:
+            assert row["category"] == category
+            assert row["is_anomalous"] == (row["anomaly_score"] >= threshold)
+    result = run(*words, "--output", tmp_path / "none", "--category", "gear")
+    assert result.exit_code == 2 and "bolt, nut, screw, washer" in result.stderr
 
 
 def test_predict_that_is_terminated_keeps_what_was_done(small_run, products, tmp_path):
