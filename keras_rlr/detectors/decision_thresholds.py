@@ -22,6 +22,8 @@ from keras_rlr.detectors.score_thresholds import (
     with_margin,
 )
 
+# No finite float32 is far below it; not every runtime knows which numbers are finite.
+_LOWEST = -3.4e38
 _FILE_OF_0_1 = "category_thresholds.json"
 
 
@@ -139,11 +141,10 @@ class DecisionThresholds(keras.layers.Layer):
                 unknown = ops.full_like(nearest, UNKNOWN)
                 outputs["category"] = ops.where(is_known, nearest, unknown)
                 outputs["comparable_score"] = known.comparable(score, nearest)
-            # A score that is NaN is never normal. TensorFlow would make "greater or
-            # equal" of "not less", which differ in this.
-            is_anomalous = ops.logical_or(
-                ops.greater_equal(score, own), ops.isnan(score)
-            )
+            # A score that is no finite number is never normal. TensorFlow would make
+            # "greater or equal" of "not less", which differ in this.
+            is_no_number = ops.logical_or(ops.isnan(score), ops.less(score, _LOWEST))
+            is_anomalous = ops.logical_or(ops.greater_equal(score, own), is_no_number)
             if of_known:
                 is_anomalous = ops.logical_or(is_anomalous, ops.logical_not(is_known))
             outputs["is_anomalous"] = is_anomalous
@@ -243,6 +244,24 @@ class DecisionThresholds(keras.layers.Layer):
         self.known.set(other.known.statistics)
         self.calibration_scores.copy_from(other.calibration_scores)
         self.region = other.region
+
+    def widen(self, share):
+        """Raises all thresholds by a share of each.
+
+        Args:
+            share: What `MARGINS` of a coarser dtype has more; 0 or less does nothing.
+        """
+        if share <= 0 or self.threshold is None:
+            return
+
+        def wider(pairs):
+            return tuple((name, with_margin(value, share)) for name, value in pairs)
+
+        self.threshold_weight.assign(with_margin(self.threshold, share))
+        self._by_category = wider(self._by_category)
+        of_all = self.pixels.of_all
+        of_all = None if of_all is None else with_margin(of_all, share)
+        self.pixels = PixelThresholds(of_all, wider(self.pixels.by_category))
 
     def forget(self):
         """Removes all thresholds."""

@@ -33,6 +33,7 @@ from keras_rlr.detectors.on_tiles import (
     tiling_of,
 )
 from keras_rlr.detectors.region_of_interest import RegionOfInterest
+from keras_rlr.detectors.score_thresholds import MARGINS
 from keras_rlr.image_size import height_and_width, possible_image_size
 from keras_rlr.inputs.images import check_bits
 from keras_rlr.keras_private import without_loss_tracker
@@ -326,8 +327,19 @@ class DetectorModel(
         """A model of this one's weights and thresholds, and another configuration."""
         copy = type(self).from_config(config)
         copy.set_weights(self.get_weights())
-        copy.thresholds.copy_from(self.thresholds)
+        self.lend_thresholds(copy)
         return copy
+
+    def lend_thresholds(self, copy):
+        """Gives a copy of another dtype policy, or the same, this model's thresholds.
+
+        Args:
+            copy: The copy. If it computes more coarsely, its thresholds are higher by
+                the margin that scores differ by then.
+        """
+        copy.thresholds.copy_from(self.thresholds)
+        more = MARGINS[copy.compute_dtype] - MARGINS[self.compute_dtype]
+        copy.thresholds.widen(more)
 
     def look_back(self, batches, steps):
         """Takes from the images what only a trained model can say; here nothing.

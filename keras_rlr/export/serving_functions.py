@@ -34,9 +34,9 @@ def serving_functions(model, description):
     size = model.map_size
 
     def decide(score, threshold=threshold):
-        # A score that is NaN is never normal. TensorFlow would make "greater or equal"
-        # of "not less", which differ in this.
-        return (score >= threshold) | tf.math.is_nan(score)
+        # A score that is no finite number is never normal. TensorFlow would make
+        # "greater or equal" of "not less", which differ in this.
+        return (score >= threshold) | ~tf.math.is_finite(score)
 
     # One graph for all signatures, instead of a copy in each.
     @tf.function(

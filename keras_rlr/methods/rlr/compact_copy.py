@@ -36,7 +36,7 @@ def compact_copy(model, dtype=None):
             shared = [v for v in own.variables if v.path in values]
             _copy_values([values[v.path] for v in shared], shared)
             own.fold(original, np.zeros((1, *shape), "float32"))
-    copy.thresholds.copy_from(model.thresholds)
+    model.lend_thresholds(copy)
     return copy
 
 

@@ -342,7 +342,8 @@ class RLR(ReconstructionDetector):
 
         The reference, its embedding and the projections that read nothing else are
         gone; their results are in their place, so they are computed no more. Maps,
-        scores and thresholds are the same. The copy can't be trained.
+        scores and thresholds are the same; of a coarser policy thresholds are higher
+        by the margin that scores then differ by. The copy can't be trained.
 
         Args:
             dtype: A dtype policy for the copy, or None for the model's.
