@@ -71,12 +71,13 @@ class Appearance:
 
     def distances(self, features: Any) -> Any:
         """Mean square of the standardised differences, array (images, categories)."""
-        features = np.asarray(features, "float64") / self.spreads
-        found = np.empty((len(features), len(self.names)))
-        # One category after the other: of hundreds, all at once would fill the memory.
-        for column, mean in enumerate(self.means / self.spreads):
-            found[:, column] = np.square(features - mean).mean(axis=-1)
-        return found * self.discounts
+        # By products: all differences of hundreds of categories would fill the memory.
+        center = self.means.mean(axis=0)
+        features = (np.asarray(features, "float64") - center) / self.spreads
+        means = (self.means - center) / self.spreads
+        squares = np.square(features).sum(axis=-1)[:, None] + np.square(means).sum(-1)
+        squares -= 2 * features @ means.T
+        return np.maximum(squares, 0.0) / means.shape[-1] * self.discounts
 
 
 def appearance_of(features: Any, categories: Any) -> Appearance:

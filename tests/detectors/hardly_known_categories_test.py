@@ -143,7 +143,7 @@ def test_a_category_is_known_by_either_form_of_unicode():
         assert found["category"].tolist() == [0]
         assert model.pixel_threshold_of(decomposed) == model.pixel_threshold_of(0)
     test = [
-        {**each, "label": i % 2, "mask": np.full((32, 32), i % 2)}
+        {**each, "label": i % 2, "mask": np.eye(32) * (i % 2)}
         for i, each in enumerate(called(decomposed, 4))
     ]
     result = evaluate_model(model, test)
