@@ -198,9 +198,9 @@ def _warn_of_hardly_known(known, categories, appearance):
     pairs = zip(known.names, known.statistics.discounts, strict=True)
     if single := [name for name, discount in pairs if discount <= 0.5]:
         warnings.warn(
-            f"What {', '.join(single)} look like is taken from one image of each: new "
-            "ones may be taken for another product, or for none and so be called "
-            "anomalous. Train or calibrate on more of each.",
+            "Of each of these there was a single image to say what it looks like: "
+            f"{', '.join(single)}. New images of it may be taken for another product, "
+            "or for none and so be called anomalous. Train or calibrate on more.",
             stacklevel=4,
         )
 

@@ -106,7 +106,7 @@ def test_products_without_an_image_to_calibrate_on_are_named():
 
 @pytest.mark.backend_independent
 def test_products_of_one_image_are_named():
-    with pytest.warns(UserWarning, match="What nut look like is taken from one image"):
+    with pytest.warns(UserWarning, match="a single image .* looks like: nut. New"):
         tiny_model(**ONE_LEVEL).calibrate(elements_of({"bolt": 20, "nut": 1}), 0.1)
 
 
