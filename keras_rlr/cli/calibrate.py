@@ -21,12 +21,14 @@ from keras_rlr.cli.region import chosen_region, region_options
 _MOST_SHOWN = 10
 
 
-def products_in_words(known: list[str]) -> str:
+def products_in_words(model: Any) -> str:
     """Whether images are decided by the threshold of the product that they show.
 
     Args:
-        known: Names of the categories that a model recognises.
+        model: The calibrated detector.
     """
+    known = list(model.known_categories)
+    without = [name for name in known if name not in model.thresholds.by_category]
     if len(known) == 1:
         return (
             f"All images are decided by the threshold of {known[0]}; those that show "
@@ -35,7 +37,8 @@ def products_in_words(known: list[str]) -> str:
     if known:
         return (
             f"The {len(known)} products are recognised by their images, and each image "
-            "is decided by the threshold of its product."
+            "is decided by the threshold of its product"
+            + (f", of {', '.join(without)} by that of all." if without else ".")
         )
     return (
         "Products are not recognised: where no category is given, images are decided "
@@ -55,7 +58,7 @@ def held_out_in_words(calibration: dict[str, Any], model: Any) -> Iterator[str]:
         f"{calibration['false_positive_rate']:.3g}, from {calibration['images']} "
         "images held out."
     )
-    yield products_in_words(list(model.known_categories))
+    yield products_in_words(model)
 
 
 @click.command()
@@ -162,7 +165,7 @@ def command(
             "The masks by image are not kept in the model, whose own region of "
             "interest stays: give --roi and --ignore to `predict` and `evaluate` too."
         )
-    say(products_in_words(list(detector.known_categories)))
+    say(products_in_words(detector))
     if judged is not None:
         for line in _feedback_in_words(calibration["feedback"], judged.unjudged):
             say(line)

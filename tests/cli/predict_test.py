@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 import keras_rlr
+from keras_rlr.cli.calibrate import products_in_words
 from keras_rlr.datasets import FolderDataset, read_image
 from tests.fresh_process import start_command
 from tests.products import elements_of
@@ -150,6 +151,7 @@ def test_a_category_without_a_threshold_is_decided_as_is_said(tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         model.calibrate(elements_of(counts), 0.1, training_images=shown)
+    assert products_in_words(model).endswith(" product, of washer by that of all.")
     model.save(tmp_path / "model.keras")
     images = tmp_path / "images"
     images.mkdir()
