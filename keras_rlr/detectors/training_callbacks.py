@@ -8,6 +8,7 @@ import keras
 
 from keras_rlr.inputs.endless import refuse_endless
 from keras_rlr.inputs.image_source import ImageSource
+from keras_rlr.inputs.whole_number import checked_whole_number
 
 
 class StopAtNan(keras.callbacks.Callback):
@@ -160,11 +161,15 @@ class Validation(keras.callbacks.Callback):
         self.source = ImageSource.of(data, 1 if batch_size is None else batch_size)
         self.steps = steps
         self.frequency = frequency
-        if steps is not None and steps < 1:
-            raise ValueError(
-                f"`validation_steps` must be at least 1. Received: {steps!r}."
+        if not isinstance(frequency, list | tuple | set | range):
+            self.frequency = checked_whole_number(
+                "validation_freq", frequency, "epochs", 1, ", or those epochs' numbers"
             )
-        if steps is None:
+        if steps is not None:
+            self.steps = checked_whole_number(
+                "validation_steps", steps, "batches", 1, ", or None for all"
+            )
+        else:
             refuse_endless(self.source, "the validation", "validation_steps")
 
     def on_epoch_end(self, epoch, logs=None):

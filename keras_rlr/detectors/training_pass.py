@@ -4,7 +4,6 @@ import contextlib
 import warnings
 
 import keras
-import numpy as np
 
 from keras_rlr.category_names import known_names
 from keras_rlr.detectors.compiling import is_of_recipe
@@ -22,6 +21,7 @@ from keras_rlr.detectors.weights_version import weights_version
 from keras_rlr.inputs.endless import refuse_endless
 from keras_rlr.inputs.image_source import BatchList, ImageSource
 from keras_rlr.inputs.proportions import announce_changed_proportions
+from keras_rlr.inputs.whole_number import checked_whole_number
 from keras_rlr.torch_processes import copy_first
 
 
@@ -63,7 +63,14 @@ def train(
     """
     _refuse_compact(model)
     _refuse_class_weight(class_weight)
-    _refuse_no_epochs(epochs)
+    or_none = ", or None for those of the recipe"
+    if epochs is not None:
+        epochs = checked_whole_number("epochs", epochs, "passes", 1, or_none)
+    initial_epoch = checked_whole_number("initial_epoch", initial_epoch, "passes", 0)
+    if steps_per_epoch is not None:
+        steps_per_epoch = checked_whole_number(
+            "steps_per_epoch", steps_per_epoch, "batches", 1, ", or None for all"
+        )
     _refuse_more_than_one_pass(model, epochs, initial_epoch)
     if validation_split:
         source, validation_data = _split(source, validation_split, validation_data)
@@ -220,15 +227,6 @@ def _refuse_class_weight(class_weight):
         raise ValueError(
             "`class_weight` has no meaning here: in training all images are normal, "
             "one class, and all count alike. Leave it out."
-        )
-
-
-def _refuse_no_epochs(epochs):
-    is_whole = isinstance(epochs, (int, np.integer)) and not isinstance(epochs, bool)
-    if epochs is not None and not (is_whole and epochs >= 1):
-        raise ValueError(
-            "`epochs` must be a whole number of passes, at least 1, or None for those "
-            f"of the recipe. Received: {epochs!r}."
         )
 
 

@@ -3,6 +3,7 @@ import warnings
 
 from keras_rlr.inputs.endless import refuse_endless
 from keras_rlr.inputs.image_source import ImageSource
+from keras_rlr.inputs.whole_number import checked_whole_number
 
 
 class FirstBatches:
@@ -21,8 +22,7 @@ class FirstBatches:
     is_indexed = False
 
     def __init__(self, source, steps):
-        if steps < 1:
-            raise ValueError(f"`steps` must be at least 1. Received: {steps!r}.")
+        steps = checked_whole_number("steps", steps, "batches", 1, ", or None for all")
         self.source = source
         self.steps = steps
         self.batch_size = source.batch_size

@@ -21,6 +21,7 @@ from keras_rlr.inputs.elements import (
 from keras_rlr.inputs.endless import is_endless, length_of
 from keras_rlr.inputs.host_batches import resized_image
 from keras_rlr.inputs.read_ahead import read_ahead
+from keras_rlr.inputs.whole_number import checked_whole_number
 
 SUPPORTED = (
     "arrays (images, height, width, channels), lists of images of any sizes, "
@@ -46,7 +47,9 @@ class ImageSource:
     """
 
     def __init__(self, data, batch_size, labels=None, sample_weight=None):
-        self.batch_size = _checked_batch_size(batch_size)
+        self.batch_size = checked_whole_number(
+            "batch_size", batch_size, "images", 1, ", or None"
+        )
         self._resize = None
         data, beside = _parts(data, labels, sample_weight)
         self.data = _as_indexed(data)
@@ -261,16 +264,6 @@ class _Part:
 
     def __getitem__(self, index):
         return self.whole[self._start + index]
-
-
-def _checked_batch_size(batch_size):
-    is_whole = isinstance(batch_size, (int, np.integer))
-    if not is_whole or isinstance(batch_size, bool) or batch_size < 1:
-        raise ValueError(
-            "`batch_size` must be a whole number of images, at least 1, or None. "
-            f"Received: {batch_size!r}."
-        )
-    return int(batch_size)
 
 
 def _read_batches(dataset, order):

@@ -63,5 +63,5 @@ def test_fewer_batches_than_steps_are_told():
     for data in (pictures(5, mixed=False), plain().filter(lambda _: True)):
         with pytest.warns(UserWarning, match="`steps=9` batches .* the data has"):
             list(FirstBatches(ImageSource(data, 2), 9).batches())
-    with pytest.raises(ValueError, match="`steps` must be at least 1"):
+    with pytest.raises(ValueError, match="`steps` must be a whole number of batches"):
         FirstBatches(ImageSource(pictures(5, mixed=False), 2), 0)
