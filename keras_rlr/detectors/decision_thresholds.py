@@ -101,16 +101,18 @@ class DecisionThresholds(keras.layers.Layer):
         scores = outputs["anomaly_score"]
         _warn_of_not_finite(scores)
         own = self.by_category
-        names = categories or [None] * len(scores)
-        names = known_names(names, dict.fromkeys((*self.known.names, *own)))
+        forms = dict.fromkeys((*self.known.names, *own))
+        given = categories or [None] * len(scores)
+        # An empty name is none.
+        names = [name or "" for name in known_names(given, forms)]
         thresholds = np.array([own.get(name, self.threshold) for name in names])
         if not self.known.names:
             return {**outputs, "is_anomalous": decide(scores, thresholds)}
         nearest, is_known = self.known.recognize_many(features)
         places = {name: place for place, name in enumerate(self.known.names)}
-        given = np.array([places.get(name, UNKNOWN) for name in names], "int32")
-        nearest = np.where(given == UNKNOWN, nearest, given).astype("int32")
-        is_known = is_known | (given != UNKNOWN)
+        told = np.array([places.get(name, UNKNOWN) for name in names], "int32")
+        nearest = np.where(told == UNKNOWN, nearest, told).astype("int32")
+        is_known = is_known | (told != UNKNOWN)
         thresholds = np.array(self.of_known)[nearest]
         comparable = self.known.comparable(scores, nearest)
         return {

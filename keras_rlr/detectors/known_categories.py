@@ -93,11 +93,11 @@ class KnownCategories(keras.layers.Layer):
         parts = [
             self.recognize(image_features[start : start + size]) for start in starts
         ]
-        nearest, is_known = zip(*parts, strict=True)
-        return tuple(
+        nearest, is_known = (
             np.concatenate([ops.convert_to_numpy(part) for part in each])
-            for each in (nearest, is_known)
+            for each in zip(*parts, strict=True)
         )
+        return nearest, is_known
 
     def comparable(self, scores: Any, numbers: Any) -> Any:
         """Returns scores in units that mean the same for every category.

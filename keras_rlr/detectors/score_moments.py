@@ -48,8 +48,8 @@ def score_moments(scores: Any, groups: Any, count: int) -> tuple[Any, Any]:
     own = squares / np.maximum(numbers - 1, 1)
     is_apart = (numbers >= _ENOUGH_IMAGES) & (own > 0)
     is_apart &= np.abs(np.log(np.maximum(own, 1e-300) / max(common, 1e-300))) > _APART
-    prior = np.where(is_apart, 0, prior)
-    variances = (squares + prior * common) / (numbers - 1 + prior)
+    priors = np.where(is_apart, 0, prior)
+    variances = (squares + priors * common) / (numbers - 1 + priors)
     floor = 1e-6 * np.maximum(np.abs(means), 1e-6)
     errors = np.maximum(variances / numbers, floor**2)
     shares = np.ones(count)

@@ -156,8 +156,9 @@ def predict_test_set(
         rows = range(start, start + len(elements))
         start = rows.stop
         images = [element["image"] for element in elements]
-        names = map(category_name, elements)
-        kept.categories[rows] = known_names(names, (*known, *trained_on))
+        kept.categories[rows] = known_names(
+            map(category_name, elements), (*known, *trained_on)
+        )
         where = {"look": kept.look, "positions": rows}
         output = predict_batch(
             model, images, batch_size, value_ranges=value_ranges, **where

@@ -62,7 +62,7 @@ def test_arguments_of_another_method_are_refused():
     ("name", "wanted"),
     [
         ("error_share", "a number, by default 0.25"),
-        ("num_blocks", "a number, by default 4"),
+        ("num_blocks", "a whole number, by default 4"),
         ("fuse_levels", "true or false, by default false"),
     ],
 )
