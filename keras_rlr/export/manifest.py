@@ -40,7 +40,8 @@ def describe_export(model, format, quantize, model_version, categories, evaluati
         outputs["comparable_score"] = {
             "dtype": "float32",
             "shape": ["batch"],
-            "values": "(anomaly_score - score_mean) / score_spread of the category",
+            "values": "(anomaly_score - score_mean) / score_spread of the category, "
+            "where it is -1 of the one that it looks most like",
         }
     inputs = {"image": {**image, "resize": "bilinear, antialiased, aspect not kept"}}
     if format == "saved_model":
