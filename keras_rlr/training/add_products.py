@@ -95,7 +95,9 @@ def _refuse_known(new, old, run):
     both = sorted(name for name in new if known_name(name, old))
     if not both:
         return
-    others = ",".join(sorted(set(new) - set(old)))
+    others = ",".join(
+        f'"{name}"' if "," in name else name for name in sorted(set(new) - set(old))
+    )
     choose = f"Choose the others with --categories {others}, or give" if others else ""
     raise ValueError(
         f"The model in '{run}' knows {', '.join(both)} already. {choose or 'Give'} new "
