@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_rlr.category_names import known_name
 from keras_rlr.detectors.score_thresholds import refuse_not_finite
 from keras_rlr.evaluation.predict_batch import images_at_once, predict_batch
 from keras_rlr.inputs.image_source import ImageSource
@@ -144,6 +145,7 @@ def predict_test_set(
         kept.comparable_scores = np.zeros(count, "float32")
         kept.recognized = np.empty(count, object)
     batch_size = min(images_at_once(model, batch_size), count)
+    trained_on = getattr(model, "trained_categories", ())
     own_pixels: Counter = Counter()  # of each category, at the images' own sizes
     check = MaskCheck(size)
     bit_depth = getattr(model, "bit_depth", None)
@@ -154,7 +156,12 @@ def predict_test_set(
         rows = range(start, start + len(elements))
         start = rows.stop
         images = [element["image"] for element in elements]
-        kept.categories[rows] = list(map(category_name, elements))
+        names = map(category_name, elements)
+        # As the model knows them: it has masks and thresholds by these.
+        kept.categories[rows] = [
+            name if name is None else known_name(name, trained_on) or name
+            for name in names
+        ]
         where = {"look": kept.look, "positions": rows}
         output = predict_batch(
             model, images, batch_size, value_ranges=value_ranges, **where
@@ -192,9 +199,8 @@ def predict_test_set(
             on_progress(rows.stop, count)
     check.warn()
     value_ranges.finish()
-    trained_on = set(getattr(model, "trained_categories", ()))
     if trained_on:
-        kept.unseen = set(kept.categories) - trained_on
+        kept.unseen = set(kept.categories).difference(trained_on)
     return kept
 
 
