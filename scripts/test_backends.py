@@ -4,7 +4,7 @@
 
 Tests marked `backend_independent` run once: on PyTorch, which compiles nothing and is
 quickest, or on TensorFlow if they are marked `needs_tensorflow`. Those marked
-`optimized` are a run of their own on JAX, compiled as for users. Two runs go on at a
+`optimized` are a run of their own on JAX, compiled as for users. Three runs go on at a
 time; each one's output is printed when it is done. The last line counts the tests of
 all. Exits with 1 if any failed, or if a run had none.
 """
@@ -26,7 +26,7 @@ OPTIMIZED = "jax, optimized"
 TORCH = ("torch", "not (backend_independent and needs_tensorflow)")
 # Name, backend, expression of markers, by which tests/conftest.py knows what files a
 # run needs, and where its tests are. The longest first, and short ones last, so that
-# the two that go on end together.
+# those that go on end together.
 RUNS = (
     ("torch", *TORCH, BUT_COMMANDS),
     ("tensorflow", "tensorflow", DEPENDENT, ("tests",)),
@@ -36,8 +36,9 @@ RUNS = (
     # Of these no switch may be set that the processes of the others begin with.
     (OPTIMIZED, "jax", f"{DEPENDENT} and optimized", ("tests",)),
 )
-AT_A_TIME = 2
-# Two runs with all cores each would spend their time waiting for each other.
+# Of two cores: tests wait for disks and for processes, and a third run fills the gaps.
+AT_A_TIME = 3
+# Runs with all cores each would spend their time waiting for each other.
 ONE_THREAD = {
     "OMP_NUM_THREADS": "1",
     "TF_NUM_INTRAOP_THREADS": "1",

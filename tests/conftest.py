@@ -73,6 +73,26 @@ def golden():
 
 
 @pytest.fixture(autouse=True, scope="module")
+def forget_gradients():
+    """Has TensorFlow let go of what the module's training steps were traced to.
+
+    It keeps every gradient that a graph was given, and with it the graph, for ever: a
+    run of all tests grew to 11 GB.
+    """
+    yield
+    if os.environ.get("KERAS_BACKEND") != "tensorflow":
+        return
+    from tensorflow.python.framework import ops
+
+    gradients = ops.gradient_registry._registry
+    given = [name for name in gradients if name.startswith("CustomGradient-")]
+    for name in given:
+        del gradients[name]
+    if given:
+        gc.collect()
+
+
+@pytest.fixture(autouse=True, scope="module")
 def compiler(request):
     """Full optimisation by the compiler, in modules that are marked `optimized`."""
     quick = os.environ.get("JAX_DISABLE_MOST_OPTIMIZATIONS")

@@ -1,5 +1,6 @@
 """Kinds of values that several commands take."""
 
+import csv
 import errno
 import json
 import math
@@ -19,7 +20,7 @@ _MOST_BLOCKS = 1000
 
 
 class ListOf(click.ParamType):
-    """Values separated by commas.
+    """Values separated by commas; one that holds a comma stands in double quotes.
 
     Args:
         convert: Makes a value of a word; raises ValueError if it can't.
@@ -38,12 +39,13 @@ class ListOf(click.ParamType):
         """Returns a tuple of values."""
         if isinstance(value, tuple):
             return value
-        words = [word.strip() for word in value.split(",")]
         try:
-            if "" in words:
+            fields = next(csv.reader([value], skipinitialspace=True, strict=True))
+            words = [word.strip() for word in fields]
+            if "" in words or not words:
                 raise ValueError
             values = tuple(self._convert(word) for word in words)
-        except ValueError:
+        except (ValueError, csv.Error):
             self.fail(
                 f"{value!r} is no list of {self.name} separated by commas.", param, ctx
             )
@@ -177,7 +179,10 @@ def data_options(command: Any) -> Any:
 
 
 categories_option = click.option(
-    "--categories", type=NAMES_ONCE, help="Use these categories alone: bottle,cable."
+    "--categories",
+    type=NAMES_ONCE,
+    help="Use these categories alone: bottle,cable. A name that holds a comma "
+    "stands in double quotes.",
 )
 method_option = click.option(
     "--method",

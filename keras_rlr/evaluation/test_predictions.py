@@ -141,11 +141,11 @@ def predict_test_set(
     known = getattr(model, "known_categories", ())
     if kept.look is not None and not known:
         kept.look = _by_own_category(kept.look, kept.categories)
-    trained_on = tuple(getattr(model, "trained_categories", ()))
     if known:
         kept.comparable_scores = np.zeros(count, "float32")
         kept.recognized = np.empty(count, object)
     batch_size = min(images_at_once(model, batch_size), count)
+    trained_on = getattr(model, "trained_categories", ())
     own_pixels: Counter = Counter()  # of each category, at the images' own sizes
     check = MaskCheck(size)
     bit_depth = getattr(model, "bit_depth", None)
@@ -156,6 +156,7 @@ def predict_test_set(
         rows = range(start, start + len(elements))
         start = rows.stop
         images = [element["image"] for element in elements]
+        # As the model knows them: it has masks and thresholds by these.
         kept.categories[rows] = known_names(
             map(category_name, elements), (*known, *trained_on)
         )

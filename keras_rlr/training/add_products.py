@@ -5,7 +5,7 @@ from typing import Any
 
 from keras_rlr.category_names import known_name
 from keras_rlr.datasets import FolderDataset
-from keras_rlr.training.changed_run import ChangedRun
+from keras_rlr.training.changed_run import changing
 from keras_rlr.training.extend_run import NewImages, check_epochs, extend_run
 from keras_rlr.training.hold_out import hold_out_as
 from keras_rlr.training.images_record import content_hashes
@@ -55,7 +55,7 @@ def add_products(
     Raises:
         FileNotFoundError: If there is no such run or data, or the run's own images are
             not there any more.
-        FileExistsError: If `output` holds a run.
+        FileExistsError: If `output` holds a run, or another process has this one.
         ValueError: If a category is known already, or a setting is not possible.
         TrainingInterrupted: If a signal stopped it. The run is as it was.
 
@@ -68,7 +68,12 @@ def add_products(
     added["categories"]["bottle"]
     ```
     """
-    changed = ChangedRun(run, output)
+    options = (epochs, feature_cache, callbacks, on_progress)
+    with changing(run, output) as changed:
+        return _add(changed, data, categories, old_data, *options)
+
+
+def _add(changed, data, categories, old_data, epochs, *options):
     new = FolderDataset(data, "train", categories)
     model = changed.load()
     old_names = model.trained_categories
@@ -81,10 +86,8 @@ def add_products(
     _refuse_same_images(new, old)
     part = RunPart(Path(data).resolve(), new.categories)
     change = {"added": list(new.categories), "path": str(part.path)}
-    options = (epochs, feature_cache, callbacks, on_progress)
-    result = extend_run(
-        changed, model, old, NewImages(fitted, held, part, change), *options
-    )
+    images = NewImages(fitted, held, part, change)
+    result = extend_run(changed, model, old, images, epochs, *options)
     return {**result, "added": list(new.categories)}
 
 
@@ -92,7 +95,9 @@ def _refuse_known(new, old, run):
     both = sorted(name for name in new if known_name(name, old))
     if not both:
         return
-    others = ",".join(sorted(set(new) - set(old)))
+    others = ",".join(
+        f'"{name}"' if "," in name else name for name in sorted(set(new) - set(old))
+    )
     choose = f"Choose the others with --categories {others}, or give" if others else ""
     raise ValueError(
         f"The model in '{run}' knows {', '.join(both)} already. {choose or 'Give'} new "

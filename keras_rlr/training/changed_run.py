@@ -1,8 +1,10 @@
 """How a finished run gets another model, without ever being without one."""
 
+import contextlib
 import shutil
 import tempfile
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,29 @@ from keras_rlr.training.held_out_thresholds import ASKED, FALSE_POSITIVE_RATE
 from keras_rlr.training.run_devices import devices_of_run
 from keras_rlr.training.run_folder import RunFolder
 from keras_rlr.training.run_images import BEFORE, FEEDBACK
+from keras_rlr.training.run_lock import RunLock
+
+
+@contextlib.contextmanager
+def changing(
+    run: str | Path, output: str | Path | None = None
+) -> Iterator["ChangedRun"]:
+    """A `ChangedRun` that no other process trains or changes meanwhile.
+
+    Args:
+        run: See `ChangedRun`.
+        output: See `ChangedRun`.
+
+    Yields:
+        It.
+
+    Raises:
+        FileExistsError: If another process has the run that is to be written.
+    """
+    place = ChangedRun(run, output).target.path
+    with RunLock(place):
+        # Read again: another process may have changed it before it was locked.
+        yield ChangedRun(run, output)
 
 
 class ChangedRun:

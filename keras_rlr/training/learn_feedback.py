@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_rlr.datasets import FolderDataset
-from keras_rlr.training.changed_run import ChangedRun
+from keras_rlr.training.changed_run import changing
 from keras_rlr.training.extend_run import NewImages, check_epochs, extend_run
 from keras_rlr.training.feedback import ANOMALOUS, NORMAL, Feedback, JudgedImage
 from keras_rlr.training.hold_out import hold_out_as
@@ -57,7 +57,7 @@ def learn_feedback(
 
     Raises:
         FileNotFoundError: If there is no such run, or its images are not there.
-        FileExistsError: If `output` holds a run.
+        FileExistsError: If `output` holds a run, or another process has this one.
         ValueError: If there is nothing to learn, the product of an image is not known,
             or the run was trained on an image that was marked anomalous.
         TrainingInterrupted: If a signal stopped it. The run is as it was.
@@ -72,7 +72,12 @@ def learn_feedback(
     learn_feedback("runs/line", judged)["feedback"]
     ```
     """
-    changed = ChangedRun(run, output)
+    options = (epochs, feature_cache, callbacks, on_progress)
+    with changing(run, output) as changed:
+        return _learn(changed, feedback, old_data, *options)
+
+
+def _learn(changed, feedback, old_data, epochs, *options):
     if not feedback.normal:
         raise ValueError(
             f"No image of the feedback is marked {NORMAL}, so there is nothing to "
@@ -111,9 +116,7 @@ def learn_feedback(
             keep=lambda: shutil.copytree(folder, place, dirs_exist_ok=True),
             judge=lambda: decided_images(model, judged),
         )
-        result = extend_run(
-            changed, model, old, images, epochs, feature_cache, callbacks, on_progress
-        )
+        result = extend_run(changed, model, old, images, epochs, *options)
     verdicts = [NORMAL] * len(feedback.normal) + [ANOMALOUS] * len(feedback.anomalous)
     rows = zip(
         *(judged, verdicts, result["judged"]["before"], result["judged"]["after"]),

@@ -14,7 +14,7 @@ from keras_rlr.detectors.bank_rows import rows_taken_from
 from keras_rlr.detectors.describe_model import describe_model
 from keras_rlr.detectors.forget_category import forget_category, forget_usual_maps
 from keras_rlr.tables.table_text import table_text
-from keras_rlr.training.changed_run import ChangedRun
+from keras_rlr.training.changed_run import changing
 from keras_rlr.training.held_out_thresholds import calibrate_held_out, thresholds_of
 from keras_rlr.training.images_record import describe_images, write_run_images
 from keras_rlr.training.interruption import SignalGuard
@@ -47,7 +47,7 @@ def remove_product(
 
     Raises:
         FileNotFoundError: If there is no such run.
-        FileExistsError: If `output` holds a run.
+        FileExistsError: If `output` holds a run, or another process has this one.
         ValueError: If the model does not know the category, or no other.
 
     Example:
@@ -58,7 +58,11 @@ def remove_product(
     remove_product("runs/line", "bottle")["stays"]
     ```
     """
-    changed = ChangedRun(run, output)
+    with changing(run, output) as changed:
+        return _remove(changed, category, old_data)
+
+
+def _remove(changed, category, old_data):
     model = changed.load()
     names = model.trained_categories
     category = known_name(category, names) or category

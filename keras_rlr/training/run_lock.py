@@ -4,9 +4,9 @@ from typing import IO
 
 
 class RunLock:
-    """Keeps a second process from training the same run.
+    """Keeps a second process from training or changing the same run.
 
-    It would remove what the first is writing, and the history would be of neither. A
+    It would remove what the first is writing, or write over what the first changed. A
     scheduler that starts a run again while its first process still ends does that, or
     a command in two terminals. Where the file system has no locks there is none.
 
@@ -18,6 +18,14 @@ class RunLock:
         self._folder = folder
         self._file: IO[str] | None = None
         self._made: list[Path] = []
+
+    def __enter__(self) -> None:
+        """Takes the lock, see `take`."""
+        self.take()
+
+    def __exit__(self, *error: object) -> None:
+        """Gives it back, see `release`."""
+        self.release()
 
     def take(self) -> None:
         """Makes the folder if need be, and takes the lock.
@@ -38,9 +46,9 @@ class RunLock:
         except BlockingIOError as error:
             file.close()
             raise FileExistsError(
-                f"Another process is training the run in '{self._folder}'. Wait until "
-                "it has ended, or stop it, and continue with --resume; or choose "
-                "another folder with --output."
+                f"Another process is training or changing the run in '{self._folder}'. "
+                "Wait until it has ended, or stop it (a training then continues with "
+                "--resume); or choose another folder with --output."
             ) from error
         except OSError:
             file.close()

@@ -35,6 +35,14 @@ def result():
         return evaluate_model(model_of("a", "b", "e"), noisy_elements("abcd", 6))
 
 
+def test_a_name_in_another_form_of_unicode_is_the_same():
+    composed, decomposed = "m\u00fcll", "mu\u0308ll"
+    elements = noisy_elements([decomposed, "b"], 6)
+    result = evaluate_model(model_of(composed, "b"), elements)
+    assert "unseen_categories" not in result
+    assert set(result["categories"]) == {composed, "b"}
+
+
 def test_they_are_named_in_the_result(result):
     assert result["unseen_categories"] == ["c", "d"]
     assert merge_best(result, result)["unseen_categories"] == ["c", "d"]

@@ -1,4 +1,4 @@
-"""One process at a time trains a run."""
+"""One process at a time trains or changes a run."""
 
 import subprocess
 import sys
@@ -8,6 +8,7 @@ import pytest
 from keras_rlr.datasets import write_procedural_dataset
 from keras_rlr.training import train
 from keras_rlr.training.run_lock import RunLock
+from tests.run_command import run
 
 pytestmark = pytest.mark.backend_independent
 
@@ -24,7 +25,7 @@ sys.stdin.read()
 def other(tmp_path):
     """Another process that trains the run, as far as its folder says."""
     pytest.importorskip("fcntl")
-    (tmp_path / "run").mkdir()
+    (tmp_path / "run").mkdir(exist_ok=True)
     command = [sys.executable, "-c", HOLD, tmp_path / "run" / ".lock"]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
     with subprocess.Popen(command, **pipes) as process:
@@ -41,9 +42,31 @@ def test_a_run_that_another_process_trains_is_refused(other, tmp_path):
     small["calibration_fraction"] = 0
     cache = tmp_path / "run" / "feature_cache"
     cache.mkdir()
-    with pytest.raises(FileExistsError, match="Another process is training"):
+    with pytest.raises(FileExistsError, match="Another process is training or"):
         train(data, tmp_path / "run", method="patchcore", **small)
     assert cache.is_dir()  # the other's
+
+
+def test_nor_is_it_changed_meanwhile(bank_run, other, products, tmp_path):
+    judged = tmp_path / "judged.csv"
+    image = next((products / "old/gear/test/good").iterdir())
+    judged.write_text(f"path,category,verdict\n{image},gear,normal\n")
+    before = {path: path.stat().st_mtime_ns for path in bank_run.rglob("*")}
+    for words in (
+        ("train", "--add", products / "new", "--model", bank_run),
+        ("train", "--remove", "wood", "--model", bank_run),
+        ("train", "--feedback", judged, "--model", bank_run),
+        ("calibrate", "--data", products / "old", "--model", bank_run),
+    ):
+        result = run(*words)
+        assert result.exit_code != 0, words
+        assert "Another process is training or changing the run" in result.stderr
+    assert {path: path.stat().st_mtime_ns for path in bank_run.rglob("*")} == before
+    # A copy is nobody else's.
+    copy = tmp_path / "copy"
+    words = ("--model", bank_run, "--output", copy)
+    assert run("train", "--remove", "wood", *words).exit_code == 0
+    assert not (copy / ".lock").exists()
 
 
 def test_it_is_given_back_and_nothing_stays(tmp_path):
