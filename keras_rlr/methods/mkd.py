@@ -4,6 +4,7 @@ from typing import ClassVar
 import keras
 from keras import ops
 
+from keras_rlr.checked_numbers import MOST_CHANNELS, finite_number, whole_number
 from keras_rlr.detectors.feature_detector import FeatureDetector, mean_features
 from keras_rlr.detectors.pixel_thresholds import PixelThresholds
 from keras_rlr.detectors.recipe import Recipe, named_recipe
@@ -128,7 +129,11 @@ class MKD(FeatureDetector):
         bit_depth=None,
         **kwargs,
     ):
-        _check(student_width, cosine_weight, localization)
+        if localization not in _LOCALIZATIONS:
+            raise ValueError(
+                "`localization` must be 'gradient' or 'error'. Received: "
+                f"{localization!r}."
+            )
         # Raw features, of very unlike sizes, take the paper's time.
         default = _STANDARDIZED if standardize_features else PAPER
         super().__init__(
@@ -144,8 +149,10 @@ class MKD(FeatureDetector):
             **kwargs,
         )
         self._recipe_argument = recipe
-        self.student_width = int(student_width)
-        self.cosine_weight = float(cosine_weight)
+        self.student_width = whole_number(
+            "student_width", student_width, 1, MOST_CHANNELS
+        )
+        self.cosine_weight = finite_number("cosine_weight", cosine_weight, 0)
         self.localization = localization
         with self.scope():
             self.student = _student(
@@ -278,21 +285,6 @@ class MKD(FeatureDetector):
             "sigma": self.smoothing.sigma,
             "recipe": self._recipe_argument,
         }
-
-
-def _check(student_width, cosine_weight, localization):
-    if localization not in _LOCALIZATIONS:
-        raise ValueError(
-            f"`localization` must be 'gradient' or 'error'. Received: {localization!r}."
-        )
-    if not student_width >= 1:
-        raise ValueError(
-            f"`student_width` must be at least 1. Received: {student_width!r}."
-        )
-    if not cosine_weight >= 0:
-        raise ValueError(
-            f"`cosine_weight` must be at least 0. Received: {cosine_weight!r}."
-        )
 
 
 def _student(image_shape, shapes, width, seed, dtype):

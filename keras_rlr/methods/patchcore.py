@@ -5,12 +5,13 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_rlr.checked_numbers import finite_number
 from keras_rlr.detectors.feature_detector import mean_features
 from keras_rlr.detectors.greedy_coreset import PatchSelection, check_coreset
 from keras_rlr.detectors.one_pass_detector import OnePassDetector
 from keras_rlr.inputs.augmentation import resolve_augmentation, variants_of, vary
 from keras_rlr.layers.anomaly_map import upsample_map
-from keras_rlr.layers.anomaly_score import AnomalyScore
+from keras_rlr.layers.anomaly_score import WIDEST, AnomalyScore
 from keras_rlr.layers.fused_levels import FusedLevels
 from keras_rlr.layers.memory_bank import MemoryBank
 
@@ -135,10 +136,8 @@ class PatchCore(OnePassDetector):
             bit_depth=bit_depth,
             **kwargs,
         )
-        self.coreset_ratio = float(coreset_ratio)
-        self.max_patches = int(max_patches)
+        self.coreset_ratio, self.max_patches = check_coreset(coreset_ratio, max_patches)
         self.augmentation = resolve_augmentation(augmentation, self.image_size)
-        check_coreset(self.coreset_ratio, self.max_patches)
         shapes = [(None, *shape) for shape in self.feature_shapes]
         with self.scope():
             self.fused_levels = FusedLevels(
@@ -149,6 +148,7 @@ class PatchCore(OnePassDetector):
                 bank_size, distance, reweighted_neighbors, name="memory_bank"
             )
             self.memory_bank.build(self.fused_levels.compute_output_shape(shapes))
+            smoothing = finite_number("smoothing", smoothing, 0, WIDEST)
             self.smoothing = AnomalyScore(smoothing, name="smoothing")
             self.smoothing.build((None, *self.image_shape))
         self._keeps_bank = False

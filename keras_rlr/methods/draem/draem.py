@@ -4,6 +4,7 @@ from typing import ClassVar
 import keras
 from keras import ops
 
+from keras_rlr.checked_numbers import MOST_CHANNELS, finite_number, whole_number
 from keras_rlr.detectors.anomaly_detector import AnomalyDetector
 from keras_rlr.detectors.preprocessor import Preprocessor
 from keras_rlr.detectors.recipe import Recipe, named_recipe
@@ -137,8 +138,11 @@ class DRAEM(AnomalyDetector):
         bit_depth=None,
         **kwargs,
     ):
-        _check(image_size, reconstruction_width, segmentation_width, opacity)
-        default = _SHORT if reconstruction_width < _PUBLISHED_WIDTH else _PAPER
+        _check_size(image_size)
+        width = whole_number(
+            "reconstruction_width", reconstruction_width, 1, MOST_CHANNELS
+        )
+        default = _SHORT if width < _PUBLISHED_WIDTH else _PAPER
         super().__init__(
             image_size=image_size,
             recipe=named_recipe(recipe, default, _PAPER),
@@ -147,9 +151,11 @@ class DRAEM(AnomalyDetector):
             **kwargs,
         )
         self._recipe_argument = recipe
-        self.reconstruction_width = int(reconstruction_width)
-        self.segmentation_width = int(segmentation_width)
-        self.opacity = tuple(float(value) for value in opacity)
+        self.reconstruction_width = width
+        self.segmentation_width = whole_number(
+            "segmentation_width", segmentation_width, 1, MOST_CHANNELS
+        )
+        self.opacity = _checked_opacity(opacity)
         self.anomaly_source = str(anomaly_source)
         self._textures = None
         with self.scope():
@@ -281,7 +287,7 @@ def _score(anomaly_map):
     return ops.where(ops.isnan(mean), mean, ops.max(means, axis=(1, 2)))
 
 
-def _check(image_size, reconstruction_width, segmentation_width, opacity):
+def _check_size(image_size):
     step = 2**HALVINGS
     image_size = checked_image_size(image_size)
     sides = height_and_width(image_size)
@@ -293,17 +299,16 @@ def _check(image_size, reconstruction_width, segmentation_width, opacity):
             f"`image_size` must be a multiple of {step}, as DRAEM halves images "
             f"{HALVINGS} times. Received: {image_size}. Use {works}."
         )
-    for name, width in (
-        ("reconstruction_width", reconstruction_width),
-        ("segmentation_width", segmentation_width),
-    ):
-        if not width >= 1:
-            raise ValueError(f"`{name}` must be at least 1. Received: {width!r}.")
-    if len(opacity) != 2 or not 0 <= opacity[0] <= opacity[1] <= 1:
-        raise ValueError(
-            "`opacity` must be (lowest, highest), both from 0 to 1. Received: "
-            f"{opacity!r}."
-        )
+
+
+def _checked_opacity(opacity):
+    if isinstance(opacity, list | tuple) and len(opacity) == 2:
+        lowest, highest = (finite_number("opacity", each, 0, 1) for each in opacity)
+        if lowest <= highest:
+            return lowest, highest
+    raise ValueError(
+        f"`opacity` must be (lowest, highest), both from 0 to 1. Received: {opacity!r}."
+    )
 
 
 def _announce_own_statistics():

@@ -1,6 +1,6 @@
 import keras
 
-from keras_rlr.detectors.greedy_coreset import check_coreset
+from keras_rlr.checked_numbers import finite_number, whole_number
 from keras_rlr.detectors.reconstruction_detector import ReconstructionDetector
 from keras_rlr.inputs.augmentation import resolve_augmentation
 from keras_rlr.layers.memory_bank import check_distance
@@ -205,12 +205,13 @@ class RLR(ReconstructionDetector):
         self.windows = resolve_windows(windows, of_grids, self.has_blocks)
         self.num_heads = num_heads
         self.num_blocks = num_blocks
-        self.alpha = float(alpha)
+        self.alpha = finite_number("alpha", alpha)
         self.attentions = validate_attentions(attentions)
         self.residual = bool(residual)
         self.is_compact = bool(compact)
-        self.coreset_ratio = float(coreset_ratio)
-        self.max_patches = int(max_patches)
+        # Without a bank it is 0.
+        self.coreset_ratio = finite_number("coreset_ratio", coreset_ratio, 0, 1)
+        self.max_patches = whole_number("max_patches", max_patches, 1)
         self.distance = check_distance(distance)
         self.error_share = check_error_share(error_share)
         self.reference_tokens, self.reference_start = check_reference(
@@ -220,8 +221,6 @@ class RLR(ReconstructionDetector):
             similar_images, similar_share
         )
         self.augmentation = resolve_augmentation(augmentation, self.image_size)
-        if self.coreset_ratio:
-            check_coreset(self.coreset_ratio, self.max_patches)
         if "mlka" in self.attentions:
             check_grids(self.grid_shapes, of_grids, self.windows, self.image_shape)
         with self.scope():
