@@ -1,4 +1,4 @@
-"""Numbers that a user gives: looked at before they are used, and named if impossible."""
+"""Numbers that a user gives are looked at before they are used."""
 
 import math
 import numbers

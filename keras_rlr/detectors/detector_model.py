@@ -326,6 +326,14 @@ class DetectorModel(TakesImages, FromPresets, OnDevices, OnRegions, OnThresholds
         copy.thresholds.copy_from(self.thresholds)
         return copy
 
+    @property
+    def has_looked(self):
+        """Whether all that `fit` takes from images before it trains was taken."""
+        return True
+
+    def forget_first_look(self):
+        """Gives up what was taken from images that were not trained on after all."""
+
     def look_back(self, batches, steps):
         """Takes from the images what only a trained model can say; here nothing.
 

@@ -90,7 +90,7 @@ def train(
                 validation_freq,
             )
         )
-    with _thresholds_forgotten(model):
+    with _thresholds_forgotten(model), _first_look_forgotten(model):
         batches = model.training_batches(
             source,
             feature_cache,
@@ -154,6 +154,25 @@ def _thresholds_forgotten(model):
     except BaseException:
         if weights_version(model) == before:
             model.thresholds.copy_from(kept)
+        raise
+
+
+@contextlib.contextmanager
+def _first_look_forgotten(model):
+    """The first look at images is given up if the context fails before any step.
+
+    Else a model whose training was refused or stopped at once would keep statistics of
+    those images, and the next training, on others, would take none.
+    """
+    if model.has_looked:
+        yield
+        return
+    before = steps_taken(model)
+    try:
+        yield
+    except BaseException:
+        if steps_taken(model) == before:
+            model.forget_first_look()
         raise
 
 

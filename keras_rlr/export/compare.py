@@ -22,10 +22,11 @@ def compare(expected, found, threshold, tolerance):
     Returns:
         Dict for the manifest: "images", "map_difference" (largest, as a share of the
         largest value of all maps), "score_difference" (largest, relative to the score
-        or a tenth of the largest), "decisions_changed" (their number), "decisions_changed_beyond_margin" (those
-        whose score is not within the tolerance of the threshold), "categories_changed"
-        (of models that know categories: how many images are taken for others; where
-        all is exact, it must be 0), "tolerance", "passed".
+        or a tenth of the largest), "decisions_changed" (their number),
+        "decisions_changed_beyond_margin" (those whose score is not within the tolerance
+        of the threshold), "categories_changed" (of models that know categories: how
+        many images are taken for others; where all is exact, it must be 0),
+        "tolerance", "passed".
     """
     maps, scores = expected["anomaly_map"], expected["anomaly_score"]
     changed = beyond = moved = 0

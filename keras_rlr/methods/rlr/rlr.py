@@ -23,7 +23,7 @@ from keras_rlr.methods.rlr.level_settings import (
 from keras_rlr.methods.rlr.map_and_score import map_and_score
 from keras_rlr.methods.rlr.presets import PRESETS, preset_arguments
 from keras_rlr.methods.rlr.recipe import resolve_recipe
-from keras_rlr.methods.rlr.reference_start import check_reference
+from keras_rlr.methods.rlr.reference_start import check_reference, is_to_start
 
 
 @keras.saving.register_keras_serializable(package="keras_rlr")
@@ -301,6 +301,17 @@ class RLR(ReconstructionDetector):
         if self.usual_map and not self.is_fitting:
             announce_missing_maps(self.usual_map)
         return source
+
+    @property
+    def has_looked(self):
+        """Whether statistics were taken, and the reference started."""
+        return super().has_looked and not is_to_start(self)
+
+    def forget_first_look(self):
+        """Gives up statistics and start; a bank is selected anew by each training."""
+        super().forget_first_look()
+        for reconstructor in self.reconstructors:
+            reconstructor.reference_weights.forget_start()
 
     def look_back(self, batches, steps):
         """Keeps maps of what the model was trained on; see `DetectorModel`."""
