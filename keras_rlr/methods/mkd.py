@@ -51,8 +51,9 @@ class MKD(FeatureDetector):
     | λ from the loss terms of the untrained network | λ_l = `cosine_weight` times the mean square of the teacher's features | the same rule, without an untrained pass |
     | student VGG of 16 channels, max pooling, ReLU at the end of a level | the same widths, average pooling, no ReLU there | a smooth gradient; the teacher's values may be negative |
     | 500 epochs in batches of 64 | the same; where features are standardised 1500 steps of 8 | minutes instead of days |
-    | opening by an ellipse, its size not given | by a disk of radius 1 | it takes single spots away, no defects |
-    | gradient as it is | times the number of pixels | values of about 1, whatever the size and in 16 bits |
+    | in the code the score of three of the four levels | of all that are learned | one loss for both |
+    | in the code each gradient scaled to 0-1 by its own least value and 99th percentile | times the number of pixels | maps of images can be compared, and a normal one need not reach 1 |
+    | opening by an ellipse, in the code of 3x3 pixels at each threshold | by the same, of the map | the same result |
 
     Args:
         backbone: The teacher; see `RLR`.

@@ -37,6 +37,7 @@ class PatchCore(OnePassDetector):
     | standardised features | no | an option; on in the Lite2 preset |
     | coreset | a share of all patches | of at most `max_patches`, drawn at random |
     | mean distance to ten rows | chooses the first, and caps all | chooses the first |
+    | distance | in the code its square, smoothed | the paper's, smoothed |
     | weighted score | in the paper, not in the code | `reweighted_neighbors` |
     | bank of a class | one bank a category | one bank for all |
 
@@ -52,7 +53,8 @@ class PatchCore(OnePassDetector):
             at random. It bounds memory and time.
         distance: "euclidean", or "cosine" for features whose length says nothing.
         reweighted_neighbors: Neighbours in the bank by which the image's score is
-            weighed (the paper's b); 0 does not weigh.
+            weighed (the paper's b, the nearest itself among them; from 2 on); 0 does
+            not weigh.
         smoothing: Standard deviation in pixels of the Gaussian that smooths the map.
         augmentation: Of "flip" (left-right and up-down) and "rotate" (by quarter
             turns), those that make further training images of each; for few images.

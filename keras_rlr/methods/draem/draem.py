@@ -74,6 +74,8 @@ class DRAEM(AnomalyDetector):
     | anomalies from the textures of DTD | textures that the package paints, unless images are given | DTD can't be shipped; `anomaly_source` says which |
     | three of ten changes by imgaug to each texture | three of nine, our own, to given ones | no dependency; painted ones differ anyhow |
     | some images are turned by up to 90° | they are not | a part's orientation may matter; give turned images where it does not |
+    | opacity of the textures 0.1 to 1 in the paper, 0.2 to 1 in the code | the paper's | `opacity` sets it |
+    | focal loss of probabilities moved by 1e-5 | of logits | exact where p is small |
     | the mask's noise turned, empty corners | its lattice turned | no empty corners |
     | bilinear enlargement with aligned corners | with half-pixel centres | the layer that Keras has and all formats hold |
     | biases before batch normalisation, its factors drawn around 1 | none, and 1 | the same functions |
