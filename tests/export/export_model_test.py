@@ -322,6 +322,18 @@ def test_differences_are_found():
     assert not compare_module.compare(expected, found, 1.5, 1e-4)["passed"]
 
 
+def test_where_maps_go_below_0_it_is_a_score_like_others():
+    expected = {
+        "anomaly_map": np.linspace(-0.5, 0.2, 32).reshape(2, 4, 4),
+        "anomaly_score": np.array([0.004, 0.2]),
+        "is_anomalous": np.array([False, True]),
+    }
+    found = {**expected, "anomaly_score": np.array([0.004003, 0.2])}
+    assert compare_module.compare(expected, found, 0.1, 1e-4)["passed"]
+    found["anomaly_score"] = np.array([0.0043, 0.2])
+    assert not compare_module.compare(expected, found, 0.1, 1e-4)["passed"]
+
+
 def test_scores_near_a_threshold_may_go_either_way():
     expected = {
         "anomaly_map": np.ones((2, 4, 4)),
