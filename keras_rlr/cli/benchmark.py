@@ -1,3 +1,4 @@
+import itertools
 import json
 import re
 import statistics
@@ -75,7 +76,8 @@ def tables(
     the others are as printed. Tables 3, 4 and 5 compare attentions, levels and the
     factor alpha: every row is trained. All of it on any data set. No images are held
     out, and the last epoch counts. Runs that are finished are not repeated, others are
-    resumed; they share the features of the images, in --output.
+    resumed; runs of other options or images are refused. They share the features of the
+    images, in --output.
     """
     location = data_location(data, dataset, data_dir)
     start_backend()
@@ -94,18 +96,20 @@ def tables(
         raise click.UsageError(f"Table {table} compares by {option}; leave it out.")
     place = Path(output) if output else Path("runs") / f"table_{table}"
     check_writable(place)
-    results = {}
+    runs = {}
     for name, arguments in rows.items():
         folder = place / re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
-        results[name] = [
-            _row(
-                location,
-                folder / f"seed_{seed}",
-                seed,
-                {**settings, "feature_cache": place / "features", **arguments},
-            )
+        arguments = {**settings, "feature_cache": place / "features", **arguments}
+        runs[name] = [
+            (folder / f"seed_{seed}", {**arguments, **_settings_of_row(seed)})
             for seed in range(seeds)
         ]
+    for each in itertools.chain.from_iterable(runs.values()):
+        _refuse_other_settings(*each)
+    results = {
+        name: [_row(location, *each) for each in of_seeds]
+        for name, of_seeds in runs.items()
+    }
     printed = printed_rows(table)
     if methods:
         _print_methods(results, printed, table)
@@ -117,7 +121,11 @@ def tables(
     say(f"The figures are in {place / 'table.csv'}, the runs beside it.")
 
 
-def _row(location, folder, seed, settings):
+def _settings_of_row(seed):
+    return {"seed": seed, "calibration_fraction": 0.0}
+
+
+def _row(location, folder, settings):
     """Trains and measures a row of the table with a seed, unless that was done."""
     from keras_rlr.atomic_file import write_text
     from keras_rlr.cli.progress import image_progress, training_progress
@@ -127,24 +135,30 @@ def _row(location, folder, seed, settings):
     from keras_rlr.evaluation.result_file import result_as_json
     from keras_rlr.evaluation.test_predictions import predict_test_set
     from keras_rlr.training import train
+    from keras_rlr.training.run_folder import RunFolder
 
     file = folder / "metrics.json"
-    if file.is_file():
-        return json.loads(file.read_text(encoding="utf-8"))
-    say(f"Training {folder}", err=True)
     resumed = (folder / "config.json").is_file()
+    test = FolderDataset(location.folder, "test", settings["categories"])
+    if resumed and file.is_file():
+        config = RunFolder(folder).read_config(("settings", "data"))
+        measured = json.loads(file.read_text(encoding="utf-8"))
+        fitted = FolderDataset(location.folder, "train", settings["categories"])
+        if (
+            measured["data"]["fingerprint"] == test.fingerprint()
+            and config["data"]["training_fingerprint"] == fitted.fingerprint()
+        ):
+            return measured
+    say(f"Training {folder}", err=True)
     began = time.monotonic()
     with training_progress() as progress:
         run = train(
             location.folder,
             folder,
-            seed=seed,
-            calibration_fraction=0.0,
             resume=resumed,
             callbacks=[progress],
             **settings,
         )
-    test = FolderDataset(location.folder, "test", settings["categories"])
     trained = time.monotonic()
     with image_progress("evaluating") as on_progress:
         predictions = predict_test_set(run["model"], test, on_progress=on_progress)
@@ -163,6 +177,31 @@ def _row(location, folder, seed, settings):
     evaluation["cost"] = cost
     write_text(file, result_as_json(evaluation) + "\n")
     return json.loads(result_as_json(evaluation))
+
+
+def _refuse_other_settings(folder, settings):
+    """Refuses a run that was begun otherwise: its figures are not those of this row."""
+    from keras_rlr.training.run_folder import RunFolder, settings_fit_for_json
+
+    run = RunFolder(folder)
+    if not run.config.is_file():
+        return
+    asked = {**settings, "feature_cache": None}
+    if asked["categories"] is not None:
+        asked["categories"] = sorted(asked["categories"])
+    asked = settings_fit_for_json(asked)
+    found = run.read_config()["settings"]
+    for name in sorted({*asked, *found}):
+        if asked.get(name) != found.get(name):
+            raise click.UsageError(
+                f"The run in '{folder}' was begun {_in_words(name, found.get(name))}, "
+                f"and this row is {_in_words(name, asked.get(name))}. Give the options "
+                "that it was begun with, or another --output."
+            )
+
+
+def _in_words(name, value):
+    return f"without {name}" if value is None else f"with {name} {value!r}"
 
 
 def _as_csv(results):

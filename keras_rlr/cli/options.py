@@ -196,6 +196,7 @@ _NOT_SET = {
     "bank_size": "choose how much is kept by coreset_ratio and max_patches",
     "callbacks": "they are objects of Python, for training.train(callbacks=…)",
     "data": "there is --data",
+    "fitted": "training sets it",
     "output": "there is --output",
     "resume": "there is --resume",
 }

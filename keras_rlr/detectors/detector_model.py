@@ -331,15 +331,18 @@ class DetectorModel(
         return copy
 
     def lend_thresholds(self, copy):
-        """Gives a copy of another dtype policy, or the same, this model's thresholds.
-
-        Args:
-            copy: The copy. If it computes more coarsely, its thresholds are higher by
-                the margin that scores differ by then.
-        """
+        """Gives a copy this model's thresholds, with the margin of a coarser dtype."""
         copy.thresholds.copy_from(self.thresholds)
         more = MARGINS[copy.compute_dtype] - MARGINS[self.compute_dtype]
         copy.thresholds.widen(more)
+
+    @property
+    def has_looked(self):
+        """Whether all that `fit` takes from images before it trains was taken."""
+        return True
+
+    def forget_first_look(self):
+        """Gives up what was taken from images that were not trained on after all."""
 
     def look_back(self, batches, steps):
         """Takes from the images what only a trained model can say; here nothing.

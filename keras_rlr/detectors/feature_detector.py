@@ -120,6 +120,16 @@ class FeatureDetector(AnomalyDetector):
         )
 
     @property
+    def has_looked(self):
+        """Whether the statistics that are used were taken."""
+        return not self.needs_adapting
+
+    def forget_first_look(self):
+        """Has no statistics: those that it has are of images it was not trained on."""
+        for layer in self.standardizations:
+            layer.forget_moments()
+
+    @property
     def uses_statistics(self):
         """Whether anything depends on mean and variance of the features."""
         return self.standardize_features

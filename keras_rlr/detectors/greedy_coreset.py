@@ -5,6 +5,7 @@ import warnings
 
 import numpy as np
 
+from keras_rlr.checked_numbers import finite_number, whole_number
 from keras_rlr.layers.initializers import derive_seed
 
 _STARTING_POINTS = 10
@@ -108,9 +109,7 @@ class PatchSelection:
     """
 
     def __init__(self, ratio, most, seed):
-        check_coreset(ratio, most)
-        self.ratio = ratio
-        self.most = most
+        self.ratio, self.most = check_coreset(ratio, most)
         self.seed = seed
         self.seen = 0
         self._generator = np.random.Generator(
@@ -166,14 +165,16 @@ class PatchSelection:
 
 
 def check_coreset(ratio, most):
-    """Refuses a `coreset_ratio` or `max_patches` that is not possible.
+    """Returns `coreset_ratio` as a float and `max_patches` as an int.
 
     Args:
         ratio: Share of the patches.
         most: Largest number of patches to select from.
+
+    Raises:
+        ValueError: If one is not possible.
     """
-    if not 0 < ratio <= 1 or most < 1:
-        raise ValueError(
-            "`coreset_ratio` must be above 0 and at most 1, `max_patches` at least 1. "
-            f"Received: {ratio!r} and {most!r}."
-        )
+    return (
+        finite_number("coreset_ratio", ratio, 0, 1, with_least=False),
+        whole_number("max_patches", most, 1),
+    )

@@ -4,6 +4,7 @@ import numpy as np
 from keras import ops
 
 from keras_rlr.backbones import level_name
+from keras_rlr.checked_numbers import finite_number
 from keras_rlr.detectors.anomaly_detector import INFERENCE_BATCH
 from keras_rlr.detectors.feature_detector import FeatureDetector, mean_features
 from keras_rlr.detectors.one_program import one_program
@@ -46,12 +47,8 @@ class ReconstructionDetector(FeatureDetector):
     ):
         super().__init__(**kwargs)
         self.fuse_levels = bool(fuse_levels)
-        self.noise_scale = float(noise_scale)
-        self.cosine_damping = float(cosine_damping)
-        if not self.cosine_damping >= 0:
-            raise ValueError(
-                f"`cosine_damping` must be at least 0. Received: {cosine_damping!r}."
-            )
+        self.noise_scale = finite_number("noise_scale", noise_scale, 0)
+        self.cosine_damping = finite_number("cosine_damping", cosine_damping, 0)
         with self.scope():
             # Of what is reconstructed: the names of the grids, and their shapes.
             self.grids = tuple(map(level_name, self.levels))

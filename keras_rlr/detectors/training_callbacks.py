@@ -6,9 +6,9 @@ import threading
 
 import keras
 
+from keras_rlr.checked_numbers import whole_number
 from keras_rlr.inputs.endless import refuse_endless
 from keras_rlr.inputs.image_source import ImageSource
-from keras_rlr.inputs.whole_number import checked_whole_number
 
 
 class StopAtNan(keras.callbacks.Callback):
@@ -162,12 +162,16 @@ class Validation(keras.callbacks.Callback):
         self.steps = steps
         self.frequency = frequency
         if not isinstance(frequency, list | tuple | set | range):
-            self.frequency = checked_whole_number(
-                "validation_freq", frequency, "epochs", 1, ", or those epochs' numbers"
+            self.frequency = whole_number(
+                *("validation_freq", frequency, 1),
+                of="epochs",
+                otherwise=", or those epochs' numbers",
             )
         if steps is not None:
-            self.steps = checked_whole_number(
-                "validation_steps", steps, "batches", 1, ", or None for all"
+            self.steps = whole_number(
+                *("validation_steps", steps, 1),
+                of="batches",
+                otherwise=", or None for all",
             )
         else:
             refuse_endless(self.source, "the validation", "validation_steps")

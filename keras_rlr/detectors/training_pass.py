@@ -6,6 +6,7 @@ import warnings
 import keras
 
 from keras_rlr.category_names import known_names
+from keras_rlr.checked_numbers import whole_number
 from keras_rlr.detectors.compiling import is_of_recipe
 from keras_rlr.detectors.continued_epoch import ContinuedEpoch
 from keras_rlr.detectors.decision_thresholds import DecisionThresholds
@@ -21,7 +22,6 @@ from keras_rlr.detectors.weights_version import weights_version
 from keras_rlr.inputs.endless import refuse_endless
 from keras_rlr.inputs.image_source import BatchList, ImageSource
 from keras_rlr.inputs.proportions import announce_changed_proportions
-from keras_rlr.inputs.whole_number import checked_whole_number
 from keras_rlr.torch_processes import copy_first
 
 
@@ -65,11 +65,13 @@ def train(
     _refuse_class_weight(class_weight)
     or_none = ", or None for those of the recipe"
     if epochs is not None:
-        epochs = checked_whole_number("epochs", epochs, "passes", 1, or_none)
-    initial_epoch = checked_whole_number("initial_epoch", initial_epoch, "passes", 0)
+        epochs = whole_number("epochs", epochs, 1, of="passes", otherwise=or_none)
+    initial_epoch = whole_number("initial_epoch", initial_epoch, 0, of="passes")
     if steps_per_epoch is not None:
-        steps_per_epoch = checked_whole_number(
-            "steps_per_epoch", steps_per_epoch, "batches", 1, ", or None for all"
+        steps_per_epoch = whole_number(
+            *("steps_per_epoch", steps_per_epoch, 1),
+            of="batches",
+            otherwise=", or None for all",
         )
     _refuse_more_than_one_pass(model, epochs, initial_epoch)
     if validation_split:
@@ -98,7 +100,7 @@ def train(
                 validation_freq,
             )
         )
-    with _thresholds_forgotten(model):
+    with _thresholds_forgotten(model), _first_look_forgotten(model):
         batches = model.training_batches(
             source,
             feature_cache,
@@ -163,6 +165,25 @@ def _thresholds_forgotten(model):
     except BaseException:
         if weights_version(model) == before:
             model.thresholds.copy_from(kept)
+        raise
+
+
+@contextlib.contextmanager
+def _first_look_forgotten(model):
+    """The first look at images is given up if the context fails before any step.
+
+    Else a model whose training was refused or stopped at once would keep statistics of
+    those images, and the next training, on others, would take none.
+    """
+    if model.has_looked:
+        yield
+        return
+    before = steps_taken(model)
+    try:
+        yield
+    except BaseException:
+        if steps_taken(model) == before:
+            model.forget_first_look()
         raise
 
 

@@ -36,14 +36,17 @@ def evaluation_as_csv(evaluation):
         evaluation: A result of `describe_evaluation`.
     """
     protocol, environment = evaluation["protocol"], evaluation["environment"]
+    model = evaluation["model"]
     used = {
         "epoch": json.dumps(protocol["epoch"]),
         "selected_on_test_set": str(protocol["selected_on_test_set"]).lower(),
         "map_size": protocol["map_size"],
-        "backbone": evaluation["model"]["backbone"],
-        "levels": " ".join(map(level_text, evaluation["model"]["levels"])),
+        "method": model["method"],
+        # DRAEM has neither.
+        "backbone": model.get("backbone", ""),
+        "levels": " ".join(map(level_text, model.get("levels", ()))),
         "recipe": (evaluation["training"] or {}).get("recipe", ""),
-        "seed": evaluation["model"]["seed"],
+        "seed": model["seed"],
         "backend": environment["backend"],
         "keras_rlr": environment["packages"]["keras-rlr"],
         "data_fingerprint": evaluation["data"]["fingerprint"],

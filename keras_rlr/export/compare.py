@@ -5,6 +5,9 @@ import numpy as np
 # Largest differences of maps, as a share of the largest value, and of scores, as a
 # share of the score.
 _EXACT = 1e-4
+# Scores below these shares of the largest count as the first of it, or as all of it: of
+# what a memory bank holds the score is 0 but for rounding.
+_SMALLEST_SHARE, _OF_NOTHING = 0.1, 0.01
 TOLERANCES = {None: _EXACT, "float16": 0.03, "dynamic": 0.25, "int8": 0.5}
 
 
@@ -19,17 +22,21 @@ def compare(expected, found, threshold, tolerance):
 
     Returns:
         Dict for the manifest: "images", "map_difference" (largest, as a share of the
-        largest value of all maps), "score_difference" (largest, relative),
-        "decisions_changed" (their number), "decisions_changed_beyond_margin" (those
-        whose score is not within the tolerance of the threshold), "categories_changed"
-        (of models that know categories: how many images are taken for others; where
-        all is exact, it must be 0), "tolerance", "passed".
+        largest value of all maps), "score_difference" (largest, relative to the
+        score, and to the largest where that is next to 0), "decisions_changed" (count),
+        "decisions_changed_beyond_margin" (those whose score is not within the tolerance
+        of the threshold), "categories_changed" (of models that know categories: how
+        many images are taken for others; where all is exact, it must be 0),
+        "tolerance", "passed".
     """
     maps, scores = expected["anomaly_map"], expected["anomaly_score"]
     changed = beyond = moved = 0
+    largest = np.abs(scores).max()
+    scale = np.maximum(_scale(scores, maps, largest), _SMALLEST_SHARE * largest)
     if threshold is not None:
         differs = found["is_anomalous"] != expected["is_anomalous"]
-        clear = np.abs(scores - threshold) > tolerance * np.abs(threshold)
+        near = tolerance * _scale(threshold, maps, largest)
+        clear = np.abs(scores - threshold) > near
         if "category" in expected:
             is_moved = found["category"] != expected["category"]
             moved, clear = int(is_moved.sum()), clear & ~is_moved
@@ -37,7 +44,7 @@ def compare(expected, found, threshold, tolerance):
     result = {
         "images": len(scores),
         "map_difference": _largest(found["anomaly_map"] - maps, np.abs(maps).max()),
-        "score_difference": _largest(found["anomaly_score"] - scores, np.abs(scores)),
+        "score_difference": _largest(found["anomaly_score"] - scores, scale),
         "decisions_changed": changed,
         "decisions_changed_beyond_margin": beyond,
         "tolerance": tolerance,
@@ -49,6 +56,13 @@ def compare(expected, found, threshold, tolerance):
     within = all(difference <= tolerance for difference in differences)
     recognized = moved == 0 or tolerance > _EXACT
     return {**result, "passed": within and beyond == 0 and recognized}
+
+
+def _scale(values, maps, largest):
+    """What differences of scores or thresholds are a share of."""
+    # Where maps go below 0, 0 is a value like others.
+    scale = np.maximum(np.abs(values), max(0.0, -maps.min()))
+    return np.where(scale < _OF_NOTHING * largest, largest, scale)
 
 
 def _largest(difference, scale):

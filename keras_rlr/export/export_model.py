@@ -12,7 +12,7 @@ from keras_rlr.inputs.images import to_rgb
 from keras_rlr.inputs.value_ranges import ValueRanges
 
 QUANTIZATIONS = ("float16", "dynamic", "int8")
-_MOST_COMPARED = 8
+_MOST_COMPARED = 4
 _MOST_REPRESENTATIVE = 64
 
 
@@ -41,9 +41,9 @@ def export_model(
         format: "saved_model", "litert", "onnx" or "openvino".
         quantize: For "litert": "float16", "dynamic" or "int8"; None for float32.
         images: Images like those the model will see, any kind of data that `fit`
-            takes: 8 are compared on and, for "int8", the range of activations is
-            taken from 64, evenly chosen where there are more. By default drawn ones
-            are compared.
+            takes: 4, and double exposures of them, are compared on and, for "int8",
+            the range of activations is taken from 64, evenly chosen where there are
+            more. By default drawn ones are compared.
         categories: Names of the categories it was trained on, for the manifest.
         evaluation: Figures of the model, fit for JSON, for the manifest.
 

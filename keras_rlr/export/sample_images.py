@@ -30,6 +30,23 @@ def sample_images(count, size):
     return images.round().astype("uint8")
 
 
+def with_double_exposures(images):
+    """Returns images, and each again with itself turned by half a turn over it.
+
+    A memory bank may hold the patches of the images that are given. Of those its
+    distances are 0 up to rounding, by which no two programs can be compared.
+
+    Args:
+        images: List of uint8 arrays (height, width, 3), of any sizes.
+
+    Returns:
+        List of twice as many.
+    """
+    halves = [image.astype("uint16") for image in images]
+    exposed = [((half + half[::-1, ::-1]) // 2).astype("uint8") for half in halves]
+    return [*images, *exposed]
+
+
 def one_tile_each(images, tiling):
     """Returns a tile of each image, of ever other places.
 

@@ -12,9 +12,10 @@ from keras_rlr.export.compare import TOLERANCES, compare
 from keras_rlr.export.decode_images import LONGEST_SIDE, MOST_PIXELS
 from keras_rlr.export.image_for_model import image_for_model
 from keras_rlr.export.manifest import describe_export, describe_files, manifest_text
-from keras_rlr.export.sample_images import sample_images
+from keras_rlr.export.sample_images import sample_images, with_double_exposures
 
-_COMPARED = 8
+# And their double exposures.
+_COMPARED = 4
 # Exports compute in float32, whatever the model was trained in.
 _TOLERANCES_OF_DTYPES = {
     "float64": 0.0,
@@ -71,7 +72,7 @@ def write_export(
     manifest["tiling"] = tiling
     chosen = np.linspace(0, len(images) - 1, min(len(images), _COMPARED)).astype(int)
     takes = [images[i] for i in chosen if _is_served(images[i], format)]
-    takes = takes or list(sample_images(1, model.map_size))
+    takes = with_double_exposures(takes or list(sample_images(1, model.map_size)))
     with _exact_products():
         expected = model.predict(takes, verbose=0, original_size=False)
     refuse_not_finite(expected["anomaly_score"], "be exported")

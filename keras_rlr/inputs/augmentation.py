@@ -22,8 +22,9 @@ def resolve_augmentation(augmentation: Any, image_size: ImageSize) -> tuple[str,
     Raises:
         ValueError: If one is unknown, or images can't be turned as they are no squares.
     """
-    names = (augmentation,) if isinstance(augmentation, str) else tuple(augmentation)
-    if not set(names) <= set(AUGMENTATIONS):
+    names = (augmentation,) if isinstance(augmentation, str) else augmentation
+    is_list = isinstance(names, list | tuple | set)
+    if not is_list or not all(name in AUGMENTATIONS for name in names):
         raise ValueError(
             f"`augmentation` takes any of {', '.join(map(repr, AUGMENTATIONS))}. "
             f"Received: {augmentation!r}."

@@ -1,9 +1,9 @@
 import itertools
 import warnings
 
+from keras_rlr.checked_numbers import whole_number
 from keras_rlr.inputs.endless import refuse_endless
 from keras_rlr.inputs.image_source import ImageSource
-from keras_rlr.inputs.whole_number import checked_whole_number
 
 
 class FirstBatches:
@@ -22,7 +22,9 @@ class FirstBatches:
     is_indexed = False
 
     def __init__(self, source, steps):
-        steps = checked_whole_number("steps", steps, "batches", 1, ", or None for all")
+        steps = whole_number(
+            "steps", steps, 1, of="batches", otherwise=", or None for all"
+        )
         self.source = source
         self.steps = steps
         self.batch_size = source.batch_size

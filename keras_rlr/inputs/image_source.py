@@ -6,6 +6,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_rlr.checked_numbers import whole_number
 from keras_rlr.inputs.elements import (
     KEYS,
     column_rows,
@@ -21,7 +22,6 @@ from keras_rlr.inputs.elements import (
 from keras_rlr.inputs.endless import is_endless, length_of
 from keras_rlr.inputs.host_batches import resized_image
 from keras_rlr.inputs.read_ahead import read_ahead
-from keras_rlr.inputs.whole_number import checked_whole_number
 
 SUPPORTED = (
     "arrays (images, height, width, channels), lists of images of any sizes, "
@@ -47,8 +47,8 @@ class ImageSource:
     """
 
     def __init__(self, data, batch_size, labels=None, sample_weight=None):
-        self.batch_size = checked_whole_number(
-            "batch_size", batch_size, "images", 1, ", or None"
+        self.batch_size = whole_number(
+            "batch_size", batch_size, 1, of="images", otherwise=", or None"
         )
         self._resize = None
         data, beside = _parts(data, labels, sample_weight)

@@ -5,8 +5,10 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_rlr.checked_numbers import finite_number
+
 # In pixels; from here on a smoothed map is nearly its mean, and the kernel large.
-_WIDEST = 1000
+WIDEST = 1000
 
 
 @functools.lru_cache(maxsize=16)
@@ -63,18 +65,8 @@ class AnomalyScore(keras.layers.Layer):
     ) -> None:
         kwargs["dtype"] = "float32"
         super().__init__(**kwargs)
-        if not 0 <= sigma <= _WIDEST:
-            raise ValueError(
-                f"`sigma` must be at least 0 and at most {_WIDEST}. Received: "
-                f"{sigma!r}."
-            )
-        if not 0 <= top_share <= 1:
-            raise ValueError(
-                "`top_share` is a share of the pixels, from 0 to 1. Received: "
-                f"{top_share!r}."
-            )
-        self.sigma = float(sigma)
-        self.top_share = float(top_share)
+        self.sigma = finite_number("sigma", sigma, 0, WIDEST)
+        self.top_share = finite_number("top_share", top_share, 0, 1)
 
     def smooth(self, anomaly_map: Any) -> Any:
         """Returns the smoothed map, (batch, height, width)."""

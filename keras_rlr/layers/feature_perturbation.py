@@ -3,6 +3,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_rlr.checked_numbers import finite_number
 from keras_rlr.layers.counter_noise import counter_normal, counter_uniform
 from keras_rlr.layers.initializers import derive_seed, resolve_seed
 
@@ -56,8 +57,6 @@ class FeaturePerturbation(keras.layers.Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        if not scale >= 0:
-            raise ValueError(f"`scale` must be at least 0. Received: {scale!r}.")
         if not 0 <= probability <= 1:
             raise ValueError(
                 f"`probability` must be in [0, 1]. Received: {probability!r}."
@@ -65,7 +64,7 @@ class FeaturePerturbation(keras.layers.Layer):
         if not 0 <= dropout < 1:
             raise ValueError(f"`dropout` must be in [0, 1). Received: {dropout!r}.")
         self.dropout = float(dropout)
-        self.scale = float(scale)
+        self.scale = finite_number("scale", scale, 0)
         self.probability = float(probability)
         self.seed = resolve_seed(seed)
         self.seed_generator = keras.random.SeedGenerator(derive_seed(self.seed, "keys"))

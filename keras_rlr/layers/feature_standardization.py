@@ -53,6 +53,11 @@ class FeatureStandardization(keras.layers.Layer):
         self.variance.assign(np.asarray(variance, "float32"))
         self.adapted.assign(1.0)
 
+    def forget_moments(self) -> None:
+        """Is as if `set_moments` had never been called."""
+        self.set_moments(np.zeros(self.mean.shape), np.ones(self.mean.shape))
+        self.adapted.assign(0.0)
+
     def is_moved_by(self, mean: Any, variance: Any) -> bool:
         """Whether moments are others than those that were set, rounding apart.
 

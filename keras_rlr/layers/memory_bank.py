@@ -4,6 +4,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_rlr.checked_numbers import whole_number
 from keras_rlr.keras_private import unlocked
 
 # Of the distances of one image to a part of the bank, so many are in memory at once.
@@ -40,7 +41,8 @@ class MemoryBank(keras.layers.Layer):
         size: Number of stored tokens; `store` changes it. None is an empty bank.
         distance: "euclidean", or "cosine": 1 minus the cosine.
         reweighted_neighbors: Stored tokens around the nearest one by which the score
-            is weighed (the paper's b); 0 does not weigh.
+            is weighed (the paper's b); 0 does not weigh. A bank of one token has none
+            to weigh by, and does not.
 
     Call arguments:
         tokens: Tensor (batch, height, width, C).
@@ -74,14 +76,17 @@ class MemoryBank(keras.layers.Layer):
     ) -> None:
         super().__init__(**{**kwargs, "dtype": "float32", "trainable": False})
         check_distance(distance)
-        if (size is not None and int(size) < 1) or int(reweighted_neighbors) < 0:
-            raise ValueError(
-                "`size` must be at least 1 and `reweighted_neighbors` at least 0. "
-                f"Received: {size!r} and {reweighted_neighbors!r}."
-            )
-        self.size = None if size is None else int(size)
+        self.size = None if size is None else whole_number("size", size, 1)
         self.distance = distance
-        self.reweighted_neighbors = int(reweighted_neighbors)
+        self.reweighted_neighbors = whole_number(
+            "reweighted_neighbors", reweighted_neighbors, 0
+        )
+        if self.reweighted_neighbors == 1:
+            raise ValueError(
+                "`reweighted_neighbors` counts the nearest token itself, so 1 would "
+                "weigh by nothing else and make every score 0. Use 0, which does not "
+                "weigh, or 2 and more; 9 is usual."
+            )
 
     def build(self, tokens_shape: Any) -> None:
         """Makes the bank, of zeros; one that is empty has a row of them."""
@@ -210,7 +215,9 @@ class MemoryBank(keras.layers.Layer):
         # Not every runtime lets NaN through a maximum.
         mean = ops.mean(distances, axis=-1)
         largest = ops.where(ops.isnan(mean), mean, largest)
-        if not self.reweighted_neighbors:
+        count = min(self.reweighted_neighbors, self.patches.shape[0])
+        # Of the nearest alone the weight would be 0.
+        if count < 2:
             return largest
         worst = ops.expand_dims(_position_of_smallest(-distances), -1)
         token = ops.take_along_axis(tokens, ops.expand_dims(worst, -1), axis=1)
@@ -219,7 +226,6 @@ class MemoryBank(keras.layers.Layer):
         apart = ops.sum(ops.square(self.patches), axis=-1) - 2.0 * ops.matmul(
             stored, ops.transpose(self.patches)
         )
-        count = min(self.reweighted_neighbors, self.patches.shape[0])
         neighbors = ops.top_k(-apart, count)[1]
         around = ops.take(self.patches, neighbors, axis=0)
         lengths = ops.sqrt(ops.sum(ops.square(around - token), axis=-1))

@@ -90,6 +90,11 @@ class ReferenceWeights(keras.layers.Layer):
         self.reference.assign(np.reshape(tokens, self.reference.shape))
         self.started.assign(1.0)
 
+    def forget_start(self) -> None:
+        """Is to be started again, where it was started from data."""
+        if self.starts_from_data:
+            self.started.assign(0.0)
+
     def call(self, features: Any, numbers: Any = None) -> Any:
         """Returns the reference as a grid."""
         reference = ops.cast(self.reference, self.compute_dtype)

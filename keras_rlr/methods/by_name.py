@@ -15,6 +15,9 @@ from keras_rlr.methods.rlr.rlr import RLR
 from keras_rlr.methods.simplenet import SimpleNet
 from keras_rlr.methods.uniad.uniad import UniAD
 
+# Arguments that a saved model has, and no user gives.
+_SET_BY_FIT = ("bank_size", "fitted", "compact")
+
 METHODS: dict[str, type[AnomalyDetector]] = {
     method.__name__.lower(): method
     for method in (RLR, PatchCore, PaDiM, UniAD, SimpleNet, DRAEM, MKD)
@@ -102,7 +105,7 @@ def check_arguments(method: type[AnomalyDetector], arguments: dict[str, Any]) ->
     if unknown:
         raise ValueError(
             f"{method.__name__} has no {', '.join(map(repr, unknown))}. It takes "
-            f"{', '.join(taken)}."
+            f"{', '.join(name for name in taken if name not in _SET_BY_FIT)}."
         )
     name = arguments.get("backbone")
     if "backbone" in arguments and not isinstance(name, str):

@@ -5,10 +5,11 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_rlr.checked_numbers import MOST_CHANNELS, finite_number, whole_number
 from keras_rlr.detectors.feature_detector import mean_features
 from keras_rlr.detectors.one_pass_detector import OnePassDetector
 from keras_rlr.layers.anomaly_map import upsample_map
-from keras_rlr.layers.anomaly_score import AnomalyScore
+from keras_rlr.layers.anomaly_score import WIDEST, AnomalyScore
 from keras_rlr.layers.fused_levels import FusedLevels
 from keras_rlr.layers.initializers import derive_seed
 from keras_rlr.layers.position_gaussians import PositionGaussians
@@ -113,11 +114,7 @@ class PaDiM(OnePassDetector):
             bit_depth=bit_depth,
             **kwargs,
         )
-        self.num_channels = int(num_channels)
-        if self.num_channels < 1:
-            raise ValueError(
-                f"`num_channels` must be at least 1. Received: {num_channels!r}."
-            )
+        self.num_channels = whole_number("num_channels", num_channels, 1, MOST_CHANNELS)
         self.fitted = bool(fitted)
         with self.scope():
             self.fused_levels = FusedLevels(
@@ -129,6 +126,7 @@ class PaDiM(OnePassDetector):
             self.channels = _draw(shape[-1], self.num_channels, self.seed)
             self.gaussians = PositionGaussians(self.places_each, name="gaussians")
             self.gaussians.build((*shape[:-1], len(self.channels)))
+            smoothing = finite_number("smoothing", smoothing, 0, WIDEST)
             self.smoothing = AnomalyScore(smoothing, name="smoothing")
             self.smoothing.build((None, *self.image_shape))
         self.compile()

@@ -5,12 +5,13 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_rlr.checked_numbers import finite_number
 from keras_rlr.detectors.feature_detector import mean_features
 from keras_rlr.detectors.greedy_coreset import PatchSelection, check_coreset
 from keras_rlr.detectors.one_pass_detector import OnePassDetector
 from keras_rlr.inputs.augmentation import resolve_augmentation, variants_of, vary
 from keras_rlr.layers.anomaly_map import upsample_map
-from keras_rlr.layers.anomaly_score import AnomalyScore
+from keras_rlr.layers.anomaly_score import WIDEST, AnomalyScore
 from keras_rlr.layers.fused_levels import FusedLevels
 from keras_rlr.layers.memory_bank import MemoryBank
 
@@ -36,6 +37,7 @@ class PatchCore(OnePassDetector):
     | standardised features | no | an option; on in the Lite2 preset |
     | coreset | a share of all patches | of at most `max_patches`, drawn at random |
     | mean distance to ten rows | chooses the first, and caps all | chooses the first |
+    | distance | in the code its square, smoothed | the paper's, smoothed |
     | weighted score | in the paper, not in the code | `reweighted_neighbors` |
     | bank of a class | one bank a category | one bank for all |
 
@@ -51,7 +53,8 @@ class PatchCore(OnePassDetector):
             at random. It bounds memory and time.
         distance: "euclidean", or "cosine" for features whose length says nothing.
         reweighted_neighbors: Neighbours in the bank by which the image's score is
-            weighed (the paper's b); 0 does not weigh.
+            weighed (the paper's b, the nearest itself among them; from 2 on); 0 does
+            not weigh.
         smoothing: Standard deviation in pixels of the Gaussian that smooths the map.
         augmentation: Of "flip" (left-right and up-down) and "rotate" (by quarter
             turns), those that make further training images of each; for few images.
@@ -135,10 +138,8 @@ class PatchCore(OnePassDetector):
             bit_depth=bit_depth,
             **kwargs,
         )
-        self.coreset_ratio = float(coreset_ratio)
-        self.max_patches = int(max_patches)
+        self.coreset_ratio, self.max_patches = check_coreset(coreset_ratio, max_patches)
         self.augmentation = resolve_augmentation(augmentation, self.image_size)
-        check_coreset(self.coreset_ratio, self.max_patches)
         shapes = [(None, *shape) for shape in self.feature_shapes]
         with self.scope():
             self.fused_levels = FusedLevels(
@@ -149,6 +150,7 @@ class PatchCore(OnePassDetector):
                 bank_size, distance, reweighted_neighbors, name="memory_bank"
             )
             self.memory_bank.build(self.fused_levels.compute_output_shape(shapes))
+            smoothing = finite_number("smoothing", smoothing, 0, WIDEST)
             self.smoothing = AnomalyScore(smoothing, name="smoothing")
             self.smoothing.build((None, *self.image_shape))
         self._keeps_bank = False

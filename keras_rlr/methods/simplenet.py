@@ -4,6 +4,7 @@ from typing import Any, ClassVar
 import keras
 from keras import ops
 
+from keras_rlr.checked_numbers import MOST_CHANNELS, finite_number, whole_number
 from keras_rlr.detectors.feature_detector import FeatureDetector, mean_features
 from keras_rlr.detectors.recipe import Recipe, named_recipe
 from keras_rlr.layers.anomaly_map import upsample_map
@@ -135,14 +136,9 @@ class SimpleNet(FeatureDetector):
             **kwargs,
         )
         self._recipe_argument = recipe
-        self.hidden_dim = int(hidden_dim)
-        self.noise_std = float(noise_std)
-        self.margin = float(margin)
-        for name in ("hidden_dim", "noise_std", "margin"):
-            if not getattr(self, name) > 0:
-                raise ValueError(
-                    f"`{name}` must be above 0. Received: {getattr(self, name)!r}."
-                )
+        self.hidden_dim = whole_number("hidden_dim", hidden_dim, 1, MOST_CHANNELS)
+        self.noise_std = finite_number("noise_std", noise_std, 0, with_least=False)
+        self.margin = finite_number("margin", margin, 0, with_least=False)
         with self.scope():
             self.fusion = FusedLevels("finest", name="fusion", dtype="float32")
             shapes = [(None, *shape) for shape in self.feature_shapes]

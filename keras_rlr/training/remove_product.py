@@ -139,6 +139,10 @@ def _remove(changed, category, old_data):
             )
         elif bank is None:
             stays.append("its share in what was taken from all images together")
+        elif model.standardize_features:
+            stays.append(
+                "its share in the mean and spread by which features are standardised"
+            )
         model.forget_compiled_functions()
         config = {**changed.config, "model": describe_model(model)}
         config["calibration"] = calibration

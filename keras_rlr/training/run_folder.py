@@ -169,7 +169,7 @@ def run_settings(given: dict[str, Any], run: RunFolder, resume: bool) -> dict[st
         FileNotFoundError: If there is no run to resume.
         ValueError: If a value is not possible, or not the resumed run's.
     """
-    given = {name: _plain(value) for name, value in given.items() if value is not None}
+    given = settings_fit_for_json(given)
     _check_numbers(given)
     if not resume:
         _check_kept(given)
@@ -204,6 +204,15 @@ def run_settings(given: dict[str, Any], run: RunFolder, resume: bool) -> dict[st
     if _DEVICES in settings and _DEVICES not in given:
         settings[_DEVICES] = devices_of_run(settings[_DEVICES], run.path)
     return {name: value for name, value in settings.items() if value is not None}
+
+
+def settings_fit_for_json(given: dict[str, Any]) -> dict[str, Any]:
+    """Returns the choices among settings, as JSON gives them back.
+
+    Args:
+        given: Dict of what the user chose; None stands for no choice.
+    """
+    return {name: _plain(value) for name, value in given.items() if value is not None}
 
 
 def _plain(value):

@@ -249,6 +249,13 @@ def train(
             config["calibration"] = calibrate_held_out(model, held, fitted)
         else:
             config["calibration"] = None
+            if settings["calibration_fraction"]:
+                warnings.warn(
+                    "No image was held out for calibration, as no category has one to "
+                    "spare: the model has no threshold. Set it from further normal "
+                    "images, with `keras-rlr calibrate`.",
+                    stacklevel=2,
+                )
         config["trained_epochs"] = len(history)
         config["model"] = describe_model(model)  # A bank has its size now.
         if processes.is_writer():

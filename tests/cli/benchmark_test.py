@@ -1,5 +1,6 @@
 import csv
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -120,3 +121,28 @@ def test_methods_are_trained_and_printed_beside_the_papers(data, tmp_path):
     rows = list(csv.DictReader((tmp_path / "table.csv").open(newline="")))
     assert {row["row"] for row in rows} == {"PatchCore", "PaDiM"}
     assert run(*arguments).stdout == result.stdout
+    check_that_figures_are_of_what_is_asked_for(arguments, tmp_path, data)
+
+
+def check_that_figures_are_of_what_is_asked_for(arguments, output, data):
+    """Of other options and images finished runs are not a row's."""
+    for other, message in (
+        (("--batch-size", 4), "begun without batch_size, and this row is with"),
+        (("--levels", 2), "begun with levels [3], and this row is with levels [2]"),
+    ):
+        result = run(*arguments, *other)
+        assert result.exit_code == 2
+        assert message in " ".join(result.stderr.split())
+    copy = shutil.copytree(data, output / "copy")
+    moved = [copy if part == data else part for part in arguments]
+    (image, *_) = sorted((copy / "gear" / "test" / "good").iterdir())
+    image.unlink()
+    result = run(*moved)
+    assert result.exit_code == 0, result.stderr
+    measured = json.loads((output / "padim/seed_0/metrics.json").read_text())
+    assert measured["data"]["images"] == 3
+    (image, *_) = sorted((copy / "gear" / "train" / "good").iterdir())
+    image.unlink()
+    result = run(*moved)
+    assert result.exit_code == 2
+    assert "are not those that the run in" in " ".join(result.stderr.split())

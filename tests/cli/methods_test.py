@@ -120,6 +120,11 @@ def test_tiles_that_are_aligned(data, tmp_path):
         (("--set", "resume=true"), "'resume' is not set by it: there is --resume"),
         (("--set", "callbacks=1"), "they are objects of Python"),
         (("--set", "bank_size=7"), "by coreset_ratio and max_patches"),
+        (("--method", "padim", "--set", "fitted=true"), "training sets it"),
+        (
+            ("--method", "padim", "--set", "num_channels=2.5"),
+            "`num_channels` must be a whole number from 1 to 16384. Received: 2.5",
+        ),
         (
             ("--set", "region_of_interest=[0,0,1,0.5]", "--roi", "0,0,0.5,1"),
             "Where to look is given by an option and by --set",
@@ -152,6 +157,11 @@ def test_anomalies_may_come_from_a_folder(data, tmp_path):
     assert config["model"]["anomaly_source"] == str(textures)
     result = run("train", "--data", data, "--output", folder, "--resume", "--epochs", 2)
     assert result.exit_code == 0, result.stderr
+    # It has no backbone to name, and after two epochs scores that are nearly alike.
+    result = run("evaluate", "--data", data, "--model", folder)
+    assert result.exit_code == 0, result.stderr
+    assert ",DRAEM,,," in (folder / "evaluation/metrics.csv").read_text()
+    assert (folder / "evaluation/report.html").is_file()
     result = run(*arguments[:3], "--output", tmp_path / "a", "--anomaly-source", data)
     assert result.exit_code == 2
     assert "RLR makes no anomalies in training" in " ".join(result.stderr.split())

@@ -16,7 +16,12 @@ def test_the_table_has_full_precision_and_says_what_was_used():
         "mean": {"image_auroc": value, "pixel_auroc": math.nan},
         "pooled": {"image_auroc": 1.0, "pixel_auroc": 0.5},
         "protocol": {"epoch": 4, "selected_on_test_set": False, "map_size": 256},
-        "model": {"backbone": "efficientnet_lite2", "levels": [2, 3], "seed": 7},
+        "model": {
+            "method": "RLR",
+            "backbone": "efficientnet_lite2",
+            "levels": [2, 3],
+            "seed": 7,
+        },
         "training": {"recipe": "default"},
         "environment": {"backend": "jax", "packages": {"keras-rlr": "0.1.0"}},
         "data": {"fingerprint": "abc"},
@@ -28,6 +33,6 @@ def test_the_table_has_full_precision_and_says_what_was_used():
     for row in rows:
         assert row["epoch"] == "4"
         assert row["selected_on_test_set"] == "false"
-        assert row["levels"] == "2 3"
+        assert (row["method"], row["levels"]) == ("RLR", "2 3")
         assert row["data_fingerprint"] == "abc"
         assert (row["recipe"], row["seed"], row["backend"]) == ("default", "7", "jax")

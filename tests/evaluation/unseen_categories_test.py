@@ -65,7 +65,7 @@ def test_the_csv_counts_them(result):
     evaluation = {
         **result,
         "protocol": {"epoch": 1, "selected_on_test_set": False, "map_size": 256},
-        "model": {"backbone": "x", "levels": [3], "seed": 0},
+        "model": {"method": "RLR", "backbone": "x", "levels": [3], "seed": 0},
         "training": None,
         "environment": {"backend": "jax", "packages": {"keras-rlr": "0"}},
         "data": {"fingerprint": "abc"},

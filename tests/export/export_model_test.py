@@ -314,5 +314,35 @@ def test_differences_are_found():
     result = compare_module.compare(expected, found, 1.5, 0.1)
     assert result["score_difference"] == pytest.approx(0.05)
     assert result["decisions_changed_beyond_margin"] == 1 and not result["passed"]
-    # A score within the tolerance of the threshold may go either way.
+    # A score of nothing but rounding is no scale: the largest one is.
+    expected["anomaly_score"] = np.array([1e-6, 2.0])
+    found = {**expected, "anomaly_score": np.array([3e-6, 2.0])}
+    assert compare_module.compare(expected, found, 2e-6, 1e-4)["passed"]
+    found["anomaly_score"] = np.array([1e-3, 2.0])
+    assert not compare_module.compare(expected, found, 1.5, 1e-4)["passed"]
+
+
+def test_where_maps_go_below_0_it_is_a_score_like_others():
+    expected = {
+        "anomaly_map": np.linspace(-0.5, 0.2, 32).reshape(2, 4, 4),
+        "anomaly_score": np.array([0.004, 0.2]),
+        "is_anomalous": np.array([False, True]),
+    }
+    found = {**expected, "anomaly_score": np.array([0.004003, 0.2])}
+    assert compare_module.compare(expected, found, 0.1, 1e-4)["passed"]
+    found["anomaly_score"] = np.array([0.0043, 0.2])
+    assert not compare_module.compare(expected, found, 0.1, 1e-4)["passed"]
+
+
+def test_scores_near_a_threshold_may_go_either_way():
+    expected = {
+        "anomaly_map": np.ones((2, 4, 4)),
+        "anomaly_score": np.array([1.0, 2.0]),
+        "is_anomalous": np.array([False, True]),
+    }
+    found = {
+        **expected,
+        "anomaly_score": np.array([1.0, 2.1]),
+        "is_anomalous": np.array([True, True]),
+    }
     assert compare_module.compare(expected, found, 1.05, 0.1)["passed"]

@@ -108,8 +108,8 @@ def test_noise_is_computed_in_float32_under_mixed_precision(features):
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        ({"scale": -1.0}, "`scale` must be at least 0"),
-        ({"scale": float("nan")}, "`scale` must be at least 0"),
+        ({"scale": -1.0}, "`scale` must be a finite number of at least 0"),
+        ({"scale": float("nan")}, "`scale` must be a finite number of at least 0"),
         ({"probability": 1.5}, r"`probability` must be in \[0, 1\]"),
         ({"seed": -3}, "`seed` must be None or an integer"),
         ({"seed": "a"}, "`seed` must be None or an integer"),

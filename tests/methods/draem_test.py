@@ -251,7 +251,6 @@ def test_the_source_is_said_and_asked_for(tmp_path):
     [
         ({"image_size": 100}, "96 or 128"),
         ({"image_size": 8}, "multiple of 32"),
-        ({"reconstruction_width": 0}, "at least 1"),
         ({"opacity": (0.5, 0.1)}, "lowest, highest"),
         ({"recipe": "short"}, "'default' or 'paper'"),
     ],

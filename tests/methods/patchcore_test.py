@@ -172,3 +172,17 @@ def test_history_and_callbacks_are_as_kerass():
     assert history.history["loss"] == [seen[0][1]]
     assert seen[0][0] == 0
     assert int(model.optimizer.iterations) == 2
+
+
+@pytest.mark.skipif(
+    keras.backend.backend() != "tensorflow",
+    reason="other backends export in a process on TensorFlow, tested in tests/export",
+)
+@pytest.mark.filterwarnings("ignore:The model has no threshold")
+def test_a_bank_that_holds_the_images_it_is_compared_on_is_exported(tmp_path):
+    """Its distances to them are 0 up to rounding, another in every program."""
+    model = fitted(coreset_ratio=1.0)
+    manifest = model.export(tmp_path / "model.tflite", format="litert", images=NORMAL)
+    (result,) = manifest["comparison"].values()
+    assert result["passed"]
+    assert result["images"] == 8

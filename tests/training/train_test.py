@@ -2,8 +2,10 @@ import csv
 import hashlib
 import json
 import os
+import shutil
 import signal
 import warnings
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -51,6 +53,24 @@ def run(data, tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "run"
     with pytest.warns(UserWarning, match="2 images were held out for calibration, too"):
         return train(data, folder, epochs=3, **SMALL_RUN), folder
+
+
+@pytest.mark.backend_independent
+def test_of_one_image_none_is_held_out_and_that_is_said(data, tmp_path):
+    (one, *_) = sorted(Path(data).glob("*/train/good/*"))
+    folder = tmp_path / "data" / "gear" / "train" / "good"
+    folder.mkdir(parents=True)
+    shutil.copy(one, folder)
+    settings = {**SMALL_RUN, "method": "patchcore"}
+    for name in ("hidden_dims", "num_blocks"):
+        del settings[name]
+    with pytest.warns(UserWarning, match="No image was held out for calibration"):
+        found = train(tmp_path / "data", tmp_path / "run", **settings)
+    assert found["config"]["calibration"] is None
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        settings["calibration_fraction"] = 0
+        train(tmp_path / "data", tmp_path / "other", **settings)
 
 
 @pytest.mark.backend_independent

@@ -121,7 +121,8 @@ def histograms_figure(
     for name, axes in zip(names, grid.ravel(), strict=False):
         chosen = predictions.rows(name)
         scores, labels = predictions.scores[chosen], predictions.labels[chosen]
-        edges = np.histogram_bin_edges(scores, _BINS)
+        # In float32 scores that are nearly alike leave no room for so many edges.
+        edges = np.histogram_bin_edges(scores.astype("float64"), _BINS)
         for label, colour, hatch in ((0, _NORMAL, None), (1, _ANOMALOUS, "//")):
             axes.hist(
                 scores[labels == label],

@@ -4,6 +4,7 @@ from typing import ClassVar
 import keras
 from keras import ops
 
+from keras_rlr.checked_numbers import MOST_CHANNELS, finite_number, whole_number
 from keras_rlr.detectors.anomaly_detector import AnomalyDetector
 from keras_rlr.detectors.preprocessor import Preprocessor
 from keras_rlr.detectors.recipe import Recipe, named_recipe
@@ -73,6 +74,8 @@ class DRAEM(AnomalyDetector):
     | anomalies from the textures of DTD | textures that the package paints, unless images are given | DTD can't be shipped; `anomaly_source` says which |
     | three of ten changes by imgaug to each texture | three of nine, our own, to given ones | no dependency; painted ones differ anyhow |
     | some images are turned by up to 90° | they are not | a part's orientation may matter; give turned images where it does not |
+    | opacity of the textures 0.1 to 1 in the paper, 0.2 to 1 in the code | the paper's | `opacity` sets it |
+    | focal loss of probabilities moved by 1e-5 | of logits | exact where p is small |
     | the mask's noise turned, empty corners | its lattice turned | no empty corners |
     | bilinear enlargement with aligned corners | with half-pixel centres | the layer that Keras has and all formats hold |
     | biases before batch normalisation, its factors drawn around 1 | none, and 1 | the same functions |
@@ -137,8 +140,11 @@ class DRAEM(AnomalyDetector):
         bit_depth=None,
         **kwargs,
     ):
-        _check(image_size, reconstruction_width, segmentation_width, opacity)
-        default = _SHORT if reconstruction_width < _PUBLISHED_WIDTH else _PAPER
+        _check_size(image_size)
+        width = whole_number(
+            "reconstruction_width", reconstruction_width, 1, MOST_CHANNELS
+        )
+        default = _SHORT if width < _PUBLISHED_WIDTH else _PAPER
         super().__init__(
             image_size=image_size,
             recipe=named_recipe(recipe, default, _PAPER),
@@ -147,9 +153,11 @@ class DRAEM(AnomalyDetector):
             **kwargs,
         )
         self._recipe_argument = recipe
-        self.reconstruction_width = int(reconstruction_width)
-        self.segmentation_width = int(segmentation_width)
-        self.opacity = tuple(float(value) for value in opacity)
+        self.reconstruction_width = width
+        self.segmentation_width = whole_number(
+            "segmentation_width", segmentation_width, 1, MOST_CHANNELS
+        )
+        self.opacity = _checked_opacity(opacity)
         self.anomaly_source = str(anomaly_source)
         self._textures = None
         with self.scope():
@@ -281,7 +289,7 @@ def _score(anomaly_map):
     return ops.where(ops.isnan(mean), mean, ops.max(means, axis=(1, 2)))
 
 
-def _check(image_size, reconstruction_width, segmentation_width, opacity):
+def _check_size(image_size):
     step = 2**HALVINGS
     image_size = checked_image_size(image_size)
     sides = height_and_width(image_size)
@@ -293,17 +301,16 @@ def _check(image_size, reconstruction_width, segmentation_width, opacity):
             f"`image_size` must be a multiple of {step}, as DRAEM halves images "
             f"{HALVINGS} times. Received: {image_size}. Use {works}."
         )
-    for name, width in (
-        ("reconstruction_width", reconstruction_width),
-        ("segmentation_width", segmentation_width),
-    ):
-        if not width >= 1:
-            raise ValueError(f"`{name}` must be at least 1. Received: {width!r}.")
-    if len(opacity) != 2 or not 0 <= opacity[0] <= opacity[1] <= 1:
-        raise ValueError(
-            "`opacity` must be (lowest, highest), both from 0 to 1. Received: "
-            f"{opacity!r}."
-        )
+
+
+def _checked_opacity(opacity):
+    if isinstance(opacity, list | tuple) and len(opacity) == 2:
+        lowest, highest = (finite_number("opacity", each, 0, 1) for each in opacity)
+        if lowest <= highest:
+            return lowest, highest
+    raise ValueError(
+        f"`opacity` must be (lowest, highest), both from 0 to 1. Received: {opacity!r}."
+    )
 
 
 def _announce_own_statistics():

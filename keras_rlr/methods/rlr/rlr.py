@@ -1,6 +1,6 @@
 import keras
 
-from keras_rlr.detectors.greedy_coreset import check_coreset
+from keras_rlr.checked_numbers import finite_number, whole_number
 from keras_rlr.detectors.reconstruction_detector import ReconstructionDetector
 from keras_rlr.inputs.augmentation import resolve_augmentation
 from keras_rlr.layers.memory_bank import check_distance
@@ -23,7 +23,7 @@ from keras_rlr.methods.rlr.level_settings import (
 from keras_rlr.methods.rlr.map_and_score import map_and_score
 from keras_rlr.methods.rlr.presets import PRESETS, preset_arguments
 from keras_rlr.methods.rlr.recipe import resolve_recipe
-from keras_rlr.methods.rlr.reference_start import check_reference
+from keras_rlr.methods.rlr.reference_start import check_reference, is_to_start
 
 
 @keras.saving.register_keras_serializable(package="keras_rlr")
@@ -205,12 +205,13 @@ class RLR(ReconstructionDetector):
         self.windows = resolve_windows(windows, of_grids, self.has_blocks)
         self.num_heads = num_heads
         self.num_blocks = num_blocks
-        self.alpha = float(alpha)
+        self.alpha = finite_number("alpha", alpha)
         self.attentions = validate_attentions(attentions)
         self.residual = bool(residual)
         self.is_compact = bool(compact)
-        self.coreset_ratio = float(coreset_ratio)
-        self.max_patches = int(max_patches)
+        # Without a bank it is 0.
+        self.coreset_ratio = finite_number("coreset_ratio", coreset_ratio, 0, 1)
+        self.max_patches = whole_number("max_patches", max_patches, 1)
         self.distance = check_distance(distance)
         self.error_share = check_error_share(error_share)
         self.reference_tokens, self.reference_start = check_reference(
@@ -220,8 +221,6 @@ class RLR(ReconstructionDetector):
             similar_images, similar_share
         )
         self.augmentation = resolve_augmentation(augmentation, self.image_size)
-        if self.coreset_ratio:
-            check_coreset(self.coreset_ratio, self.max_patches)
         if "mlka" in self.attentions:
             check_grids(self.grid_shapes, of_grids, self.windows, self.image_shape)
         with self.scope():
@@ -302,6 +301,17 @@ class RLR(ReconstructionDetector):
         if self.usual_map and not self.is_fitting:
             announce_missing_maps(self.usual_map)
         return source
+
+    @property
+    def has_looked(self):
+        """Whether statistics were taken, and the reference started."""
+        return super().has_looked and not is_to_start(self)
+
+    def forget_first_look(self):
+        """Gives up statistics and start; a bank is selected anew by each training."""
+        super().forget_first_look()
+        for reconstructor in self.reconstructors:
+            reconstructor.reference_weights.forget_start()
 
     def look_back(self, batches, steps):
         """Keeps maps of what the model was trained on; see `DetectorModel`."""

@@ -3,6 +3,12 @@ from typing import Any, ClassVar
 import keras
 from keras import ops
 
+from keras_rlr.checked_numbers import (
+    MOST_CHANNELS,
+    MOST_LAYERS,
+    finite_number,
+    whole_number,
+)
 from keras_rlr.detectors.feature_detector import FeatureDetector, mean_features
 from keras_rlr.detectors.recipe import Recipe, named_recipe
 from keras_rlr.layers.anomaly_map import upsample_map
@@ -152,16 +158,21 @@ class UniAD(FeatureDetector):
             **kwargs,
         )
         self._recipe_argument = recipe
-        self.noise_scale = float(noise_scale)
-        self.transformer_settings = {
-            "hidden_dim": int(hidden_dim),
-            "window": validate_window(window),
-            "num_heads": int(num_heads),
-            "num_encoder_layers": int(num_encoder_layers),
-            "num_decoder_layers": int(num_decoder_layers),
-            "ffn_dim": int(ffn_dim),
+        self.noise_scale = finite_number("noise_scale", noise_scale, 0)
+        widths = {"hidden_dim": hidden_dim, "num_heads": num_heads, "ffn_dim": ffn_dim}
+        counts = {
+            "num_encoder_layers": num_encoder_layers,
+            "num_decoder_layers": num_decoder_layers,
         }
-        _check(**self.transformer_settings)
+        self.transformer_settings = {
+            "window": validate_window(window),
+            **{n: whole_number(n, v, 1, MOST_CHANNELS) for n, v in widths.items()},
+            **{n: whole_number(n, v, 1, MOST_LAYERS) for n, v in counts.items()},
+        }
+        _check_heads(
+            self.transformer_settings["hidden_dim"],
+            self.transformer_settings["num_heads"],
+        )
         with self.scope():
             self.fusion = FusedLevels("coarsest", name="fusion", dtype="float32")
             shapes = [(None, *shape) for shape in self.feature_shapes]
@@ -217,11 +228,8 @@ class UniAD(FeatureDetector):
         }
 
 
-def _check(hidden_dim, num_heads, window, **counts):
-    for name, value in {**counts, "num_heads": num_heads}.items():
-        if value < 1:
-            raise ValueError(f"`{name}` must be at least 1. Received: {value}.")
-    if hidden_dim < 2 or hidden_dim % 2 or hidden_dim % num_heads:
+def _check_heads(hidden_dim, num_heads):
+    if hidden_dim % 2 or hidden_dim % num_heads:
         raise ValueError(
             "`hidden_dim` must be even (half of it codes the column, half the row) and "
             f"divisible by the number of heads. Received: hidden_dim={hidden_dim}, "
