@@ -123,7 +123,7 @@ def test_tiles_that_are_aligned(data, tmp_path):
         (("--method", "padim", "--set", "fitted=true"), "training sets it"),
         (
             ("--method", "padim", "--set", "num_channels=2.5"),
-            "`num_channels` must be a whole number from 1 to 16384. Received: 2.5",
+            "`num_channels` of PaDiM takes a whole number, by default 100.",
         ),
         (
             ("--set", "region_of_interest=[0,0,1,0.5]", "--roi", "0,0,0.5,1"),
