@@ -1,7 +1,10 @@
 from typing import Any
 
-# What Keras says of every model, and what is no setting.
-_LEFT_OUT = ("name", "dtype", "trainable", "backbone", "compact", "trained_categories")
+# What Keras says of every model, and what is no setting but drawn or learned.
+_LEFT_OUT = (
+    *("name", "dtype", "trainable", "backbone", "compact"),
+    *("trained_categories", "channels"),
+)
 
 
 def describe_model(model):

@@ -56,6 +56,8 @@ class PaDiM(OnePassDetector):
         seed: Seed of the random choice; None draws one.
         bit_depth: See `RLR`.
         fitted: Whether `fit` was called; a saved model has it.
+        channels: Numbers of the channels that are used, counted over all levels, in
+            place of drawn ones; a saved model has those that it drew.
 
     Call arguments:
         inputs: Images, tensor (batch, height, width, channels), uint8, uint16 or float
@@ -101,6 +103,7 @@ class PaDiM(OnePassDetector):
         seed=None,
         bit_depth=None,
         fitted=False,
+        channels=None,
         **kwargs,
     ):
         super().__init__(
@@ -123,7 +126,12 @@ class PaDiM(OnePassDetector):
             shapes = [(None, *shape) for shape in self.feature_shapes]
             self.fused_levels.build(shapes)
             shape = self.fused_levels.compute_output_shape(shapes)
-            self.channels = _draw(shape[-1], self.num_channels, self.seed)
+            # Another version of NumPy may draw others from the same seed.
+            self.channels = (
+                _draw(shape[-1], self.num_channels, self.seed)
+                if channels is None
+                else _checked_channels(channels, shape[-1])
+            )
             self.gaussians = PositionGaussians(self.places_each, name="gaussians")
             self.gaussians.build((*shape[:-1], len(self.channels)))
             smoothing = finite_number("smoothing", smoothing, 0, WIDEST)
@@ -248,6 +256,7 @@ class PaDiM(OnePassDetector):
             "num_channels": self.num_channels,
             "smoothing": self.smoothing.sigma,
             "fitted": self.fitted,
+            "channels": self.channels.tolist(),
         }
 
 
@@ -256,3 +265,17 @@ def _draw(available, count, seed):
     generator = np.random.Generator(np.random.Philox(derive_seed(seed, "channels")))
     count = min(count, available)
     return np.sort(generator.choice(available, count, replace=False)).astype("int32")
+
+
+def _checked_channels(channels, available):
+    """Positions of channels that were given."""
+    is_list = isinstance(channels, list | tuple | np.ndarray) and len(channels)
+    if not is_list or len(channels) > available:
+        raise ValueError(
+            f"`channels` are numbers of 1 to {available} of the levels' {available} "
+            f"channels. Received: {channels!r}."
+        )
+    numbers = [whole_number("channels", each, 0, available - 1) for each in channels]
+    if len(set(numbers)) < len(numbers):
+        raise ValueError(f"`channels` names one twice. Received: {channels!r}.")
+    return np.array(numbers, "int32")

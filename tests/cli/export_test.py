@@ -33,7 +33,7 @@ def test_writes_a_model_and_its_manifest(saved, tmp_path):
     options = ("--model", saved, "--format", "litert", "--output", output)
     result = run("export", *options, "--quantize", "float16")
     assert result.exit_code == 0, result.output
-    assert "litert against the model, on 4 images: maps differ by" in result.stdout
+    assert "litert against the model, on 8 images: maps differ by" in result.stdout
     assert output.is_file()
     manifest = json.loads((tmp_path / "edge.tflite.manifest.json").read_text())
     assert manifest["quantize"] == "float16"

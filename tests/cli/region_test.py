@@ -306,7 +306,7 @@ def test_calibrate_keeps_masks_by_category(folder, data, tmp_path):
         (("predict", "--roi=0,0,1"), "LEFT,TOP,WIDTH,HEIGHT in shares of the image's"),
         (("predict", "--roi=2,0,1,1"), "LEFT,TOP,WIDTH,HEIGHT in shares of the imag"),
         (("predict", "--roi=0.5,0,1e-9,1e-9"), "--roi: The region of interest is sm"),
-        (("predict", "--category", "screw"), "the product that is recognised in each"),
+        (("predict", "--category", "screw"), "the product recognised in each"),
     ],
 )
 def test_what_can_not_be_is_refused(trained, data, masks, tmp_path, words, message):

@@ -68,6 +68,21 @@ def test_the_seed_draws_the_channels():
     assert padim(num_channels=500).channels.tolist() == list(range(20))
 
 
+def test_a_saved_model_draws_no_channels():
+    drawn = padim(seed=0)
+    config = drawn.get_config()
+    # As where a seed means something else, in another version of NumPy.
+    again = keras_rlr.PaDiM.from_config({**config, "seed": 1})
+    np.testing.assert_array_equal(again.channels, drawn.channels)
+    assert padim(seed=1).channels.tolist() != drawn.channels.tolist()
+
+
+@pytest.mark.parametrize("channels", [[], [20], [1, 1], [0.5], "abc", 3, [-1], [None]])
+def test_channels_that_there_are_not_are_refused(channels):
+    with pytest.raises(ValueError, match="`channels`"):
+        padim(channels=channels)
+
+
 def test_too_few_images_are_said():
     with pytest.warns(UserWarning, match="1 images are too few for .* 6 channels"):
         model = padim()
