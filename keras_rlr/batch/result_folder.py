@@ -1,12 +1,15 @@
+import contextlib
 import json
 import uuid
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from keras_rlr.addresses import local_path, open_place
 from keras_rlr.atomic_file import atomic_path, check_writable
 from keras_rlr.evaluation.prediction import Prediction
+from keras_rlr.folder_lock import FolderLock
 from keras_rlr.tables.read_parquet import order_metadata
 
 # Readers of Parquet folders leave out what begins so.
@@ -49,6 +52,23 @@ class ResultFolder:
         self.place = place
         self._files, self._root = open_place(place)
         self._is_local = local_path(place) is not None
+
+    def lock(self) -> contextlib.AbstractContextManager[None]:
+        """The lock of whoever scores into it; addresses have none.
+
+        Raises:
+            NotADirectoryError: If it is a file.
+            PermissionError: If nothing can be written there.
+        """
+        if not self._is_local:
+            return contextlib.nullcontext()
+        check_writable(self._root)
+        return FolderLock(
+            Path(self._root),
+            "scoring images into",
+            "Wait until it has ended, or stop it and begin again, which goes on with "
+            "what is missing; or choose another folder with --output.",
+        )
 
     def prepare(self, settings: dict[str, Any]) -> None:
         """Makes the folder, or sees that its results were made with these settings.

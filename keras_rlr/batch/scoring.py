@@ -87,6 +87,7 @@ def score_images(
 
     Raises:
         FileNotFoundError: If there are no images.
+        FileExistsError: If another process is scoring into the output.
         ImportError: If Ray is not installed.
         RuntimeError: If a worker failed. What was done stays.
         ValueError: If the output has results of another model or of other images, or
@@ -109,30 +110,30 @@ def score_images(
     lake = find_lake(images, image_column, output)
     content = _content(model)
     results = ResultFolder(output)
-    results.prepare(
-        {
-            "model": _fingerprint(content),
-            "images": images,
-            "category": category,
-            "image column": image_column,
-        }
-    )
-    if retry_failed:
-        lake.drop_failed(results)
-    before = results.count().images
-    parts = lake.parts(results)
-    if parts:
-        left = sum(part.count for part in parts)
-        options = {
-            "output": output,
-            "batch_size": min(batch_size, IMAGES_A_PART, left),
-            "category": category,
-        }
-        results.write_model(content)
-        _run(parts, options, workers, address, lake.count, on_progress)
-    counts = results.count()
-    _check(counts, lake.count, output)
-    results.end_work()
+    settings = {
+        "model": _fingerprint(content),
+        "images": images,
+        "category": category,
+        "image column": image_column,
+    }
+    with results.lock():
+        results.prepare(settings)
+        if retry_failed:
+            lake.drop_failed(results)
+        before = results.count().images
+        parts = lake.parts(results)
+        if parts:
+            left = sum(part.count for part in parts)
+            options = {
+                "output": output,
+                "batch_size": min(batch_size, IMAGES_A_PART, left),
+                "category": category,
+            }
+            results.write_model(content)
+            _run(parts, options, workers, address, lake.count, on_progress)
+        counts = results.count()
+        _check(counts, lake.count, output)
+        results.end_work()
     return Scored(
         counts.images,
         before,

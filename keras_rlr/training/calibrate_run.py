@@ -28,7 +28,6 @@ from keras_rlr.training.images_record import (
 )
 from keras_rlr.training.judged_images import feedback_report, named_category
 from keras_rlr.training.run_folder import RunFolder
-from keras_rlr.training.run_lock import RunLock
 
 
 def calibrate_run(
@@ -74,7 +73,7 @@ def calibrate_run(
     """
     path = Path(path)
     check_writable(path.parent)
-    with RunLock(path.parent):
+    with RunFolder(path.parent).lock():
         return _calibrate(
             model, path, data, false_positive_rate, feedback, regions_of_interest
         )

@@ -18,7 +18,6 @@ from keras_rlr.training.held_out_thresholds import ASKED, FALSE_POSITIVE_RATE
 from keras_rlr.training.run_devices import devices_of_run
 from keras_rlr.training.run_folder import RunFolder
 from keras_rlr.training.run_images import BEFORE, FEEDBACK
-from keras_rlr.training.run_lock import RunLock
 
 
 @contextlib.contextmanager
@@ -37,8 +36,7 @@ def changing(
     Raises:
         FileExistsError: If another process has the run that is to be written.
     """
-    place = ChangedRun(run, output).target.path
-    with RunLock(place):
+    with ChangedRun(run, output).target.lock():
         # Read again: another process may have changed it before it was locked.
         yield ChangedRun(run, output)
 

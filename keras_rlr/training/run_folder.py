@@ -15,6 +15,7 @@ from keras_rlr.atomic_change import finish_change
 from keras_rlr.atomic_file import check_writable, write_text
 from keras_rlr.datasets import account_for_images, find_images, read_image
 from keras_rlr.detectors.anomaly_detector import AnomalyDetector
+from keras_rlr.folder_lock import FolderLock
 from keras_rlr.methods.by_name import check_arguments, method_for
 from keras_rlr.processes import is_writer
 from keras_rlr.tables.table_text import table_text
@@ -48,6 +49,15 @@ class RunFolder:
             self.config,
             self.environment,
             self.images,
+        )
+
+    def lock(self) -> FolderLock:
+        """The lock of whoever trains or changes the run."""
+        return FolderLock(
+            self.path,
+            "training or changing the run in",
+            "Wait until it has ended, or stop it (a training then continues with "
+            "--resume); or choose another folder with --output.",
         )
 
     def check_unused(self) -> None:

@@ -33,7 +33,6 @@ from keras_rlr.training.run_folder import (
     run_settings,
     source_images,
 )
-from keras_rlr.training.run_lock import RunLock
 
 
 def train(
@@ -158,7 +157,7 @@ def train(
 
     with SignalGuard() as guard, contextlib.ExitStack() as stack:
         stack.enter_context(processes.noticing_losses())
-        lock = RunLock(run.path)
+        lock = run.lock()
         stack.callback(lock.release)
         processes.told(lambda: _take(lock, run, resume))
         model, state = processes.agreed(

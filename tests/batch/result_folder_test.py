@@ -1,8 +1,13 @@
+from pathlib import Path
+
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
+from keras_rlr.batch import score_images
 from keras_rlr.batch.result_folder import ResultFolder
 from keras_rlr.evaluation.prediction import Prediction
+from tests.batch.lakes import MODEL
 
 pytestmark = pytest.mark.backend_independent
 
@@ -61,6 +66,20 @@ def test_results_of_another_model_are_not_mixed(results):
         results.prepare({"model": "m", "images": "i"})
     with pytest.raises(ValueError, match="another model and another images"):
         results.prepare({"model": "m", "images": "j"})
+
+
+def test_two_do_not_score_into_one_folder(results, tmp_path):
+    pytest.importorskip("fcntl")
+    results.write_model(b"of the first")
+    Image.new("RGB", (32, 32)).save(tmp_path / "a.png")
+    with ResultFolder(results.place).lock():
+        with pytest.raises(FileExistsError, match="is scoring images into .*--output"):
+            score_images(MODEL, tmp_path / "a.png", results.place)
+        assert Path(results.place, "_work/model.keras").read_bytes() == b"of the first"
+    assert not Path(results.place, ".lock").exists()
+    assert not list(ResultFolder("memory://of/all").part_names())
+    with ResultFolder("memory://of/all").lock():  # where there are no locks
+        pass
 
 
 def test_a_folder_that_can_t_be_written(tmp_path):

@@ -7,7 +7,7 @@ import pytest
 
 from keras_rlr.datasets import write_procedural_dataset
 from keras_rlr.training import train
-from keras_rlr.training.run_lock import RunLock
+from keras_rlr.training.run_folder import RunFolder
 from tests.run_command import run
 
 pytestmark = pytest.mark.backend_independent
@@ -71,7 +71,7 @@ def test_nor_is_it_changed_meanwhile(bank_run, other, products, tmp_path):
 
 def test_it_is_given_back_and_nothing_stays(tmp_path):
     run = tmp_path / "new" / "run"
-    first, second = RunLock(run), RunLock(run)
+    first, second = RunFolder(run).lock(), RunFolder(run).lock()
     first.take()
     with pytest.raises(FileExistsError, match="--resume"):
         second.take()

@@ -3,18 +3,21 @@ from pathlib import Path
 from typing import IO
 
 
-class RunLock:
-    """Keeps a second process from training or changing the same run.
+class FolderLock:
+    """Keeps a second process from writing to the same folder.
 
     It would remove what the first is writing, or write over what the first changed. A
-    scheduler that starts a run again while its first process still ends does that, or
+    scheduler that starts a job again while its first process still ends does that, or
     a command in two terminals. Where the file system has no locks there is none.
 
     Args:
-        folder: The run's folder.
+        folder: The folder.
+        doing: What the other process does there, for the message.
+        instead: Sentences of what the user may do.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, doing: str, instead: str) -> None:
+        self._message = f"Another process is {doing} '{folder}'. {instead}"
         self._folder = folder
         self._file: IO[str] | None = None
         self._made: list[Path] = []
@@ -45,11 +48,7 @@ class RunLock:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             file.close()
-            raise FileExistsError(
-                f"Another process is training or changing the run in '{self._folder}'. "
-                "Wait until it has ended, or stop it (a training then continues with "
-                "--resume); or choose another folder with --output."
-            ) from error
+            raise FileExistsError(self._message) from error
         except OSError:
             file.close()
             (self._folder / ".lock").unlink(missing_ok=True)
