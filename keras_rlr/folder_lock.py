@@ -1,4 +1,5 @@
 import contextlib
+import os
 from pathlib import Path
 from typing import IO
 
@@ -43,17 +44,23 @@ class FolderLock:
         folders = [self._folder, *self._folder.parents]
         self._made = [folder for folder in folders if not folder.exists()]
         self._folder.mkdir(parents=True, exist_ok=True)
-        file = (self._folder / ".lock").open("a")
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            file.close()
-            raise FileExistsError(self._message) from error
-        except OSError:
-            file.close()
-            (self._folder / ".lock").unlink(missing_ok=True)
-            return
-        self._file = file
+        path = self._folder / ".lock"
+        while self._file is None:
+            file = path.open("a")
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                file.close()
+                raise FileExistsError(self._message) from error
+            except OSError:
+                file.close()
+                path.unlink(missing_ok=True)
+                return
+            # Who had it may have removed the file since it was opened.
+            if _is_at(path, file):
+                self._file = file
+            else:
+                file.close()
 
     def release(self) -> None:
         """Gives the lock back; folders made for it go if nothing came into them."""
@@ -64,3 +71,10 @@ class FolderLock:
         with contextlib.suppress(OSError):
             for folder in self._made:
                 folder.rmdir()
+
+
+def _is_at(path, file):
+    try:
+        return os.path.samestat(path.stat(), os.fstat(file.fileno()))
+    except FileNotFoundError:
+        return False

@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from keras_rlr.cli.backend import start_backend
-from keras_rlr.cli.model_location import load_run
+from keras_rlr.cli.model_location import load_run, model_file
 from keras_rlr.cli.options import (
     PLACE,
     Number,
@@ -120,9 +120,10 @@ def command(
         raise click.UsageError("--feedback-images belongs to --feedback.")
     start_backend()
     from keras_rlr.addresses import is_address
-    from keras_rlr.detectors.loading import saved_model_path
+    from keras_rlr.atomic_file import check_writable
     from keras_rlr.training.calibrate_run import calibrate_run
     from keras_rlr.training.feedback import Feedback, folder_of_table
+    from keras_rlr.training.run_folder import RunFolder
 
     judged = None
     if feedback is not None:
@@ -130,16 +131,19 @@ def command(
         if feedback_images is None and not is_address(feedback):
             places.append(folder_of_table(feedback))
         judged = Feedback.read(feedback, places)
-    detector = load_run(model, bit_depth)
+    path = model_file(model)
+    check_writable(path.parent)
     by_image = None
-    if not (roi is None and ignore is None):
-        region, by_image = chosen_region(detector, roi, ignore)
-        if by_image is None:
-            detector.look_within(region)
-    path = saved_model_path(Path(model))
-    calibration = calibrate_run(
-        detector, path, data, false_positive_rate, judged, by_image
-    )
+    # Before it is read: what another process changes after that would be lost.
+    with RunFolder(path.parent).lock():
+        detector = load_run(model, bit_depth)
+        if not (roi is None and ignore is None):
+            region, by_image = chosen_region(detector, roi, ignore)
+            if by_image is None:
+                detector.look_within(region)
+        calibration = calibrate_run(
+            detector, path, data, false_positive_rate, judged, by_image
+        )
     if as_json:
         say(json.dumps(calibration, indent=2))
         return

@@ -4,18 +4,17 @@ from typing import Any
 from keras_rlr.atomic_change import finish_change
 
 
-def load_run(location: Any, bit_depth: int | None = None) -> Any:
-    """Loads the model of a run's folder or of a `.keras` file.
+def model_file(location: Any) -> Path:
+    """The `.keras` file of a run's folder, or the one that was given.
 
     Args:
         location: The folder or file.
-        bit_depth: What the user says of the images; None leaves the model's.
 
     Raises:
         FileNotFoundError: If there is none.
-        ValueError: If the file is no model of this package.
+        ValueError: If it is neither.
     """
-    from keras_rlr.detectors.loading import load_model, saved_model_path
+    from keras_rlr.detectors.loading import saved_model_path
 
     if not Path(location).exists():
         raise FileNotFoundError(
@@ -27,7 +26,23 @@ def load_run(location: Any, bit_depth: int | None = None) -> Any:
             f"'{location}' is no model. Expected a folder that `keras-rlr train` "
             "wrote, or a .keras file."
         )
-    model = load_model(saved_model_path(location))
+    return saved_model_path(location)
+
+
+def load_run(location: Any, bit_depth: int | None = None) -> Any:
+    """Loads the model of a run's folder or of a `.keras` file.
+
+    Args:
+        location: The folder or file.
+        bit_depth: What the user says of the images; None leaves the model's.
+
+    Raises:
+        FileNotFoundError: If there is none.
+        ValueError: If the file is no model of this package.
+    """
+    from keras_rlr.detectors.loading import load_model
+
+    model = load_model(model_file(location))
     if bit_depth is not None:
         model.bit_depth = bit_depth
     return model

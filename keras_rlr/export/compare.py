@@ -5,9 +5,9 @@ import numpy as np
 # Largest differences of maps, as a share of the largest value, and of scores, as a
 # share of the score.
 _EXACT = 1e-4
-# Scores below these shares of the largest count as the first of it, or as all of it: of
+# Differences of scores below this share of the largest are shares of the largest: of
 # what a memory bank holds the score is 0 but for rounding.
-_SMALLEST_SHARE, _OF_NOTHING = 0.1, 0.01
+_OF_NOTHING = 0.01
 TOLERANCES = {None: _EXACT, "float16": 0.03, "dynamic": 0.25, "int8": 0.5}
 
 
@@ -32,7 +32,7 @@ def compare(expected, found, threshold, tolerance):
     maps, scores = expected["anomaly_map"], expected["anomaly_score"]
     changed = beyond = moved = 0
     largest = np.abs(scores).max()
-    scale = np.maximum(_scale(scores, maps, largest), _SMALLEST_SHARE * largest)
+    scale = _scale(scores, maps, largest)
     if threshold is not None:
         differs = found["is_anomalous"] != expected["is_anomalous"]
         near = tolerance * _scale(threshold, maps, largest)

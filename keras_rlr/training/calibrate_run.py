@@ -66,20 +66,12 @@ def calibrate_run(
         were.
 
     Raises:
-        FileExistsError: If another process trains or changes the run.
         FileNotFoundError: If there are no images.
         ValueError: If there are too few, all of them were trained on, or the folder
             is a damaged data set.
     """
     path = Path(path)
     check_writable(path.parent)
-    with RunFolder(path.parent).lock():
-        return _calibrate(
-            model, path, data, false_positive_rate, feedback, regions_of_interest
-        )
-
-
-def _calibrate(model, path, data, false_positive_rate, feedback, regions_of_interest):
     run = RunFolder(path.parent)
     config = run.read_config(("settings", "data")) if run.config.is_file() else None
     images = normal_images(data)

@@ -314,6 +314,10 @@ def test_differences_are_found():
     result = compare_module.compare(expected, found, 1.5, 0.1)
     assert result["score_difference"] == pytest.approx(0.05)
     assert result["decisions_changed_beyond_margin"] == 1 and not result["passed"]
+    # A score is held to itself, however much larger another one is.
+    expected["anomaly_score"] = np.array([0.1, 2.0])
+    found = {**expected, "anomaly_score": np.array([0.100015, 2.0])}
+    assert not compare_module.compare(expected, found, 1.5, 1e-4)["passed"]
     # A score of nothing but rounding is no scale: the largest one is.
     expected["anomaly_score"] = np.array([1e-6, 2.0])
     found = {**expected, "anomaly_score": np.array([3e-6, 2.0])}
