@@ -58,8 +58,9 @@ def describe_evaluation(
         The result with "thresholds", "confusion", "protocol", "model",
         "model_version" (of its weights), "training", "data" and "environment", fit
         for JSON. Of a model that recognises products "recognition" has how many test
-        images it named right and how many it took for none, and
-        "pooled_by_anomaly_score" the pooled figures of images by the raw score.
+        images of these it named right and how many it took for none, how many images
+        of other products there are and how many of them it took for none, as is right;
+        and "pooled_by_anomaly_score" the pooled figures of images by the raw score.
     """
     thresholds = {name: model.thresholds.of(name) for name in predictions.names}
     epochs = None if run is None else run.get("trained_epochs")
@@ -69,13 +70,7 @@ def describe_evaluation(
         words = _UNKNOWN_EPOCH if run is None else _LAST_EPOCH
     recognition: dict[str, Any] = {}
     if predictions.recognized is not None:
-        right = predictions.recognized == predictions.categories
-        unknown = [name is None for name in predictions.recognized]
-        recognition["recognition"] = {
-            "images": len(right),
-            "right": int(np.sum(right)),
-            "unknown": int(np.sum(unknown)),
-        }
+        recognition["recognition"] = _recognition(model, predictions)
         recognition["pooled_by_anomaly_score"] = image_figures(
             predictions.labels, predictions.scores
         )
@@ -109,4 +104,17 @@ def describe_evaluation(
             "fingerprint": dataset.fingerprint(),
         },
         "environment": describe_environment(),
+    }
+
+
+def _recognition(model, predictions):
+    right = predictions.recognized == predictions.categories
+    is_none = np.array([name is None for name in predictions.recognized], bool)
+    known = np.isin(predictions.categories.astype(str), model.known_categories)
+    return {
+        "images": int(known.sum()),
+        "right": int(right.sum()),
+        "unknown": int(is_none[known].sum()),
+        "of_other_products": int((~known).sum()),
+        "other_products_unknown": int(is_none[~known].sum()),
     }

@@ -237,9 +237,16 @@ def recognition_in_words(evaluation: dict[str, Any]) -> str:
     found = evaluation["recognition"]
     raw = evaluation["pooled_by_anomaly_score"]["image_auroc"]
     shown = "undefined" if math.isnan(raw) else f"{100 * raw:.1f}"
+    others = ""
+    if found["of_other_products"]:
+        others = (
+            f" Of {found['of_other_products']} test images of products that the model "
+            f"does not recognise, {found['other_products_unknown']} were taken for "
+            "none."
+        )
     return (
         f"Products recognised: {found['right']} of {found['images']} test images; "
-        f"{found['unknown']} taken for none of them. Pooled, images are ranked by "
-        "their comparable scores, standardised by normal images of their product; "
+        f"{found['unknown']} taken for none of them.{others} Pooled, images are ranked "
+        "by their comparable scores, standardised by normal images of their product; "
         f"by raw scores the image AUROC is {shown}."
     )
