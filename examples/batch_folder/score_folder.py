@@ -5,8 +5,9 @@
 
 IMAGES is searched with the folders in it. The files are decoded in the model itself.
 The table has a line an image: path, score, decision, error; one that can't be read gets
-its error, and the others go on. Exits with 1 if any had one. The table is there when it
-is whole, never before.
+its error, and the others go on. Exits with 1 if any had one. Images that show no
+product that the model knows are scored, and anomalous; how many there are is said. The
+table is there when it is whole, never before.
 """
 
 import argparse
@@ -21,9 +22,11 @@ import tensorflow as tf
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp"}
 ERRORS = {
     1: "can't be decoded",
-    2: "has too many pixels",
+    2: "has too many pixels, or more bits than the model takes",
     3: "has no finite score",
 }
+# Scored, but it shows no product that the model knows.
+UNKNOWN = 4
 
 
 def find_images(folder):
@@ -37,7 +40,7 @@ def is_image(path):
 
 
 def scored(model, paths, batch):
-    """Yields path, score, decision and error of each image."""
+    """Yields path, score, decision and error of each image, and its status."""
     serve = tf.saved_model.load(str(model)).signatures["serve_bytes"]
     files = tf.data.Dataset.from_tensor_slices([str(path) for path in paths])
     # The next batch is read while this one is scored.
@@ -48,13 +51,14 @@ def scored(model, paths, batch):
         for i, status in enumerate(outputs["status"]):
             path = paths[done]
             done += 1
-            if status:
-                yield path, "", "", ERRORS[int(status)]
+            if status in ERRORS:
+                yield path, "", "", ERRORS[int(status)], status
             else:
                 # A model without a threshold decides nothing.
                 flag = outputs.get("is_anomalous")
                 decision = "" if flag is None else str(bool(flag[i])).lower()
-                yield path, f"{outputs['anomaly_score'][i]:.6g}", decision, ""
+                score = f"{outputs['anomaly_score'][i]:.6g}"
+                yield path, score, decision, "", status
         batches = math.ceil(len(paths) / batch)
         print(f"\rbatch {math.ceil(done / batch)}/{batches}", end="", file=sys.stderr)
     print(file=sys.stderr)
@@ -77,18 +81,21 @@ def main():
         print(f"{len(others)} other files are left out: {names} …", file=sys.stderr)
     if not paths:
         parser.error(f"there are no images (.png, .jpg, .bmp) in {chosen.images}")
-    failed = 0
+    failed = unknown = 0
     partial = chosen.output.with_name(chosen.output.name + ".partial")
     with partial.open("w", newline="", encoding="utf-8") as file:
         table = csv.writer(file, lineterminator="\n")
         table.writerow(["path", "anomaly_score", "is_anomalous", "error"])
-        for path, *found in scored(chosen.model, paths, chosen.batch):
+        for path, *found, status in scored(chosen.model, paths, chosen.batch):
             table.writerow([path.relative_to(chosen.images).as_posix(), *found])
             failed += bool(found[-1])
+            unknown += status == UNKNOWN
         file.flush()
         os.fsync(file.fileno())
     partial.replace(chosen.output)
     print(f"{len(paths)} images, {failed} of them not scored: {chosen.output}")
+    if unknown:
+        print(f"{unknown} images show no product that the model knows.")
     return 1 if failed else 0
 
 

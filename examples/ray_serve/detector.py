@@ -4,8 +4,9 @@
     RLR_MODEL=$PWD/serving/rlr/1 serve run detector:app
     curl --data-binary @image.jpg http://localhost:8000/
 
-Answers with JSON: status (0 scored, 1 can't be decoded, 2 has too many pixels, 3 has no
-finite score) and, where it is 0, anomaly_score and is_anomalous.
+Answers with JSON: status (0 scored, 1 can't be decoded, 2 has too many pixels or bits,
+3 has no finite score, 4 scored, but shows no product that the model knows) and, where
+it is 0 or 4, anomaly_score and is_anomalous.
 """
 
 import os
@@ -42,7 +43,7 @@ class Detector:
 
 def _answer(output):
     answer = {"status": int(output["status"])}
-    if answer["status"] == 0:
+    if answer["status"] in (0, 4):
         answer["anomaly_score"] = float(output["anomaly_score"])
         if "is_anomalous" in output:
             answer["is_anomalous"] = bool(output["is_anomalous"])

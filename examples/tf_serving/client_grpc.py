@@ -16,9 +16,11 @@ from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 MOST = 16
 STATUS = {
     1: "can't be decoded",
-    2: "has too many pixels",
+    2: "has too many pixels, or more bits than the model takes",
     3: "has no finite score",
 }
+# Scored, but it shows no product that the model knows.
+UNKNOWN = 4
 
 
 def make_request(files, label=None):
@@ -32,6 +34,13 @@ def make_request(files, label=None):
     # Maps are most of an answer; leave them out where only scores are wanted.
     request.output_filter.extend(["anomaly_score", "status"])
     return request
+
+
+def describe(score, status):
+    """One line of an answer."""
+    if status in STATUS:
+        return STATUS[status]
+    return f"{score:.4f}{'  no known product' if status == UNKNOWN else ''}"
 
 
 def main():
@@ -55,7 +64,7 @@ def main():
                 for name in ("anomaly_score", "status")
             )
             for path, score, status in zip(paths, scores, statuses, strict=True):
-                print(f"{path}: {STATUS.get(int(status), f'{score:.4f}')}")
+                print(f"{path}: {describe(score, int(status))}")
 
 
 if __name__ == "__main__":

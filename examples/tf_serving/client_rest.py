@@ -16,9 +16,11 @@ from pathlib import Path
 MOST = 16
 STATUS = {
     1: "can't be decoded",
-    2: "has too many pixels",
+    2: "has too many pixels, or more bits than the model takes",
     3: "has no finite score",
 }
+# Scored, but it shows no product that the model knows.
+UNKNOWN = 4
 
 
 def predict(url, label, files):
@@ -46,10 +48,12 @@ def predict(url, label, files):
 
 def describe(output):
     """One line of an output."""
-    if output["status"]:
+    if output["status"] in STATUS:
         return STATUS[output["status"]]
     decision = {True: "  anomalous", False: "  normal", None: ""}
-    return f"{output['anomaly_score']:.4f}{decision[output.get('is_anomalous')]}"
+    unknown = ": no known product" if output["status"] == UNKNOWN else ""
+    flag = decision[output.get("is_anomalous")]
+    return f"{output['anomaly_score']:.4f}{flag}{unknown}"
 
 
 def main():

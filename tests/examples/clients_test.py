@@ -7,13 +7,16 @@ speaks its two protocols and answers with the real model.
 import base64
 import csv
 import json
+import math
 import re
+import runpy
 import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from unittest.mock import MagicMock
 
 import grpc
 import numpy as np
@@ -217,6 +220,53 @@ def test_a_folder_in_batches(saved_model, images, tmp_path):
 
 def test_a_folder_in_batches_refuses_what_is_no_model(images, tmp_path):
     run_example("batch_folder/score_folder.py", tmp_path, images[0], code=2)
+
+
+class _Statuses(tf.Module):
+    """Stands for an export of a model that recognises products: one file a status."""
+
+    @tf.function(input_signature=[tf.TensorSpec((None,), tf.string, "image_bytes")])
+    def serve_bytes(self, image_bytes):
+        count = tf.size(image_bytes)
+        score = tf.constant([0.5, math.nan, math.nan, math.nan, 2.5])
+        return {
+            "anomaly_score": score[:count],
+            "is_anomalous": tf.range(count) > 0,
+            "status": tf.range(count),
+        }
+
+
+def test_images_of_no_known_product_are_scored_by_all(tmp_path, monkeypatch, capsys):
+    module, model = _Statuses(), tmp_path / "1"
+    signatures = {"serve_bytes": module.serve_bytes}
+    tf.saved_model.save(module, str(model), signatures)
+    images = tmp_path / "images"
+    images.mkdir()
+    for i in range(5):
+        (images / f"{i}.png").write_bytes(b"")
+    table = tmp_path / "scores.csv"
+    example = str(EXAMPLES / "batch_folder/score_folder.py")
+    arguments = [model, images, "--output", table]
+    monkeypatch.setattr(sys, "argv", [example, *map(str, arguments)])
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_path(example, run_name="__main__")
+    assert ended.value.code == 1
+    assert "1 images show no product" in capsys.readouterr().out
+    rows = list(csv.reader(table.read_text().splitlines()))[1:]
+    assert [bool(row[3]) for row in rows] == [False, True, True, True, False]
+    assert rows[4] == ["4.png", "2.5", "true", ""]
+
+    rest = runpy.run_path(str(EXAMPLES / "tf_serving/client_rest.py"))
+    of_grpc = runpy.run_path(str(EXAMPLES / "tf_serving/client_grpc.py"))
+    # Ray Serve itself need not be there.
+    monkeypatch.setitem(sys.modules, "ray", MagicMock())
+    monkeypatch.setitem(sys.modules, "starlette.requests", MagicMock())
+    monkeypatch.setenv("RLR_MODEL", str(model))
+    of_ray = runpy.run_path(str(EXAMPLES / "ray_serve/detector.py"))
+    output = {"anomaly_score": 2.5, "is_anomalous": True, "status": 4}
+    assert rest["describe"](output) == "2.5000  anomalous: no known product"
+    assert of_grpc["describe"](2.5, 4) == "2.5000  no known product"
+    assert of_ray["_answer"](output) == output
 
 
 def test_litert_on_a_small_machine(model, images, tmp_path):
