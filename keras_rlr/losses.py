@@ -154,6 +154,11 @@ class MeanOfErrors(keras.losses.Loss):
     Keras' own reduction, so that under a `tf.distribute.Strategy` the loss is scaled
     as Keras scales every other.
 
+    Args:
+        reduction: As in Keras.
+        name: As in Keras.
+        dtype: As in Keras.
+
     Call arguments:
         y_true: Unused; Keras' losses have two arguments.
         y_pred: The errors, tensor (batch,).

@@ -171,7 +171,7 @@ def data_options(command: Any) -> Any:
             type=PLACE,
             help="Folder of a data set: in MVTec AD's layout (CATEGORY/train/good/, "
             "CATEGORY/test/DEFECT/, CATEGORY/ground_truth/DEFECT/*_mask.png), in "
-            "VisA's, or plain folders (normal/, anomalous/, masks/).",
+            "VisA's or KolektorSDD's, or plain folders (normal/, anomalous/, masks/).",
         ),
     ):
         command = option(command)

@@ -201,9 +201,9 @@ def command(
 ):
     """Train one model on all categories of a data set.
 
-    The run's folder gets model.keras, history.csv, config.json and environment.json;
-    a checkpoint is kept after every epoch, or every --checkpoint-every steps. Ctrl-C
-    stops it, --resume goes on.
+    The run's folder gets model.keras, history.csv, config.json, environment.json and
+    images.csv, which says what each image was used for; a checkpoint is kept after
+    every epoch, or every --checkpoint-every steps. Ctrl-C stops it, --resume goes on.
 
     Started alike in several processes, by torchrun or with Keras' variables
     KERAS_DISTRIBUTION_*, it trains one model on the devices of all.

@@ -67,9 +67,8 @@ class AnomalyDetector(DetectorModel):
                 epochs, with a warning, where data does not say how long it is.
             verbose: As in Keras.
             callbacks: As in Keras.
-            validation_split: Share of indexed data that is kept apart, its last
-                images, and evaluated after every epoch in place of
-                `validation_data`.
+            validation_split: Share of indexed data that is kept apart, its last images,
+                and evaluated after every epoch in place of `validation_data`.
             validation_data: Data for `evaluate` after every epoch, `(images, labels)`
                 too; gives `val_loss`, and `val_image_auroc` and so on where there are
                 labels. Nothing is selected by it unless a callback does.
@@ -198,8 +197,7 @@ class AnomalyDetector(DetectorModel):
             lies above their mean. The threshold is then that of the product.
 
         Raises:
-            ValueError: If the data is not readable, or the model was never trained
-                and needs statistics of normal images.
+            ValueError: If data is not readable, or the model has to be trained first.
         """
         asked = {"with_description": True, "look": self.where_to_look()}
         batches = self.inference_batches("predict", x, batch_size, steps, **asked)
@@ -241,6 +239,10 @@ class AnomalyDetector(DetectorModel):
             "image_f1_max", "pixel_auroc", "pixel_ap", "pixel_f1_max" and
             "pixel_aupro", in this order. Those of pixels are NaN, with a warning,
             unless all anomalous images have masks; normal ones need none.
+
+        Raises:
+            ValueError: If the data, a label or a mask is not usable.
+            FloatingPointError: If a score is not a finite number.
         """
         source = self._inference_source(
             "evaluate", x, batch_size, steps, y, sample_weight
@@ -273,9 +275,8 @@ class AnomalyDetector(DetectorModel):
             false_positive_rate: Share of new normal images called anomalous.
             batch_size: For data that is not batched.
             steps: Number of batches; needed for endless data.
-            training_images: Images with categories that the model was trained on, some
-                of each: what the categories look like is taken from them, and from `x`
-                without them. Their scores count for nothing.
+            training_images: Some of each category that it was trained on: what these
+                look like is taken from them, else from `x`. Their scores don't count.
 
         Returns:
             The threshold of all images together, a Python float.
@@ -342,8 +343,7 @@ class AnomalyDetector(DetectorModel):
             filepath: See `keras_rlr.export.export_model`.
             format: "saved_model", "litert", "onnx" or "openvino".
             verbose: Whether to print how far the export agrees.
-            **options: Other arguments of `keras_rlr.export.export_model`: `quantize`,
-                `images`, `categories`, `evaluation`.
+            **options: `quantize`, `images`, `categories`, `evaluation` of the same.
 
         Returns:
             The manifest, a dict.

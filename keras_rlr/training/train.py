@@ -67,7 +67,7 @@ def train(
     `keras_rlr.processes`, each has to call it alike; the first one writes the run.
 
     Args:
-        data: A folder in MVTec AD's layout.
+        data: The folder of a data set, in any layout that `FolderDataset` reads.
         output: The run's folder.
         categories: Names of the categories to train on; None for all.
         method: Name of a method, as of `keras_rlr.methods.by_name`; by default the

@@ -81,8 +81,10 @@ class DRAEM(AnomalyDetector):
     | biases before batch normalisation, its factors drawn around 1 | none, and 1 | the same functions |
     | widths 128 and 64 | the same; `draem_small` has 16 and 16, 3000 steps at 1e-3 | trained on a CPU |
 
-    Batch normalisation sees the images of one device: with several, results depend on
-    their number.
+    Batch normalisation takes the moments of the images of a batch together: on
+    TensorFlow and PyTorch each device those of its own part, on JAX those of the whole
+    batch, with places that were filled up. With several devices results depend on their
+    number.
 
     Args:
         image_size: What images are resized to: the side of a square, or (height,
