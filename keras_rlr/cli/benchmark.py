@@ -54,12 +54,22 @@ def command() -> None:
     help="Feature levels of all rows: 2,3; groups of blocks: 3-6,7-10.",
 )
 @click.option("--hidden-dims", type=WHOLE_NUMBERS, help="Width a level: 256,512.")
-@click.option("--recipe", type=click.Choice(["default", "paper"]))
+@click.option(
+    "--recipe",
+    type=click.Choice(["default", "paper"]),
+    help="Length, batch size and learning rate.",
+)
 @click.option("--epochs", type=AT_LEAST_ONE, help="Passes over the images.")
 @click.option("--batch-size", type=AT_LEAST_ONE, help="Images a step.")
 @bit_depth_option
 @large_images_option
-@click.option("--seeds", type=AT_LEAST_ONE, default=1, show_default=True)
+@click.option(
+    "--seeds",
+    type=AT_LEAST_ONE,
+    default=1,
+    show_default=True,
+    help="How often each row is trained, with seeds from 0 on.",
+)
 def tables(
     table: int,
     data: str | None,

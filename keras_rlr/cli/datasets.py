@@ -83,10 +83,10 @@ def verify(
 ) -> None:
     """Read every image and mask, and account for every file.
 
-    Of the published data set NAME, or of any other's folder. Says what each file is
-    used as, or why it is left out, compares the counts with the published ones, and
-    looks for test images that are copies of training images. Exits with 1 if there are
-    problems.
+    Of the published data set NAME, or of any other's folder. Says what the files are
+    used as, and which are left out and why, compares the counts with the published
+    ones, and looks for test images that are copies of training images. Exits with 1 if
+    there are problems.
     """
     from keras_rlr.cli.data_location import data_location
     from keras_rlr.cli.progress import image_progress

@@ -33,7 +33,13 @@ def command() -> None:
 @click.option(
     "--output", type=PLACE, help="File [default: decoder.keras by the model]."
 )
-@click.option("--epochs", type=AT_LEAST_ONE, default=45, show_default=True)
+@click.option(
+    "--epochs",
+    type=AT_LEAST_ONE,
+    default=45,
+    show_default=True,
+    help="Passes over the images.",
+)
 @click.option(
     "--width",
     type=AT_LEAST_ONE,
@@ -44,7 +50,13 @@ def command() -> None:
 @bit_depth_option
 @large_images_option
 @feature_cache_option
-@click.option("--seed", type=SEED, default=0, show_default=True)
+@click.option(
+    "--seed",
+    type=SEED,
+    default=0,
+    show_default=True,
+    help="Of everything random; which images are held out is the run's choice.",
+)
 @json_option
 def train(
     data: str | None,

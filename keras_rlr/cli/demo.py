@@ -22,7 +22,13 @@ _NORMAL_PICTURES, _ANOMALOUS_PICTURES = 2, 4
     show_default=True,
     help="Folder for data, run and report.",
 )
-@click.option("--seed", type=SEED, default=0, show_default=True)
+@click.option(
+    "--seed",
+    type=SEED,
+    default=0,
+    show_default=True,
+    help="Of the painted images and of everything random.",
+)
 @click.option(
     "--epochs", type=AT_LEAST_ONE, help=f"Passes over the images [default: {_EPOCHS}]."
 )

@@ -48,7 +48,13 @@ from keras_rlr.cli.region import look_for_once, region_options
     help="Compare maps and masks at the model's image size or at each image's own "
     "[default: the latter of models that look at tiles].",
 )
-@click.option("--batch-size", type=AT_LEAST_ONE, default=16, show_default=True)
+@click.option(
+    "--batch-size",
+    type=AT_LEAST_ONE,
+    default=16,
+    show_default=True,
+    help="Images at a time.",
+)
 @bit_depth_option
 @region_options
 @large_images_option

@@ -55,6 +55,7 @@ def hidden_converter_notes(debug: bool) -> Iterator[None]:
     type=click.Choice(["saved_model", "litert", "onnx", "openvino"]),
     default="saved_model",
     show_default=True,
+    help="What is written.",
 )
 @click.option(
     "--output",

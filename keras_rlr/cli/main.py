@@ -17,7 +17,7 @@ _COMMANDS = {
     "export": "Write a model for serving, phones and other runtimes.",
     "import-checkpoint": "Convert a checkpoint of the paper's authors.",
     "info": "Show versions, backends and presets, or a model.",
-    "monitor": "Say whether scores have drifted since calibration.",
+    "monitor": "Say whether scores, light or focus have drifted.",
     "predict": "Score images and draw where they are anomalous.",
     "train": "Train one model on all categories of a data set.",
 }

@@ -34,14 +34,25 @@ from keras_rlr.cli.summary import print_summary, warn_of_unknown
     show_default=True,
     help="Folder for scores.csv and overlays; with --engine ray, for Parquet files.",
 )
-@click.option("--batch-size", type=AT_LEAST_ONE, default=16, show_default=True)
+@click.option(
+    "--batch-size",
+    type=AT_LEAST_ONE,
+    default=16,
+    show_default=True,
+    help="Images at a time.",
+)
 @click.option(
     "--show-reconstruction",
     is_flag=True,
     help="Show beside each image how the model rebuilt it; needs a decoder, see "
     "`keras-rlr decoder train`.",
 )
-@click.option("--decoder", type=PLACE, help="The decoder's file.")
+@click.option(
+    "--decoder",
+    type=PLACE,
+    help="The decoder's file, and --show-reconstruction [default: the one beside the "
+    "model].",
+)
 @click.option(
     "--category",
     help="The product that the images show, by whose threshold they are decided "
