@@ -80,6 +80,8 @@ class MKD(FeatureDetector):
         recipe: `"default"` or `"paper"`: length and batch size; the default is the
             paper's where features are raw.
         bit_depth: Bits that a value of uint16 images has; None is 16.
+        **kwargs: `tiles`, `overlap`, `tiles_aligned` and `region_of_interest`: see
+            `keras_rlr.detectors.detector_model`; `name` and `dtype`, as in Keras.
 
     Call arguments:
         inputs: Images, tensor (batch, height, width, channels), uint8, uint16 or

@@ -58,6 +58,8 @@ class PaDiM(OnePassDetector):
         fitted: Whether `fit` was called; a saved model has it.
         channels: Numbers of the channels that are used, counted over all levels, in
             place of drawn ones; a saved model has those that it drew.
+        **kwargs: `tiles`, `overlap`, `tiles_aligned` and `region_of_interest`: see
+            `keras_rlr.detectors.detector_model`; `name` and `dtype`, as in Keras.
 
     Call arguments:
         inputs: Images, tensor (batch, height, width, channels), uint8, uint16 or float

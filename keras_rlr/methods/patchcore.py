@@ -64,6 +64,8 @@ class PatchCore(OnePassDetector):
         seed: Seed of the random choices; None draws one.
         bit_depth: See `RLR`.
         bank_size: Patches in the bank; `fit` sets it, and a saved model has it.
+        **kwargs: `tiles`, `overlap`, `tiles_aligned` and `region_of_interest`: see
+            `keras_rlr.detectors.detector_model`; `name` and `dtype`, as in Keras.
 
     Call arguments:
         inputs: Images, tensor (batch, height, width, channels), uint8, uint16 or float

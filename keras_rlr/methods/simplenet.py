@@ -74,6 +74,8 @@ class SimpleNet(FeatureDetector):
         seed: Seed of initial values, order of the data and noise; None draws one.
         recipe: `"default"` or `"paper"`: length, batch size and learning rate.
         bit_depth: As of `RLR`.
+        **kwargs: `tiles`, `overlap`, `tiles_aligned` and `region_of_interest`: see
+            `keras_rlr.detectors.detector_model`; `name` and `dtype`, as in Keras.
 
     Call arguments:
         inputs: Images, tensor (batch, height, width, channels), uint8, uint16 or

@@ -102,6 +102,8 @@ class DRAEM(AnomalyDetector):
         recipe: `"default"` or `"paper"`: length and learning rate; the default is the
             paper's from its width on.
         bit_depth: Bits that a value of uint16 images has; None is 16.
+        **kwargs: `tiles`, `overlap`, `tiles_aligned` and `region_of_interest`: see
+            `keras_rlr.detectors.detector_model`; `name` and `dtype`, as in Keras.
 
     Call arguments:
         inputs: Images, tensor (batch, height, width, channels), uint8, uint16 or

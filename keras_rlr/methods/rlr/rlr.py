@@ -115,6 +115,8 @@ class RLR(ReconstructionDetector):
         bit_depth: Bits that a value of uint16 images has, 9 to 16, where a camera
             gives 10 or 12; None is 16. May be set later (`model.bit_depth = 12`).
         bank_size: Patches in the memory bank; `fit` sets it, and a saved model has it.
+        **kwargs: `tiles`, `overlap`, `tiles_aligned` and `region_of_interest`: see
+            `keras_rlr.detectors.detector_model`; `name` and `dtype`, as in Keras.
 
     Call arguments:
         inputs: Images, tensor (batch, height, width, channels), uint8, uint16 or
