@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+import pkgutil
 import re
 import shlex
 from pathlib import Path
@@ -83,6 +84,24 @@ def test_every_public_name_is_in_the_reference():
         "keras_rlr.export.QUANTIZATIONS",
     }
     assert sorted(names - shown - elsewhere) == []
+
+
+def test_names_of_the_package_exist():
+    tutorials = (ROOT / "docs/tutorials").glob("*.py")
+    texts = (page.read_text("utf-8") for page in [*PAGES, *tutorials])
+    names = set(re.findall(r"keras_rlr(?:\.\w+)+", " ".join(texts)))
+    assert len(names) > 50
+    # What Parquet files call their order.
+    assert sorted(name for name in names if not exists(name)) == ["keras_rlr.order"]
+
+
+def exists(name):
+    """Whether a dotted name leads to anything."""
+    try:
+        pkgutil.resolve_name(name)
+    except (AttributeError, ImportError):
+        return False
+    return True
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
