@@ -262,11 +262,11 @@ class AnomalyDetector(DetectorModel):
 
         A threshold is the ⌈(n + 1)(1 - rate)⌉-th smallest of n scores, and a margin
         above it (a ten-thousandth of it in float32), so that rounding decides nothing.
-        There is one of all images, and one of each category that has images enough.
-        Of categories with fewer, all scores together, each standardised by the mean and
-        spread of its category, give it. From images with categories the model learns
-        to recognise them, see `predict`. `pixel_threshold` is taken so from the largest
-        value of each map. All is saved with the model; training again forgets it.
+        There is one of all images, and one of each category that has images enough. Of
+        categories with fewer, all scores together, each standardised by the mean and
+        spread of its category, give it, if the model can tell them apart: that it
+        learns from images with categories, see `predict`. `pixel_threshold` is taken so
+        from the largest value of each map. The file has all; training forgets it.
 
         Args:
             x: Normal images, any kind of data that `fit` takes. Elements that are
