@@ -271,7 +271,7 @@ feature_cache_option = click.option(
     "--feature-cache",
     type=PLACE,
     help="Folder that keeps the features of the images for other runs [default: in "
-    "memory, and above 2 GiB in a folder of the run until it is done].",
+    "memory, and above 2 GiB in a folder that is removed when it is done].",
 )
 
 
