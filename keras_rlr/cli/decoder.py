@@ -29,7 +29,11 @@ def command() -> None:
 
 @command.command()
 @data_options
-@click.option("--model", type=PLACE, help="Run or .keras file [default: runs/NAME].")
+@click.option(
+    "--model",
+    type=PLACE,
+    help="Folder of a run, or .keras file [default: runs/NAME, as of `train`].",
+)
 @click.option(
     "--output", type=PLACE, help="File [default: decoder.keras by the model]."
 )

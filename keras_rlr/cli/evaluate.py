@@ -24,7 +24,11 @@ from keras_rlr.cli.region import look_for_once, region_options
 
 @click.command()
 @data_options
-@click.option("--model", type=PLACE, help="Run or .keras file [default: runs/NAME].")
+@click.option(
+    "--model",
+    type=PLACE,
+    help="Folder of a run, or .keras file [default: runs/NAME, as of `train`].",
+)
 @click.option(
     "--output",
     type=PLACE,

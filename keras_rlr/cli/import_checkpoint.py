@@ -24,7 +24,10 @@ from keras_rlr.cli.printing import say
     help="imagenet, the path of a weights file, or none for random ones.",
 )
 def command(checkpoint: str, output: str, backbone: str, backbone_weights: str) -> None:
-    """Convert a checkpoint of the paper's authors (FILE, a .pth) to a .keras file."""
+    """Convert a checkpoint of the paper's authors (FILE, a .pth) to a .keras file.
+
+    PyTorch must be installed, on whatever backend Keras is.
+    """
     place = Path(output)
     if place.suffix != ".keras":
         raise ValueError(f"--output must end in .keras. Received: '{place}'.")

@@ -64,13 +64,23 @@ from keras_rlr.cli.region import read_region, region_options
     "is then where its own images are now, if they were moved, and --output a folder "
     "for the changed run [default: the run itself; its folder `before` keeps it].",
 )
-@click.option("--output", type=PLACE, help="Folder of the run [default: runs/NAME].")
+@click.option(
+    "--output",
+    type=PLACE,
+    help="Folder of the run [default: runs/NAME, by the name of the data set or of its "
+    "folder].",
+)
 @categories_option
 @method_option
-@click.option("--preset", help="Settings by name; `keras-rlr info` lists them.")
+@click.option(
+    "--preset",
+    help="Settings by name; `keras-rlr info` lists them [default: the one that suits "
+    "--method and --backbone].",
+)
 @click.option(
     "--backbone",
-    help="efficientnet_b0 … b7, efficientnet_lite2 (offline), dinov2_small, …",
+    help="efficientnet_b0 … b7, efficientnet_lite2 (offline), dinov2_small, … "
+    "[default: the preset's, or efficientnet_b6, whose weights are downloaded].",
 )
 @click.option(
     "--backbone-weights",
@@ -90,7 +100,7 @@ from keras_rlr.cli.region import read_region, region_options
     "--image-size",
     type=IMAGE_SIZE,
     help="What images are resized to: the side of a square, 256, or HEIGHTxWIDTH, "
-    "256x640.",
+    "256x640 [default: the preset's, or 256].",
 )
 @click.option(
     "--tiles",
@@ -135,7 +145,11 @@ from keras_rlr.cli.region import read_region, region_options
     type=AT_LEAST_ONE,
     help="Passes over the images [default: the recipe's].",
 )
-@click.option("--batch-size", type=AT_LEAST_ONE, help="Images a step.")
+@click.option(
+    "--batch-size",
+    type=AT_LEAST_ONE,
+    help="Images a step, of all devices together [default: the recipe's].",
+)
 @click.option(
     "--learning-rate",
     type=Number(min=0, min_open=True),
