@@ -238,7 +238,7 @@ model_option = click.option(
     "--model", required=True, type=PLACE, help="Folder of a run, or .keras file."
 )
 json_option = click.option(
-    "--json", "as_json", is_flag=True, help="Print one JSON object, nothing else."
+    "--json", "as_json", is_flag=True, help="Print JSON, nothing else."
 )
 
 
