@@ -46,6 +46,15 @@ class FeatureExtractor(TakesImages):
         self.built = True
 
     @property
+    def trainable(self):
+        """False, whatever a model that it is in is set to: it is never trained."""
+        return False
+
+    @trainable.setter
+    def trainable(self, value):
+        """Does nothing: `model.trainable = True` trains what was trained before."""
+
+    @property
     def bit_depth(self):
         """See `Preprocessor`."""
         return self.preprocessor.bit_depth

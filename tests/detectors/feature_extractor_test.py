@@ -1,6 +1,7 @@
 """The compiled function that gives an image's features, wherever they are needed."""
 
 import numpy as np
+import pytest
 
 from keras_rlr.detectors import feature_extractor
 from keras_rlr.detectors.feature_extractor import extract_by_image
@@ -50,3 +51,19 @@ def test_a_saved_model_has_nothing_of_it(tmp_path):
     np.testing.assert_array_equal(
         extract_by_image(fresh)(IMAGES)[0], extract_by_image(model)(IMAGES)[0]
     )
+
+
+@pytest.mark.backend_independent
+def test_training_a_model_again_leaves_the_backbone_frozen():
+    """As Keras' users freeze and unfreeze a model; the setting goes to all layers."""
+    model = tiny_model(**ONE_LEVEL)
+    trained = [weight.path for weight in model.trainable_weights]
+    model.trainable = False
+    assert model.trainable_weights == []
+    model.trainable = True
+    assert [weight.path for weight in model.trainable_weights] == trained
+    before = [np.array(weight) for weight in model.feature_extractor.get_weights()]
+    model.compile()
+    model.fit(IMAGES, batch_size=3, epochs=1, verbose=0)
+    after = model.feature_extractor.get_weights()
+    assert before and all(map(np.array_equal, before, after))
