@@ -95,7 +95,7 @@ class AnomalyMap(keras.layers.Layer):
                 f"shapes. Received features {shapes} and reconstructions "
                 f"{other_shapes}."
             )
-        damping = damping or [0.0] * len(features)
+        damping = [0.0] * len(features) if damping is None else damping
         maps = []
         for original, rebuilt, tau in zip(
             features, reconstructions, damping, strict=True

@@ -67,6 +67,7 @@ class AnomalyScore(keras.layers.Layer):
         super().__init__(**kwargs)
         self.sigma = finite_number("sigma", sigma, 0, WIDEST)
         self.top_share = finite_number("top_share", top_share, 0, 1)
+        self.input_spec = keras.layers.InputSpec(ndim=3)
 
     def smooth(self, anomaly_map: Any) -> Any:
         """Returns the smoothed map, (batch, height, width)."""

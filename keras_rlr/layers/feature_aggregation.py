@@ -36,10 +36,13 @@ class FeatureAggregation(keras.layers.Layer):
     def __init__(self, window: int = 3, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.window = validate_window(window)
+        self.input_spec = keras.layers.InputSpec(ndim=4)
 
     def call(self, features: Any) -> Any:
         """Returns the averaged features."""
         radius = self.window // 2
+        # Keras leaves integers as they are, and their sums may be beyond their range.
+        features = ops.cast(features, self.compute_dtype)
         padded = ops.pad(features, ((0, 0), (radius, radius), (radius, radius), (0, 0)))
         return ops.average_pool(
             padded, self.window, strides=1, padding="valid", data_format="channels_last"

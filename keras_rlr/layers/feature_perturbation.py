@@ -35,7 +35,7 @@ class FeaturePerturbation(keras.layers.Layer):
         training: Whether to add noise.
 
     Returns:
-        Tensor of the shape and dtype of `features`.
+        Tensor of the shape of `features`, in the compute dtype.
 
     Raises:
         ValueError: If `scale` is negative or `probability` is not in [0, 1].
@@ -67,6 +67,7 @@ class FeaturePerturbation(keras.layers.Layer):
         self.scale = finite_number("scale", scale, 0)
         self.probability = float(probability)
         self.seed = resolve_seed(seed)
+        self.input_spec = keras.layers.InputSpec(ndim=4)
         self.seed_generator = keras.random.SeedGenerator(derive_seed(self.seed, "keys"))
 
     def build(self, features_shape: Any, noise_key_shape: Any = None) -> None:
@@ -75,6 +76,7 @@ class FeaturePerturbation(keras.layers.Layer):
 
     def call(self, features: Any, noise_key: Any = None, training: bool = False) -> Any:
         """Returns the features with noise when `training`."""
+        features = ops.cast(features, self.compute_dtype)
         if not training or not (self.scale or self.dropout):
             return features
         height, width, channels = features.shape[1:]

@@ -39,6 +39,8 @@ class FeatureStandardization(keras.layers.Layer):
     def build(self, input_shape: Any) -> None:
         """Creates the moments: mean 0 and variance 1, not adapted."""
         shape = (input_shape[-1],)
+        # One channel would be broadcast to all.
+        self.input_spec = keras.layers.InputSpec(axes={-1: input_shape[-1]})
         self.mean = self.add_weight(
             shape=shape, initializer="zeros", trainable=False, name="mean"
         )
@@ -92,6 +94,7 @@ class FeatureStandardization(keras.layers.Layer):
 
     def call(self, features: Any) -> Any:
         """Returns the standardised features."""
+        features = ops.cast(features, "float32")
         return (features - self.mean) * ops.rsqrt(self.variance + self.epsilon)
 
     def compute_output_shape(self, input_shape: Any) -> Any:

@@ -6,6 +6,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_rlr.layers.neighborhood import known_grid
+
 _FINER = ("average", "bilinear", "nearest", "space_to_depth")
 _COARSER = ("bilinear", "nearest")
 
@@ -107,6 +109,8 @@ class FusedLevels(keras.layers.Layer):
     def call(self, levels: Any) -> Any:
         """Returns the levels in one grid."""
         target = self.target([level.shape[1:] for level in levels])
+        # The matrices that resample are of fractions.
+        levels = [ops.cast(level, self.compute_dtype) for level in levels]
         return ops.concatenate([self._fit(level, target) for level in levels], axis=-1)
 
     def _fit(self, level, target):
@@ -183,7 +187,7 @@ class FusedLevels(keras.layers.Layer):
 
     def compute_output_shape(self, levels_shape: Any) -> Any:
         """Returns (batch, height, width, channels)."""
-        shapes = [tuple(shape)[1:] for shape in levels_shape]
+        shapes = [known_grid(shape) for shape in levels_shape]
         target = self.target(shapes)
         channels = sum(self._factor(shape, target) * shape[2] for shape in shapes)
         return (levels_shape[0][0], *target, channels)

@@ -6,7 +6,11 @@ from keras import ops
 
 from keras_rlr.layers.attention import grid_attention
 from keras_rlr.layers.initializers import SeededUniform, derive_seed, resolve_seed
-from keras_rlr.layers.neighborhood import validate_window, window_hides_grid
+from keras_rlr.layers.neighborhood import (
+    known_grid,
+    validate_window,
+    window_hides_grid,
+)
 
 
 @keras.saving.register_keras_serializable(package="keras_rlr")
@@ -43,7 +47,7 @@ class GridAttention(keras.layers.Layer):
 
     Raises:
         ValueError: If `num_heads` does not divide D, the window is even, or it hides
-            the whole grid of some token.
+            the whole grid of some token. If key or value are of another grid.
 
     Example:
 
@@ -79,12 +83,13 @@ class GridAttention(keras.layers.Layer):
         self.visible = visible
         self.seed = resolve_seed(seed)
         self.folded = tuple(folded)
+        self.input_spec = keras.layers.InputSpec(ndim=4)
 
     def build(
         self, query_shape: Any, key_shape: Any = None, value_shape: Any = None
     ) -> None:
         """Creates the four projections; checks that every token sees something."""
-        height, width, dim = query_shape[1:]
+        height, width, dim = known_grid(query_shape)
         if self.visible == "outside" and window_hides_grid(height, width, self.window):
             raise ValueError(
                 f"A window of {self.window}x{self.window} tokens hides the whole "
@@ -124,6 +129,13 @@ class GridAttention(keras.layers.Layer):
     def call(self, query: Any, key: Any, value: Any) -> Any:
         """Attends from `query` to `key` and returns the mixed `value`."""
         height, width, dim = query.shape[1:]
+        for name, tokens in (("key", key), ("value", value)):
+            if name not in self.folded and not _fits(tokens.shape, height, width):
+                raise ValueError(
+                    f"The {name} must lie in the grid of the query, with the same "
+                    f"number of tokens at each place. Received a {name} of shape "
+                    f"{tuple(tokens.shape)} and a query of {tuple(query.shape)}."
+                )
         keys, values = self.heads("key", key), self.heads("value", value)
         attended = grid_attention(
             self.heads("query", query),
@@ -170,6 +182,11 @@ class GridAttention(keras.layers.Layer):
             "seed": self.seed,
             "folded": self.folded,
         }
+
+
+def _fits(shape, height, width):
+    """Whether tokens of a shape are those of a grid's places, or several of each."""
+    return len(shape) == 4 and shape[1] == height and not shape[2] % width
 
 
 def _one_each(values, keys):

@@ -46,6 +46,8 @@ class LearnedPositionEncoding2D(keras.layers.Layer):
                 f"one for the row. Received tokens of width {dim}."
             )
 
+        self.input_spec = keras.layers.InputSpec(shape=(None, height, width, dim))
+
         def vectors(name, count):
             uniform = SeededUniform(0.5, derive_seed(self.seed, name))
             return self.add_weight(

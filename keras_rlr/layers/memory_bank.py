@@ -91,6 +91,8 @@ class MemoryBank(keras.layers.Layer):
     def build(self, tokens_shape: Any) -> None:
         """Makes the bank, of zeros; one that is empty has a row of them."""
         self.channels = int(tokens_shape[-1])
+        # One channel would be broadcast to all.
+        self.input_spec = keras.layers.InputSpec(ndim=4, axes={-1: self.channels})
         self._make()
         self.built = True
 
@@ -170,6 +172,7 @@ class MemoryBank(keras.layers.Layer):
 
     def call(self, tokens: Any, with_score: bool = False) -> Any:
         """Returns the distance of each token to the nearest, and the score if asked."""
+        tokens = ops.cast(tokens, "float32")
         height, width, channels = tokens.shape[1:]
         flat = ops.reshape(self.normalized(tokens), (-1, channels))
         nearest = self._nearest(flat, height * width)

@@ -7,6 +7,24 @@ from typing import Any
 import numpy as np
 
 
+def known_grid(shape: Any) -> tuple[int, ...]:
+    """Returns (height, width, channels) of tokens, which a grid's weights depend on.
+
+    Args:
+        shape: Shape (batch, height, width, channels).
+
+    Raises:
+        ValueError: If it is another one, or one of the three is not known.
+    """
+    shape = tuple(shape)
+    if len(shape) != 4 or None in shape[1:]:
+        raise ValueError(
+            "Height, width and channels must be known, of tensors (batch, height, "
+            f"width, channels). Received a tensor of shape {shape}."
+        )
+    return shape[1:]
+
+
 def validate_window(window: Any) -> int:
     """Returns `window` as an int.
 

@@ -3,6 +3,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_rlr.layers.neighborhood import known_grid
+
 
 @keras.saving.register_keras_serializable(package="keras_rlr")
 class PositionGaussians(keras.layers.Layer):
@@ -40,14 +42,19 @@ class PositionGaussians(keras.layers.Layer):
 
     def build(self, tokens_shape: Any) -> None:
         """Makes means of 0 and covariances of 1."""
-        height, width, channels = tokens_shape[1:]
+        height, width, channels = known_grid(tokens_shape)
+        # Of another grid, tokens of one place would be compared with another's.
+        self.input_spec = keras.layers.InputSpec(shape=(None, height, width, channels))
         places = self.grids * height * width
-        self.mean = self.add_weight(
-            name="mean", shape=(places, channels), initializer="zeros"
-        )
-        self.whitening = self.add_weight(
-            name="whitening", shape=(places, channels, channels), initializer="zeros"
-        )
+
+        def weight(name, *shape):
+            # Of a model whose `trainable` is set, too, they are no parameters.
+            return self.add_weight(
+                name=name, shape=shape, initializer="zeros", trainable=False
+            )
+
+        self.mean = weight("mean", places, channels)
+        self.whitening = weight("whitening", places, channels, channels)
         self.built = True
 
     def store(self, mean: Any, whitening: Any) -> None:
@@ -63,6 +70,7 @@ class PositionGaussians(keras.layers.Layer):
     def call(self, tokens: Any, number: Any = None) -> Any:
         """Returns the distance of each token."""
         height, width, channels = tokens.shape[1:]
+        tokens = ops.cast(tokens, "float32")
         mean, whitening = self.mean, self.whitening
         if number is not None:
             mean, whitening = (self._of_grid(w, number) for w in (mean, whitening))

@@ -6,6 +6,7 @@ import numpy as np
 from keras import ops
 
 from keras_rlr.layers.initializers import SeededNormal, derive_seed, resolve_seed
+from keras_rlr.layers.neighborhood import known_grid
 
 _MOST_TOKENS = 1000
 
@@ -59,12 +60,8 @@ class ReferenceWeights(keras.layers.Layer):
 
     def build(self, input_shape: Any) -> None:
         """Creates the matrix for features of shape `input_shape`."""
-        height, width, channels = input_shape[1:]
-        if None in (height, width, channels):
-            raise ValueError(
-                "The reference belongs to one grid size: height, width and channels "
-                f"must be known. Received features of shape {tuple(input_shape)}."
-            )
+        height, width, channels = known_grid(input_shape)
+        self.input_spec = keras.layers.InputSpec(shape=(None, height, width, channels))
         self.grid = (height, width)
         self.reference = self.add_weight(
             shape=(self.references * height * width * self.tokens, channels),

@@ -49,6 +49,7 @@ class SinePositionEncoding2D(keras.layers.Layer):
 
     def build(self, input_shape: Any) -> None:
         """Checks the width of the tokens."""
+        self.input_spec = keras.layers.InputSpec(ndim=4, axes={-1: input_shape[-1]})
         if input_shape[-1] % 4:
             raise ValueError(
                 "The position code needs a width divisible by 4 (sine and cosine of "

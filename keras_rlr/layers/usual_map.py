@@ -45,6 +45,7 @@ class UsualMap(keras.layers.Layer):
 
     Raises:
         ValueError: If `neighbors` is not from 1 to `capacity`, or `power` from 0 to 1.
+            If maps or descriptions are of another size than those it was built for.
 
     Example:
 
@@ -87,6 +88,7 @@ class UsualMap(keras.layers.Layer):
         numbers_shape: Any = None,
     ) -> None:
         """Makes room for the maps and descriptions."""
+        self.input_spec = keras.layers.InputSpec(shape=(None, *anomaly_map_shape[1:]))
         grid = [max(1, side // _PIXELS) for side in anomaly_map_shape[1:]]
         channels = int(description_shape[-1])
 
@@ -168,6 +170,14 @@ class UsualMap(keras.layers.Layer):
 
     def call(self, anomaly_map: Any, description: Any, numbers: Any = None) -> Any:
         """Returns the map in units of what is usual; or such maps, one a power."""
+        if description.shape[-1] != self.center.shape[0]:
+            # One channel would be broadcast to all.
+            raise ValueError(
+                f"The images that are kept have descriptions of {self.center.shape[0]} "
+                f"channels. Received: {description.shape[-1]}."
+            )
+        anomaly_map = ops.cast(anomaly_map, "float32")
+        description = ops.cast(description, "float32")
         usual = self._usual(description, numbers)
         usual = upsample_map(usual, anomaly_map.shape[1:], align_corners=False)
         if isinstance(self.power, tuple):

@@ -24,7 +24,8 @@ class WeightedBatchNormalization(keras.layers.Layer):
     Call arguments:
         tokens: Tensor (batch, height, width, C).
         weight: Tensor (batch,), or None where all images count.
-        training: Whether the batch's moments are used, and averaged.
+        training: Whether the batch's moments are used, and averaged; not in a layer
+            whose `trainable` is False, as in Keras.
 
     Returns:
         Tensor of the shape of `tokens`, in the compute dtype.
@@ -47,6 +48,7 @@ class WeightedBatchNormalization(keras.layers.Layer):
     def build(self, tokens_shape: Any, weight_shape: Any = None) -> None:
         """Creates scale, shift and the two moving averages."""
         shape = (tokens_shape[-1],)
+        self.input_spec = keras.layers.InputSpec(ndim=4, axes={-1: tokens_shape[-1]})
 
         def moving(name, initializer):
             # The replicas of a strategy assign the same value.
@@ -73,8 +75,16 @@ class WeightedBatchNormalization(keras.layers.Layer):
     def call(self, tokens: Any, weight: Any = None, training: bool = False) -> Any:
         """Returns the normalized tokens."""
         tokens = ops.cast(tokens, "float32")
-        mean, variance = self.moving_mean, self.moving_variance
-        if training:
+        gamma, beta, mean, variance = (
+            ops.cast(weight, "float32")
+            for weight in (
+                self.gamma,
+                self.beta,
+                self.moving_mean,
+                self.moving_variance,
+            )
+        )
+        if training and self.trainable:
             counts = self._counts(tokens, weight)
             share = _mean(counts)
             mean = _mean(tokens * counts) / share
@@ -82,8 +92,8 @@ class WeightedBatchNormalization(keras.layers.Layer):
             variance = _mean(ops.square(tokens - mean) * counts) / share
             self._average(self.moving_mean, mean)
             self._average(self.moving_variance, variance)
-        scale = self.gamma * ops.rsqrt(variance + self.epsilon)
-        return ops.cast((tokens - mean) * scale + self.beta, self.compute_dtype)
+        scale = gamma * ops.rsqrt(variance + self.epsilon)
+        return ops.cast((tokens - mean) * scale + beta, self.compute_dtype)
 
     def _counts(self, tokens, weight):
         """1 for an image that counts, else 0: (batch, 1, 1, 1)."""
@@ -93,7 +103,7 @@ class WeightedBatchNormalization(keras.layers.Layer):
 
     def _average(self, variable, value):
         value = ops.stop_gradient(value)
-        kept = variable * self.momentum
+        kept = ops.cast(variable, "float32") * self.momentum
         variable.assign(kept + value * (1.0 - self.momentum))
 
     def compute_output_shape(self, tokens_shape: Any, weight_shape: Any = None) -> Any:

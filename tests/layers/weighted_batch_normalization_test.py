@@ -57,3 +57,22 @@ def test_images_of_weight_0_change_nothing():
     assert_close(ops.convert_to_numpy(filled)[:3], expected, 1e-5)
     assert_close(second.moving_mean, ops.convert_to_numpy(first.moving_mean))
     assert_close(second.moving_variance, ops.convert_to_numpy(first.moving_variance))
+
+
+def test_a_frozen_layer_keeps_its_averages_as_keras_own():
+    layer = WeightedBatchNormalization()
+    layer.build(TOKENS.shape)
+    layer.trainable = False
+    before = [np.array(weight) for weight in layer.get_weights()]
+    found = layer(TOKENS, training=True)
+    assert all(map(np.array_equal, before, layer.get_weights()))
+    assert_close(found, ops.convert_to_numpy(layer(TOKENS, training=False)))
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_weights_of_16_bits_are_averaged(dtype):
+    layer = WeightedBatchNormalization(dtype=dtype, momentum=0.0)
+    found = layer(TOKENS, training=True)
+    assert found.dtype == layer(TOKENS).dtype
+    mean = np.asarray(ops.cast(layer.moving_mean, "float32"))
+    np.testing.assert_allclose(mean, TOKENS.mean(axis=(0, 1, 2)), rtol=1e-2)

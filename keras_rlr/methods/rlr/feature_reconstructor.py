@@ -12,7 +12,7 @@ from keras_rlr.layers.initializers import (
     derive_seed,
     resolve_seed,
 )
-from keras_rlr.layers.neighborhood import validate_window
+from keras_rlr.layers.neighborhood import known_grid, validate_window
 from keras_rlr.layers.reconstruction_block import (
     ReconstructionBlock,
     validate_attentions,
@@ -124,9 +124,9 @@ class FeatureReconstructor(keras.Model):
 
     def build(self, features_shape):
         """Creates all weights for features of shape `features_shape`."""
-        channels = features_shape[-1]
+        height, width, channels = known_grid(features_shape)
+        self.input_spec = keras.layers.InputSpec(shape=(None, height, width, channels))
         tokens_shape = (*features_shape[:-1], self.hidden_dim)
-        height, width = features_shape[1:3]
         reference_width = width * self.reference_tokens
         reference_shape = (1, height, reference_width, self.hidden_dim)
         self.input_projection = self._embedding("input_projection", channels)
