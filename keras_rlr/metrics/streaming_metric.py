@@ -42,15 +42,17 @@ class StreamingMetric(keras.metrics.Metric):
 
         Args:
             y_true: Labels, boolean or 0 and 1 (anomalous), of any shape.
-            y_pred: Scores of that shape.
+            y_pred: Scores of that shape; as in Keras (n, 1) is as good as (n,).
             sample_weight: 1 for values that count, 0 for those left out, of a shape
-                that broadcasts to the scores', or None.
+                that broadcasts to the scores', or None. As in Keras one of fewer axes
+                has the first ones: (n,) is of n images, and of all values of each.
 
         Raises:
-            ValueError: Outside of compiled steps, if shapes differ, a score is NaN,
-                or a label or weight is neither 0 nor 1. Compiled steps can't look at
+            ValueError: If shapes differ. Outside of compiled steps, if a score is NaN,
+                or a label or weight is neither 0 nor 1; compiled steps can't look at
                 values: there a NaN makes the result NaN.
         """
+        _refuse_other_shapes(y_true, y_pred)
         if is_traced(y_true, y_pred, sample_weight):
             added = self._added_in_step(y_true, y_pred, sample_weight)
         else:
@@ -60,14 +62,16 @@ class StreamingMetric(keras.metrics.Metric):
     def _added_on_host(self, y_true, y_pred, sample_weight):
         """By NumPy: backends that compile would for each number of scores anew."""
         y_true, y_pred = ops.convert_to_numpy(y_true), ops.convert_to_numpy(y_pred)
-        anomalous, scores = labels_and_scores(y_true, y_pred)
+        # Of the same values, but for an axis of one.
+        anomalous, scores = labels_and_scores(y_true.reshape(-1), y_pred.reshape(-1))
         scores = scores.astype("float32")
         scores[scores == 0] = 0  # -0 has other bits
         bins = bin_index(scores.view("int32"), self.resolution, np.where)
         place = bins + anomalous * (1 << self.resolution)
         if sample_weight is not None:
             weights = self._checked(ops.convert_to_numpy(sample_weight))
-            place = place[np.broadcast_to(weights != 0, y_pred.shape).reshape(-1)]
+            counts = _of_first_axes(weights != 0, y_pred)
+            place = place[np.broadcast_to(counts, y_pred.shape).reshape(-1)]
         added = np.bincount(place, minlength=2 << self.resolution)
         return added.astype("int32").reshape(self.counts.shape)
 
@@ -85,6 +89,7 @@ class StreamingMetric(keras.metrics.Metric):
             if not is_traced(sample_weight):
                 self._checked(ops.convert_to_numpy(sample_weight))
             counted = ops.cast(ops.not_equal(sample_weight, 0), "int32")
+            counted = _of_first_axes(counted, y_pred)
             counted = ops.broadcast_to(counted, ops.shape(y_pred))
         added = ops.segment_sum(
             ops.reshape(counted, (-1,)), place, num_segments=2 << self.resolution
@@ -158,6 +163,39 @@ class StreamingMetric(keras.metrics.Metric):
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""
         return {**super().get_config(), "resolution": self.resolution}
+
+
+def _refuse_other_shapes(y_true, y_pred):
+    """Refuses labels of another shape than the scores, unless by a last axis of one."""
+    shapes = _shape(y_true), _shape(y_pred)
+    if None in shapes:
+        return
+    shorter, longer = sorted(shapes, key=len)
+    if len(longer) == len(shorter) + 1 and longer[-1] == 1:
+        longer = longer[:-1]
+    pairs = zip(shorter, longer, strict=False)
+    is_other = any(a != b for a, b in pairs if None not in (a, b))
+    if is_other or len(shorter) != len(longer):
+        raise ValueError(
+            "`y_true` and `y_pred` must have the same shape. Received "
+            f"{shapes[0]} and {shapes[1]}."
+        )
+
+
+def _of_first_axes(weights, scores):
+    """Weights with as many axes as scores; where they have fewer, the first ones."""
+    shape, own = _shape(scores), _shape(weights)
+    if shape is None or own is None:
+        return weights
+    if len(own) == len(shape) + 1 and own[-1] == 1:
+        return weights[..., 0]
+    return weights[(..., *[None] * (len(shape) - len(own)))]
+
+
+def _shape(values):
+    """The shape as a tuple; None of a tensor that TensorFlow knows nothing of."""
+    shape = values.shape if hasattr(values, "shape") else np.shape(values)
+    return None if getattr(shape, "rank", 0) is None else tuple(shape)
 
 
 def is_traced(*values: Any) -> bool:

@@ -151,6 +151,41 @@ def test_weights_leave_values_out(kind):
     assert float(weighted.result()) == float(chosen.result())
 
 
+@pytest.mark.parametrize("eagerly", [True, False])
+@pytest.mark.parametrize("shape", [(1,), (12,)], ids=str)
+def test_weights_of_images_are_of_all_their_values_as_in_keras(shape, eagerly):
+    """In a model of Keras; 12 values of 12 images could be weighted by either axis."""
+    _, scores = random_scores(12 * math.prod(shape))
+    labels = np.arange(scores.size) % 4 == 0
+    labels, scores = (x.reshape(12, *shape) for x in (labels, scores))
+    kept = np.arange(12) % 3 > 0
+    model = keras.Sequential([keras.Input(shape), keras.layers.Identity()])
+    ours, keras_own = AUROC(name="ours"), keras.metrics.MeanSquaredError(name="own")
+    model.compile(weighted_metrics=[ours, keras_own], loss="mse", run_eagerly=eagerly)
+    found = model.evaluate(
+        scores,
+        labels[:, 0] if shape == (1,) else labels,
+        sample_weight=kept.astype("float32"),
+        batch_size=12,
+        verbose=0,
+        return_dict=True,
+    )
+    chosen = AUROC()
+    chosen.update_state(labels[kept], scores[kept])
+    assert found["ours"] == pytest.approx(float(chosen.result()), abs=1e-6)
+    square = np.square(labels * 1.0 - scores)[kept].mean()
+    assert found["own"] == pytest.approx(square, rel=1e-5)
+
+
+def test_another_shape_is_refused_in_a_compiled_step():
+    """A batch of one would be broadcast, to as many labels as there are scores."""
+    metric = AUROC(resolution=10)
+    step = compiled(lambda *data: metric.stateless_update_state(*data))
+    state = [np.zeros(metric.counts.shape, "int32")]
+    with pytest.raises(ValueError, match="must have the same shape"):
+        step(state, np.ones((1, 1)), np.ones((1, 5), "float32"))
+
+
 @pytest.mark.parametrize(
     ("data", "message"),
     [
