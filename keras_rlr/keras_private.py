@@ -37,6 +37,7 @@ __all__ = [
     "is_loading_unsafely",
     "keep_on_devices",
     "leave_out_tensorflow",
+    "step_count",
     "unlocked",
     "without_loss_tracker",
 ]
@@ -146,6 +147,18 @@ def keep_on_devices(variable: Any, layout: Any) -> None:
     """
     variable._layout = layout
     variable.assign(variable.value)
+
+
+def step_count(optimizer: keras.optimizers.Optimizer) -> Any:
+    """The variable that counts an optimizer's steps.
+
+    With `gradient_accumulation_steps` its `iterations` are a number, of the steps that
+    changed weights alone.
+
+    Args:
+        optimizer: The optimizer, or Keras' wrapper of it under mixed_float16.
+    """
+    return getattr(optimizer, "inner_optimizer", optimizer)._iterations
 
 
 @contextlib.contextmanager

@@ -18,6 +18,7 @@ PACKAGE = Path(keras_rlr.__file__).parent
 PRIVATE_NAMES = {
     "_compile_metrics",
     "_flatten_layers",
+    "_iterations",
     "_jax_state",
     "_layers",
     "_loss_tracker",
@@ -132,6 +133,17 @@ def test_the_loss_tracker_is_taken_out():
     kept = keras_private.without_loss_tracker(model, model.metrics)
     assert [metric.name for metric in kept] == [n for n in names if n != "loss"]
     assert len(kept) == len(names) - 1
+
+
+@pytest.mark.parametrize("wrap", [lambda x: x, keras.optimizers.LossScaleOptimizer])
+def test_all_steps_are_counted(wrap):
+    optimizer = wrap(keras.optimizers.SGD(gradient_accumulation_steps=2))
+    variable = keras.Variable(np.ones(2, "float32"))
+    for _ in range(3):
+        optimizer.apply([keras.ops.ones(2)], [variable])
+    assert int(keras.ops.convert_to_numpy(keras_private.step_count(optimizer))) == 3
+    keras_private.step_count(optimizer).assign(5)
+    assert int(keras.ops.convert_to_numpy(optimizer.iterations)) == 2
 
 
 @pytest.mark.backend_independent

@@ -13,6 +13,19 @@ class OnThresholds(keras.Model):
     thresholds: Any
     trained_categories: Any
 
+    def quantize(self, *args, **kwargs):
+        """Refused: neither its file nor its thresholds would be those of the model.
+
+        Raises:
+            ValueError: Always.
+        """
+        raise ValueError(
+            f"{type(self).__name__} can't be quantized in place: what is saved then "
+            "can't be loaded, and the thresholds are of other scores. Export it, as "
+            "with export(path, format='litert', quantize='int8'), or use "
+            "compact('mixed_bfloat16'), a copy that computes in 16 bits."
+        )
+
     @property
     def threshold(self):
         """The score from which on an image is anomalous, or None before `calibrate`."""

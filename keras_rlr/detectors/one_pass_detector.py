@@ -5,6 +5,7 @@ import keras
 from keras_rlr.detectors.feature_detector import FeatureDetector
 from keras_rlr.detectors.feature_extractor import extract_by_image
 from keras_rlr.detectors.recipe import Recipe
+from keras_rlr.keras_private import step_count
 
 ONE_PASS = Recipe("default", epochs=1, batch_size=8, learning_rate=1e-3)
 
@@ -86,7 +87,7 @@ class OnePassDetector(FeatureDetector):
             done += 1
             callbacks.on_train_batch_end(done - 1)
         logs = {"loss": float(self.end_pass())}
-        self.optimizer.iterations.assign_add(done)
+        step_count(self.optimizer).assign_add(done)
         self.forget_compiled_functions()
         callbacks.on_epoch_end(0, logs)
         callbacks.on_train_end(logs)

@@ -9,6 +9,7 @@ import keras
 from keras_rlr.checked_numbers import whole_number
 from keras_rlr.inputs.endless import refuse_endless
 from keras_rlr.inputs.image_source import ImageSource
+from keras_rlr.keras_private import step_count
 
 
 class StopAtNan(keras.callbacks.Callback):
@@ -59,12 +60,12 @@ def learning_rate_of(model):
 
 
 def steps_taken(model):
-    """Returns how many steps a model's optimizer has taken.
+    """Returns how many steps a model's optimizer has taken, or gathered gradients in.
 
     Args:
         model: The detector.
     """
-    return int(keras.ops.convert_to_numpy(model.optimizer.iterations))
+    return int(keras.ops.convert_to_numpy(step_count(model.optimizer)))
 
 
 class EpochOrder(keras.callbacks.Callback):
@@ -105,7 +106,8 @@ class EpochOrder(keras.callbacks.Callback):
             and self.batches.num_batches is None
             and self.model.steps_per_execution == 1
         ):
-            self.model.optimizer.iterations.assign(self._first_step + self._steps)
+            taken = self._first_step + self._steps
+            step_count(self.model.optimizer).assign(taken)
 
 
 class RateOfEpoch(keras.callbacks.Callback):
@@ -150,14 +152,17 @@ class Validation(keras.callbacks.Callback):
         steps: Number of batches, or None for all.
         batch_size: For data that is not batched.
         frequency: Every so many epochs, or the numbers of those epochs.
+        callbacks: Those of the training, which are told of the validation, as in Keras.
 
     Raises:
         ValueError: If the data can't be read, or `steps` is below 1, or None of data
             that is endless.
     """
 
-    def __init__(self, data, steps=None, batch_size=None, frequency=1):
+    def __init__(self, data, steps=None, batch_size=None, frequency=1, callbacks=()):
         super().__init__()
+        # Without a model, which they were given: TensorBoard would begin anew.
+        self.callbacks = keras.callbacks.CallbackList(callbacks)
         self.source = ImageSource.of(data, 1 if batch_size is None else batch_size)
         self.steps = steps
         self.frequency = frequency
@@ -185,6 +190,10 @@ class Validation(keras.callbacks.Callback):
         if not is_due:
             return
         results = self.model.evaluate(
-            self.source, verbose=0, steps=self.steps, return_dict=True
+            self.source,
+            verbose=0,
+            steps=self.steps,
+            callbacks=self.callbacks,
+            return_dict=True,
         )
         logs.update({f"val_{name}": value for name, value in results.items()})

@@ -98,6 +98,7 @@ def train(
                 validation_steps,
                 source.batch_size if size is None else size,
                 validation_freq,
+                callbacks,
             )
         )
     with _thresholds_forgotten(model), _first_look_forgotten(model):

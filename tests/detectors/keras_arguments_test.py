@@ -7,7 +7,14 @@ import numpy as np
 import pytest
 
 import keras_rlr
-from tests.tiny_model import IMAGE_SIZE, ONE_LEVEL, random_images, tiny_model
+from keras_rlr.detectors.training_callbacks import EpochOrder, steps_taken
+from tests.tiny_model import (
+    IMAGE_SIZE,
+    ONE_LEVEL,
+    random_images,
+    tiny_backbone,
+    tiny_model,
+)
 
 pytestmark = pytest.mark.backend_independent
 
@@ -255,3 +262,79 @@ def test_float64_is_calibrated():
     threshold = model.calibrate(IMAGES, 0.2)
     largest = max(model.predict(IMAGES, verbose=0)["anomaly_score"])
     assert threshold == pytest.approx(largest, rel=1e-3)
+
+
+def test_callbacks_of_a_training_are_told_of_its_validation():
+    """SwapEMAWeights then validates with the averages, as in Keras' own `fit`."""
+
+    def averaging():
+        model = tiny_model(**ONE_LEVEL)
+        model.compile(keras.optimizers.Adam(1e-2, use_ema=True, ema_momentum=0.5))
+        return model
+
+    model = averaging()
+    swap = keras.callbacks.SwapEMAWeights()
+    history = model.fit(
+        IMAGES, epochs=2, validation_data=IMAGES, callbacks=[swap], **QUIET
+    ).history
+    twin, found, plain = averaging(), [], []
+    swap = keras.callbacks.SwapEMAWeights()
+    swap.set_model(twin)
+
+    class Evaluate(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            plain.append(twin.evaluate(IMAGES, verbose=0)[0])
+            found.append(twin.evaluate(IMAGES, verbose=0, callbacks=[swap])[0])
+
+    twin.fit(IMAGES, epochs=2, callbacks=[Evaluate()], **QUIET)
+    np.testing.assert_allclose(history["val_loss"], found)
+    assert not np.allclose(plain, found)
+
+
+def test_steps_that_gather_gradients_have_noise_of_their_own():
+    """Keras' `iterations` count those that change the weights alone."""
+    model = tiny_model(**ONE_LEVEL)
+    model.compile(keras.optimizers.SGD(0.0, gradient_accumulation_steps=2))
+    fit = {"shuffle": False, "verbose": 0}
+    losses = model.fit(IMAGES[:2], batch_size=2, epochs=4, **fit).history["loss"]
+    assert len(set(losses)) == 4
+
+
+@pytest.mark.needs_tensorflow
+def test_gradients_are_gathered_over_data_of_unknown_length():
+    """TensorFlow ends such data by a step without any, which is not to count."""
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    model.compile(keras.optimizers.SGD(gradient_accumulation_steps=2), "mse")
+
+    class Batches:
+        num_batches = None
+
+        def begin_epoch(self, epoch, step):
+            pass
+
+    order = EpochOrder(Batches())
+    order.set_model(model)
+    order.on_train_begin()
+    for step in range(4):
+        order.on_train_batch_end(step)
+    order.on_epoch_end(0)
+    on_tensorflow = keras.backend.backend() == "tensorflow"
+    assert steps_taken(model) == (4 if on_tensorflow else 0)
+
+
+def test_a_model_without_steps_takes_an_optimizer_that_gathers_gradients():
+    model = keras_rlr.PatchCore(tiny_backbone(), levels=(1,), image_size=IMAGE_SIZE)
+    model.compile(keras.optimizers.SGD(gradient_accumulation_steps=2))
+    model.fit(IMAGES, verbose=0)
+    assert np.isfinite(model.predict(IMAGES, verbose=0)["anomaly_score"]).all()
+
+
+def test_what_could_not_be_loaded_is_not_quantized(model):
+    before = model.predict(IMAGES, verbose=0)["anomaly_score"]
+    reconstructor = keras_rlr.FeatureReconstructor(8, 3, 2, 1)
+    reconstructor.build((None, 4, 4, 8))
+    for each in (model, reconstructor):
+        with pytest.raises(ValueError, match="can't be quantized in place"):
+            each.quantize("int8")
+    after = model.predict(IMAGES, verbose=0)["anomaly_score"]
+    np.testing.assert_array_equal(after, before)

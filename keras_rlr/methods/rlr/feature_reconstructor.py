@@ -239,6 +239,17 @@ class FeatureReconstructor(keras.Model):
         for own, block in zip(self.blocks, reconstructor.blocks, strict=True):
             own.fold(block, reference)
 
+    def quantize(self, *args, **kwargs):
+        """Refused: what is saved then can't be loaded.
+
+        Raises:
+            ValueError: Always.
+        """
+        raise ValueError(
+            "A FeatureReconstructor can't be quantized in place: what is saved then "
+            "can't be loaded. Use it in 16 bits: dtype='mixed_bfloat16'."
+        )
+
     def compute_output_shape(self, features_shape, numbers_shape=None):
         """Returns the shape of the features."""
         return tuple(features_shape)
