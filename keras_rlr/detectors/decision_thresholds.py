@@ -62,6 +62,10 @@ class DecisionThresholds(keras.layers.Layer):
             name="threshold",
         )
         self.built = True
+        if keras.backend.backend() == "torch":
+            # PyTorch's `load_state_dict` brings the threshold of all images, as Keras'
+            # `set_weights` does; those of categories would be of the former weights.
+            self.register_load_state_dict_pre_hook(_forget_before_loading)
 
     @property
     def threshold(self):
@@ -310,6 +314,10 @@ class DecisionThresholds(keras.layers.Layer):
     def set_categories(self, pairs):
         """Replaces the categories' own thresholds by pairs of name and threshold."""
         self._by_category = tuple((name, float(value)) for name, value in pairs)
+
+
+def _forget_before_loading(thresholds, *_):
+    thresholds.forget()
 
 
 def decide(scores, thresholds):

@@ -122,6 +122,7 @@ class FeatureDecoder(keras.Model):
             "seed": self.seed,
             "model": self.model,
             "name": self.name,
+            "trainable": self.trainable,
         }
 
     @classmethod

@@ -47,9 +47,10 @@ def _with_aux(function: Callable[[Any], Any], inputs: Any) -> tuple[Any, Any, An
         return values, gradient, aux
     import torch
 
-    # Keras predicts without gradients.
-    with torch.enable_grad():
-        inputs = inputs.detach().requires_grad_(True)
+    # Keras predicts without gradients, and others in `torch.inference_mode()`.
+    with torch.inference_mode(False), torch.enable_grad():
+        # A tensor of that mode never has a gradient, but its copy has.
+        inputs = inputs.detach().clone().requires_grad_(True)
         values, aux = function(inputs)
         (gradient,) = torch.autograd.grad(values.sum(), inputs)
     return values.detach(), gradient, None if aux is None else aux.detach()

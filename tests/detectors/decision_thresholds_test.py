@@ -2,6 +2,7 @@
 
 import math
 
+import keras
 import numpy as np
 import pytest
 from hypothesis import given
@@ -97,3 +98,19 @@ def test_a_copy_that_computes_more_coarsely_has_thresholds_with_its_margin(make)
     if make is tiny_model:
         was = model.predict(normal, verbose=0)["is_anomalous"]
         assert not (copy.predict(normal, verbose=0)["is_anomalous"] & ~was).any()
+
+
+def test_a_state_dict_of_pytorch_takes_the_thresholds_of_categories_away():
+    """It holds the threshold of all images, as Keras' `set_weights`."""
+    if keras.backend.backend() != "torch":
+        pytest.skip("PyTorch's method")
+    model = tiny_model(**ONE_LEVEL)
+    model.thresholds.calibrate(np.arange(100.0), [None] * 100, 0.1)
+    threshold = model.threshold
+    assert list(model.parameters())  # Keras tells PyTorch of them when it is asked.
+    state = {name: value.clone() for name, value in model.state_dict().items()}
+    model.thresholds.calibrate(np.arange(40.0), [*"ab"] * 20, 0.1)
+    assert model.thresholds.by_category
+    model.load_state_dict(state)
+    assert model.thresholds.by_category == {}
+    assert model.threshold == threshold

@@ -114,3 +114,9 @@ def test_features_of_another_model_are_refused(decoder):
 @pytest.mark.backend_independent
 def test_is_public():
     assert "FeatureDecoder" in keras_rlr.__all__
+
+
+@pytest.mark.backend_independent
+def test_a_frozen_decoder_is_frozen_when_it_is_made_anew():
+    frozen = FeatureDecoder(SHAPES, image_size=32, width=4, trainable=False)
+    assert FeatureDecoder.from_config(frozen.get_config()).trainable_weights == []

@@ -1,5 +1,6 @@
 import keras
 import numpy as np
+import pytest
 from keras import ops
 
 from keras_rlr.layers.input_gradient import value_and_input_gradient
@@ -54,3 +55,12 @@ def test_variables_of_the_function_may_be_trained_around_it():
         rtol=1e-4,
         atol=1e-5,
     )
+
+
+def test_it_has_one_where_pytorch_infers():
+    torch = pytest.importorskip("torch")
+    if keras.backend.backend() != "torch":
+        pytest.skip("PyTorch's mode")
+    with torch.inference_mode():
+        values, gradient = value_and_input_gradient(function, torch.tensor(X))
+    check(ops.convert_to_numpy(values), ops.convert_to_numpy(gradient))
