@@ -13,11 +13,13 @@ from keras_rlr.inputs.resize import resize_weights
 
 def resize_weights_in_graph(source, target):
     """`keras_rlr.inputs.resize.resize_weights` for a size known only at run time."""
+    # Of JAX's graphs of any size it is a symbol, of which shapes are made, no tensor.
+    length = ops.cast(source, "int32") if ops.is_tensor(source) else source
     source = ops.cast(source, "float32")
     scale = source / target
     centre = (ops.arange(target, dtype="float32") + 0.5) * scale
     # A Keras arange needs a static end: positions come from a cumulative sum.
-    position = ops.cumsum(ops.ones((ops.cast(source, "int32"),), "float32")) - 0.5
+    position = ops.cumsum(ops.ones((length,), "float32")) - 0.5
     distance = ops.abs(ops.expand_dims(position, 0) - ops.expand_dims(centre, 1))
     weights = ops.maximum(0.0, 1.0 - distance / ops.maximum(scale, 1.0))
     return weights / ops.sum(weights, axis=1, keepdims=True)
@@ -95,7 +97,7 @@ class Preprocessor(TakesImages):
     def _resize(self, images, height, width):
         to_height, to_width = height_and_width(self.image_size)
         if height != to_height:
-            if height is None:
+            if not isinstance(height, int):
                 rows = resize_weights_in_graph(ops.shape(images)[1], to_height)
             else:
                 rows = ops.convert_to_tensor(resize_weights(height, to_height))
@@ -103,7 +105,7 @@ class Preprocessor(TakesImages):
             images = ops.matmul(images, ops.transpose(rows))
             images = ops.transpose(images, (0, 3, 1, 2))
         if width != to_width:
-            if width is None:
+            if not isinstance(width, int):
                 columns = resize_weights_in_graph(ops.shape(images)[2], to_width)
             else:
                 columns = ops.convert_to_tensor(resize_weights(width, to_width))

@@ -52,6 +52,25 @@ def test_host_and_graph_resize_alike(height, width):
     )
 
 
+def test_a_model_in_a_model_takes_any_size():
+    """JAX then traces it with symbols in place of height and width."""
+
+    class Inside(keras.layers.Layer):
+        def __init__(self):
+            super().__init__()
+            self.preprocessor = Preprocessor(16, (0.0,) * 3, (1.0,) * 3)
+
+        def call(self, images):
+            return self.preprocessor(images)
+
+    images = keras.Input((None, None, 3))
+    model = keras.Model(images, Inside()(images))
+    assert model.output_shape == (None, 16, 16, 3)
+    image = random_image(20, 33)[None].astype("float32")
+    received = ops.convert_to_numpy(model(image))
+    np.testing.assert_allclose(received, preprocess(image, 16), atol=1e-4 * 255)
+
+
 @pytest.mark.backend_independent
 @pytest.mark.needs_tensorflow  # elsewhere every size is known
 @settings(max_examples=25)
