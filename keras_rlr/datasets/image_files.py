@@ -50,30 +50,65 @@ _ROOM = _Room(80_000_000)
 _ORIENTATION, _UPRIGHT = 0x0112, 1
 
 
-class _Once:
-    """Tells of the first file whose pixels do not lie as people see them."""
+_SUBFILE_TYPE, _REDUCED = 254, 1
 
-    def __init__(self) -> None:
+
+class _Once:
+    """Tells of the first file that has what most have not."""
+
+    def __init__(self, applies: Callable[[Any], bool], says: str) -> None:
+        self._applies, self._says = applies, says
         self._told = False
         self._lock = threading.Lock()
 
     def tell(self, image: Any, name: str) -> None:
-        if self._told or _orientation(image) == _UPRIGHT:
+        if self._told or not self._applies(image):
             return
         with self._lock:
             told, self._told = self._told, True
         if not told:
             warnings.warn(
-                f"'{name}' has an orientation in its EXIF data, which is not applied: "
-                "its pixels are taken as they are stored, where masks fit. "
-                "`keras-rlr app` and an export's `serve_bytes` turn images upright, "
-                "so they score it otherwise. Turn such images upright before training "
-                "and scoring, or remove the orientation. Further ones are not named.",
-                stacklevel=4,
+                f"'{name}' {self._says} Further ones are not named.", stacklevel=4
             )
 
 
-_OF_ORIENTATION = _Once()
+def _is_turned(image: Any) -> bool:
+    return _orientation(image) != _UPRIGHT
+
+
+def has_more_pages(image: Any) -> bool:
+    """Whether an open image of Pillow has other pages or frames than its first.
+
+    Smaller copies of the first page, as of pyramids, and what cameras keep beside a
+    JPEG picture are none. The image's pixels must have been read.
+
+    Args:
+        image: The image.
+    """
+    if image.format == "MPO" or not getattr(image, "is_animated", False):
+        return False
+    if image.format != "TIFF":
+        return True
+    # Damaged files make Pillow raise nearly anything: there is no page to speak of.
+    try:
+        image.seek(1)
+        return not int(image.tag_v2.get(_SUBFILE_TYPE, 0)) & _REDUCED
+    except Exception:
+        return False
+
+
+_OF_ORIENTATION = _Once(
+    _is_turned,
+    "has an orientation in its EXIF data, which is not applied: its pixels are taken "
+    "as they are stored, where masks fit. `keras-rlr app` and an export's "
+    "`serve_bytes` turn images upright, so they score it otherwise. Turn such images "
+    "upright before training and scoring, or remove the orientation.",
+)
+_OF_PAGES = _Once(
+    has_more_pages,
+    "has several pages or frames, and only the first is looked at. Save those that "
+    "are to be looked at as files of their own.",
+)
 
 
 def check_folder(folder: Path) -> None:
@@ -100,7 +135,8 @@ def read_image(path: str | Path) -> np.ndarray:
     decoder is ever run. Grey, grey with alpha, RGB, RGBA and 16-bit grey images
     keep their channels and depth. Palette images become RGB, or RGBA if the palette
     has transparency; 1-bit images become grey; CMYK, YCbCr and LAB become RGB. Of
-    several pages or frames the first is read. Pillow gives 16-bit colour as 8-bit.
+    several pages or frames the first is read, and a warning names the first such file.
+    Pillow gives 16-bit colour as 8-bit.
     The orientation in the EXIF data is not applied: pixels stay where the file has
     them, so masks drawn on the stored pixels fit. A warning names the first such file.
     Pillow itself turns TIFF files.
@@ -171,6 +207,7 @@ def read_image_bytes(content: bytes, name: str) -> np.ndarray:
 def _as_stored(image: Any, name: str) -> np.ndarray:
     array = image_to_array(image)
     _OF_ORIENTATION.tell(image, name)
+    _OF_PAGES.tell(image, name)
     return array
 
 

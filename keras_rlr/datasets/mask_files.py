@@ -4,10 +4,10 @@ from typing import Any
 
 import numpy as np
 
-from keras_rlr.datasets.image_files import decode
+from keras_rlr.datasets.image_files import decode, has_more_pages
 from keras_rlr.datasets.sample import Sample
 from keras_rlr.inputs.masks import resize_mask
-from keras_rlr.inputs.pillow_images import image_to_array
+from keras_rlr.inputs.pillow_images import image_to_array, palette_contradiction
 
 MASK_SUFFIXES_IN_WORDS = ".png, .bmp, .tif or .gif"
 _LOSSY_FORMATS = ("JPEG", "MPO", "WEBP")
@@ -19,8 +19,9 @@ def read_mask(path: str | Path, height: int, width: int) -> np.ndarray:
     """Reads the mask of an image.
 
     Any value above 0 is anomalous, in any channel but alpha; of a palette image the
-    indices count, not their colours. A mask of another size than its image, but of
-    its proportions, is resized by nearest neighbour at pixel centres.
+    indices count, not their colours, and where these say the opposite it is refused:
+    programs that reduce colours give indices in any order. A mask of another size than
+    its image, but of its proportions, is resized by nearest neighbour at pixel centres.
 
     Args:
         path: the file: PNG, BMP, TIFF or GIF.
@@ -32,8 +33,8 @@ def read_mask(path: str | Path, height: int, width: int) -> np.ndarray:
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if the file can't be read, is in a format that changes pixels, or
-            has other proportions.
+        ValueError: if the file can't be read, is in a format that changes pixels, has
+            several pages, contradicts itself, or has other proportions.
     """
     mask = _decode(path, _to_mask)
     if mask.shape != (height, width):
@@ -58,7 +59,7 @@ def read_mask_as_it_is(path: str | Path) -> np.ndarray:
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if it can't be read, or is in a format that changes pixels.
+        ValueError: as of `read_mask`, but for proportions.
     """
     return _decode(path, _to_mask).astype(np.uint8)
 
@@ -111,23 +112,31 @@ def says_all_in_alpha(paths: Iterable[Path]) -> bool:
 
 
 def _decode(path, to_array) -> np.ndarray:
-    """As `decode`, but for files whose pixels are not those that were drawn."""
-    lossy = []
+    """As `decode`, but refuses masks whose pixels may not be what was drawn."""
+    problems: list[str] = []
 
     def noting(image):
-        if format := _lossy_format(image):
-            lossy.append(format)
+        if lossy := _lossy_format(image):
+            problems.append(
+                f"is in a format that changes pixels ({lossy}): what was 0 in the mask "
+                "may have become 1, and anything above 0 counts. Save masks as "
+                f"{MASK_SUFFIXES_IN_WORDS} files; what this one has lost comes back "
+                "from its source alone."
+            )
             return np.empty(0)
-        return to_array(image)
+        array = to_array(image)
+        if contradiction := palette_contradiction(image):
+            problems.append(contradiction)
+        elif has_more_pages(image):
+            problems.append(
+                "has several pages or frames, and what the others mark would be lost. "
+                "Save all of it in one, or each as a mask of its own."
+            )
+        return array
 
     array = decode(Path(path), noting)
-    if lossy:
-        raise ValueError(
-            f"'{path}' is in a format that changes pixels ({lossy[0]}): what was 0 in "
-            "the mask may have become 1, and anything above 0 counts. Save masks as "
-            f"{MASK_SUFFIXES_IN_WORDS} files; what this one has lost comes back from "
-            "its source alone."
-        )
+    if problems:
+        raise ValueError(f"'{path}' {problems[0]}")
     return array
 
 

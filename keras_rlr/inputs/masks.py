@@ -6,6 +6,7 @@ import numpy as np
 
 from keras_rlr.image_size import ImageSize, height_and_width
 from keras_rlr.inputs.images import to_array
+from keras_rlr.inputs.pillow_images import is_pillow, palette_contradiction
 from keras_rlr.inputs.value_ranges import is_float
 
 
@@ -45,8 +46,10 @@ def to_mask(mask: Any) -> np.ndarray:
         mask: Array (height, width) or (height, width, 1) of any library.
 
     Raises:
-        ValueError: If the shape is another, or a value is NaN or no number.
+        ValueError: If the shape is another, or a value is NaN, below 0 or no number.
     """
+    if is_pillow(mask) and (contradiction := palette_contradiction(mask)):
+        raise ValueError(f"A mask {contradiction}")
     mask = to_array(mask)
     if mask.ndim == 3 and mask.shape[-1] == 1:
         mask = mask[..., 0]
@@ -61,6 +64,12 @@ def to_mask(mask: Any) -> np.ndarray:
             f"dtype {mask.dtype}."
         )
     refuse_nan(mask)
+    if mask.dtype.kind not in "bu" and mask.min() < 0:
+        raise ValueError(
+            f"A mask has the value {mask.min():g}, below 0. Masks are above 0 where "
+            "something is marked and 0 elsewhere: give those of 8 bits as uint8, and "
+            "say of what is to be ignored which of them it is."
+        )
     return mask
 
 

@@ -92,6 +92,38 @@ def _check_palette(image: Any) -> None:
         )
 
 
+def palette_contradiction(image: Any) -> str:
+    """What speaks against taking the indices of an image of Pillow for a mask's values.
+
+    Args:
+        image: The image; its pixels are read.
+
+    Returns:
+        The rest of a sentence that begins with its name, where an index above 0 is
+        black and index 0 is not; else "".
+    """
+    if image.mode != "P" or image.palette is None:
+        return ""
+    image.load()
+    colours, channels = bytes(image.palette.palette), len(image.palette.mode)
+    black = min(
+        (
+            index
+            for _, index in image.getcolors(256)
+            if colours[channels * index :][:3] == b"\0\0\0"
+        ),
+        default=0,
+    )
+    if not black:
+        return ""
+    return (
+        f"is black where its index in the palette is {black}, and indices above 0 are "
+        "marked: what it shows and what it says are each other's opposite. Programs "
+        "that reduce colours give indices in any order. Save masks as grey, 0 where "
+        "nothing is marked, as by Pillow's convert('L')."
+    )
+
+
 def _pixels(image: Any) -> np.ndarray:
     """The pixels as an array that can be written to."""
     if not _is_large(image):

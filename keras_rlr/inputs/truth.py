@@ -79,13 +79,22 @@ def true_mask(element: dict[str, Any], label: Any, position: int) -> np.ndarray 
         Array (height, width) of numbers, or None.
 
     Raises:
-        ValueError: If the mask can't be read, or marks pixels of a normal image.
+        ValueError: If the mask can't be read, lies on its side, or marks pixels of a
+            normal image.
     """
     mask = element.get("mask")
     if mask is None:
         return None
     with in_words(element, position):
         mask = to_mask(mask)
+        height, width = np.shape(element["image"])[:2]
+        # Of any other size it may have been resized as images are.
+        if height != width and mask.shape == (width, height):
+            raise ValueError(
+                f"The mask is {width}x{height} (height x width), and its image "
+                f"{height}x{width}: it lies on its side. Turn it as the image is, "
+                "mask.T where rows and columns were swapped."
+            )
     if label is not None and not label and np.any(mask > 0):
         raise ValueError(
             f"{name_of(element, position)} has the label 0, normal, and a mask that is "

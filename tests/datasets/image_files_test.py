@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
-from PIL import Image
+from PIL import Image, TiffImagePlugin
 
 from keras_rlr.datasets import find_images, image_files, read_image
 from keras_rlr.datasets.image_files import IMAGE_FORMATS, read_image_bytes
@@ -131,7 +131,8 @@ def test_cmyk_becomes_rgb(tmp_path):
 def test_orientation_is_not_applied_and_the_first_is_named(
     suffix, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(image_files, "_OF_ORIENTATION", image_files._Once())
+    once = image_files._Once(image_files._is_turned, "has an orientation.")
+    monkeypatch.setattr(image_files, "_OF_ORIENTATION", once)
     exif = Image.Exif()
     exif[0x0112] = 1
     upright = save(tmp_path / f"upright.{suffix}", RED, exif=exif)
@@ -312,3 +313,38 @@ def test_of_a_gif_the_first_frame_is_read(tmp_path):
     np.testing.assert_array_equal(
         read_image(save(tmp_path / "a.gif", grey)).max(-1), grey
     )
+
+
+def test_the_first_file_of_several_pages_is_named(tmp_path, monkeypatch):
+    once = image_files._Once(image_files.has_more_pages, "has several pages.")
+    monkeypatch.setattr(image_files, "_OF_PAGES", once)
+    page, small = Image.fromarray(RED), Image.fromarray(RED[:3])
+    path = tmp_path / "pyramid.tif"
+    with TiffImagePlugin.AppendingTiffWriter(path, new=True) as file:
+        for level, tags in ((page, {}), (small, {254: 1})):
+            level.save(file, "TIFF", tiffinfo=tags)
+            file.newFrame()
+
+    def save_both(name, **options):
+        # Pillow's images keep what they were encoded with.
+        more = [page.rotate(180)]
+        options = {"save_all": True, "append_images": more, **options}
+        return save(tmp_path / name, page.copy(), **options)
+
+    photograph = save_both("a.jpg", format="MPO")
+    for several in (path, photograph):
+        with Image.open(several) as image:
+            assert image.n_frames == 2
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        # Smaller copies of the first page, and previews of cameras, are no more of it.
+        (
+            read_image(path),
+            read_image(photograph),
+            read_image(save(tmp_path / "1.png", RED)),
+        )
+        assert not caught
+        for kind in ("tif", "gif", "png"):
+            read_image(save_both(f"{kind}.{kind}"))
+    (warning,) = caught
+    assert f"'{tmp_path / 'tif.tif'}' has several pages." in str(warning.message)

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from keras_rlr.datasets.mask_files import read_mask, read_mask_as_it_is
+from keras_rlr.inputs.masks import to_mask
 
 pytestmark = pytest.mark.backend_independent
 
@@ -51,7 +52,7 @@ def test_any_value_above_zero_is_anomalous(tmp_path, highest):
 
 def test_of_a_palette_the_indices_count(tmp_path):
     image = Image.fromarray(np.array([[0, 1], [2, 0]], "uint8"))
-    image.putpalette([255, 255, 255, 0, 0, 0, 9, 9, 9])
+    image.putpalette([255, 255, 255, 1, 0, 0, 9, 9, 9])
     image.save(tmp_path / "mask.png")
     assert Image.open(tmp_path / "mask.png").mode == "P"
     np.testing.assert_array_equal(
@@ -98,3 +99,41 @@ def test_a_damaged_mask_is_refused_by_name(tmp_path):
     (tmp_path / "mask.png").write_bytes(b"nothing")
     with pytest.raises(ValueError, match=r"mask.png' can't be read as an image"):
         read_mask(tmp_path / "mask.png", 2, 2)
+
+
+@pytest.mark.parametrize("name", ["mask.png", "mask.bmp", "mask.tif", "mask.gif"])
+def test_a_palette_whose_colours_say_the_opposite_is_refused(tmp_path, name):
+    """Programs that reduce colours give black any index: masks were turned round."""
+    drawn = Image.fromarray(np.uint8(255 * ROUND))
+    reduced = Image.fromarray(1 - np.uint8(ROUND))
+    reduced.putpalette([255, 255, 255, 0, 0, 0])
+    reduced.save(tmp_path / name)
+    with Image.open(tmp_path / name) as image:
+        # It shows what was drawn.
+        np.testing.assert_array_equal(image.convert("L"), drawn)
+        message = "is black where its index in the palette is 1"
+        with pytest.raises(ValueError, match=rf"A mask {message}"):
+            to_mask(image)
+    for read in (read_mask_as_it_is, lambda path: read_mask(path, 40, 40)):
+        with pytest.raises(ValueError, match=rf"{name}' {message}.* Save masks as g"):
+            read(tmp_path / name)
+
+
+def test_indices_above_0_may_be_of_any_colour_where_0_is_black(tmp_path):
+    values = np.uint8([[0, 3], [2, 1]])
+    image = Image.fromarray(values)
+    image.putpalette([0, 0, 0, 9, 0, 0, 255, 255, 255, 0, 0, 0])
+    image.save(tmp_path / "mask.png")
+    np.testing.assert_array_equal(read_mask_as_it_is(tmp_path / "mask.png"), values > 0)
+    np.testing.assert_array_equal(to_mask(image), values)
+
+
+@pytest.mark.parametrize("kind", ["TIFF", "GIF", "PNG"])
+def test_a_mask_of_several_pages_is_refused(tmp_path, kind):
+    first, second = np.zeros((2, 9, 8), "uint8")
+    first[2], second[5] = 255, 255
+    path = tmp_path / "mask"
+    pages = list(map(Image.fromarray, (first, second)))
+    pages[0].save(path, kind, save_all=True, append_images=pages[1:])
+    with pytest.raises(ValueError, match="mask' has several pages or frames, and wha"):
+        read_mask(path, 9, 8)

@@ -9,6 +9,7 @@ from PIL import Image
 
 from keras_rlr.inputs.images import to_array, to_rgb
 from keras_rlr.inputs.masks import to_small_mask
+from keras_rlr.inputs.truth import true_mask
 
 pytestmark = pytest.mark.backend_independent
 
@@ -57,3 +58,22 @@ def test_masks_are_resized_as_pillow_does(side):
 def test_masks_of_other_shapes_are_refused():
     with pytest.raises(ValueError, match=r"mask must be \(height, width\)"):
         to_small_mask(np.zeros((4, 4, 3)), 8)
+
+
+@pytest.mark.parametrize("dtype", ["int8", "int32", "float32"])
+def test_masks_with_values_below_0_are_refused(dtype):
+    """255 as int8 is -1, and so is what other packages ignore: both were normal."""
+    mask = np.zeros((4, 5), dtype)
+    mask[1] = -1
+    element = {"image": np.zeros((4, 5, 3), "uint8"), "mask": mask, "path": "a.png"}
+    with pytest.raises(ValueError, match=r"\(a.png\).*the value -1, below 0"):
+        true_mask(element, True, 0)
+
+
+def test_masks_that_lie_on_their_side_are_refused():
+    element = {"image": np.zeros((4, 6, 3), "uint8"), "mask": np.ones((6, 4))}
+    with pytest.raises(ValueError, match="mask is 6x4 .*, and its image 4x6: it lies"):
+        true_mask(element, True, 0)
+    # It may have been resized as images are, to any size.
+    for shape in ((4, 6), (4, 4), (8, 12), (12, 8)):
+        assert true_mask({**element, "mask": np.ones(shape)}, True, 0).shape == shape
