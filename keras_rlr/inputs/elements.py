@@ -12,6 +12,8 @@ The rule that tells a batch from an image with its label:
 """
 
 import os
+import re
+import warnings
 
 import numpy as np
 
@@ -21,6 +23,13 @@ from keras_rlr.inputs.pillow_images import is_pillow
 
 KEYS = ("image", "label", "mask", "category", "path")
 _CHANNELS = (1, 2, 3, 4)
+# What other packages call a label or a mask, written small and without underscores.
+_LIKE = {
+    "label": re.compile(
+        "(gt)?labels?|labelindex|targets?|y|(is)?(anomal(y|ous)|defect(ive)?)"
+    ),
+    "mask": re.compile("(gt|anomaly|defect)?masks?|groundtruths?|gts?"),
+}
 
 
 def is_batch(item, grey=False):
@@ -190,6 +199,28 @@ def is_ragged(value):
     return hasattr(value, "ragged_rank") or bool(getattr(value, "is_nested", False))
 
 
+def known_columns(item):
+    """The entries of a dict that are read; warns of a label or mask that is not.
+
+    Args:
+        item: Dict of an image, or of a batch.
+    """
+    known = {key: item[key] for key in KEYS if item.get(key) is not None}
+    for key, like in _LIKE.items():
+        if key in known:
+            continue
+        for other in set(item).difference(KEYS):
+            if like.fullmatch(re.sub(r"[\W_]", "", str(other)).casefold()):
+                # Of this line, so that it is said once a process.
+                warnings.warn(
+                    f"The images came with {other!r}, which is not read: a {key} is "
+                    f"read from the key {key!r}. Rename it if it is one, or leave it "
+                    "out.",
+                    stacklevel=1,
+                )
+    return known
+
+
 def _columns(item):
     if isinstance(item, dict):
         if "image" not in item:
@@ -197,7 +228,7 @@ def _columns(item):
                 "Elements that are dicts must have the key 'image'. Received the keys "
                 f"{sorted(map(str, item))}."
             )
-        return {key: item[key] for key in KEYS if item.get(key) is not None}
+        return known_columns(item)
     if not isinstance(item, tuple | list):
         return {"image": item}
     if not 1 <= len(item) <= 3:

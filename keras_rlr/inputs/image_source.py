@@ -8,13 +8,13 @@ import numpy as np
 
 from keras_rlr.checked_numbers import whole_number
 from keras_rlr.inputs.elements import (
-    KEYS,
     column_rows,
     element,
     holds_elements,
     is_batch,
     is_image,
     is_ragged,
+    known_columns,
     refuse_unclear_list,
     rows,
     split,
@@ -329,7 +329,7 @@ def _unreadable(data):
 
 def _as_indexed(data):
     if isinstance(data, dict):
-        columns = {key: data[key] for key in KEYS if data.get(key) is not None}
+        columns = known_columns(data)
         if "image" not in columns:
             return [data]  # refused where it is read
         return _Table({**columns, "image": _array_or_list(columns["image"])})

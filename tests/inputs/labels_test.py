@@ -1,5 +1,8 @@
 """What a label can be, where it comes from, and what a sample weight may say."""
 
+import re
+import warnings
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -67,3 +70,33 @@ def test_sample_weights_are_refused_unless_they_are_1():
             (images, np.zeros(3), third), "third part that is not the sample weight"
         )
         refused(Batches([(images, np.zeros(3), third)]), "third part that is not")
+
+
+@pytest.mark.parametrize(
+    ("key", "meant"),
+    [
+        *((key, "label") for key in ("labels", "Label", "gt_label", "is_anomalous")),
+        *((key, "mask") for key in ("masks", "gt_mask", "ground_truth")),
+    ],
+)
+@pytest.mark.parametrize("kind", ["elements", "columns", "batches"])
+def test_keys_that_may_be_labels_or_masks_are_named(key, meant, kind):
+    """They were not read, so that anomalous images were trained on."""
+    images = np.stack(pictures(2, mixed=False))
+    other = np.ones(2 if meant == "label" else (2, 8, 10), "uint8")
+    columns = {"image": images, key: other, "defect_type": other, "path_index": other}
+    data = {
+        "elements": [{name: value[0] for name, value in columns.items()}],
+        "columns": columns,
+        "batches": Batches([columns]),
+    }[kind]
+    said = f"came with {key!r}, which is not read: a {meant} is read from .* {meant!r}"
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("default")
+        list(ImageSource(data, 2).batches())
+    (warning,) = caught
+    assert re.search(said, str(warning.message))
+    columns[meant] = other
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        list(ImageSource(columns, 2).batches())
