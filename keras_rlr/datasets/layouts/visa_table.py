@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from keras_rlr.datasets.folder_names import is_anomalous, is_normal
+
 _COLUMNS = ("object", "split", "label", "image", "mask")
 _DELIMITERS = ",;\t|"
 _MARKS = (
@@ -51,7 +53,8 @@ def read_table(path: Path) -> list[Row]:
         Its rows, in order.
 
     Raises:
-        ValueError: if a column is missing, or a row is malformed.
+        ValueError: if a column is missing, or a row is malformed, or names an image of
+            another label or object by its folders.
     """
     lines = _decode(path.read_bytes()).splitlines()
     first = 1
@@ -72,7 +75,27 @@ def read_table(path: Path) -> list[Row]:
         if any(cells):
             row = {n: cells[i] if i < len(cells) else "" for n, i in places.items()}
             rows.append(_row(row, f"Line {reader.line_num + first - 1} of '{path}'"))
+    _refuse_contradictions(rows)
     return rows
+
+
+def _refuse_contradictions(rows: list[Row]) -> None:
+    """Refuses rows that say something else than the place of their images."""
+    objects = {row.category for row in rows}
+    for row in rows:
+        *_, kind, _ = ("", *row.image.parts)
+        top = row.image.parts[0]
+        said = "anomaly" if row.label else "normal"
+        if (is_normal if row.label else is_anomalous)(kind):
+            says, place = f"has the label {said}", kind
+        elif top in objects and top != row.category:
+            says, place = f"is of the object {row.category}", top
+        else:
+            continue
+        raise ValueError(
+            f"{row.where} {says}, but its image '{row.image}' lies in '{place}'. "
+            "Correct the row, or move the image."
+        )
 
 
 def _lines_of(reader: Any, path: Path) -> Iterator[list[str]]:

@@ -211,3 +211,24 @@ def test_the_table_beside_folders_of_another_layout(root):
     message = r"two layouts: VisA's layout, which is used, because its table says"
     with pytest.warns(UserWarning, match=message):
         assert len(FolderDataset(root)) == 6
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("anomaly,pcb1/Data/Images/A", "normal,pcb1/Data/Images/A", "'Anomaly'"),
+        ("normal,pcb1/Data/Images/N", "anomaly,pcb1/Data/Images/N", "'Normal'"),
+        ("candle,test,normal,candle/", "candle,test,normal,pcb1/", "'pcb1'"),
+    ],
+)
+def test_a_row_that_its_image_contradicts_is_refused(root, old, new, message):
+    """Anomalous images were trained on as normal ones, or counted for others."""
+    table = root / "split_csv/1cls.csv"
+    text = table.read_text()
+    assert old in text
+    line = text[: text.index(old)].count("\n") + 1
+    table.write_text(text.replace(old, new, 1))
+    with pytest.raises(
+        ValueError, match=rf"Line {line} of .*, but .* lies in {message}"
+    ):
+        FolderDataset(root)
