@@ -196,3 +196,19 @@ def test_what_can_not_be_read_is_refused(results, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(ImportError, match=r"table of Parquet, .* `pip install pyarrow"):
         read_table(file, NEEDED, ALSO)
+
+
+@pytest.mark.parametrize(
+    "paths",
+    [
+        pa.array([b"a.png"], pa.binary(5)),
+        pa.array([b"a.png"]).dictionary_encode(),
+    ],
+    ids=["of a fixed size", "in a dictionary"],
+)
+def test_bytes_are_no_texts(tmp_path, paths):
+    """They were read as "b'a.png'"."""
+    table = pa.table({"path": paths, "anomaly_score": [0.5]})
+    pq.write_table(table, tmp_path / "a.parquet")
+    with pytest.raises(ValueError, match=r"column 'path' of .* is of .*binary"):
+        read_table(tmp_path / "a.parquet", ("path", "anomaly_score"), ())
