@@ -8,6 +8,7 @@ from typing import Any
 import click
 import numpy as np
 
+from keras_rlr.category_names import known_name
 from keras_rlr.cli.options import PLACE
 from keras_rlr.cli.printing import say
 
@@ -224,7 +225,7 @@ def _largest(given):
 
 def _by_category(option, folder, categories=()):
     names = folder.names
-    others = ", ".join(name for name in categories if name not in names)
+    others = ", ".join(name for name in categories if not known_name(name, names))
     if not categories:
         others = "other categories"
     whole = "nothing is ignored" if option == _IGNORE else "all is looked at"

@@ -1,7 +1,9 @@
+import unicodedata
 import warnings
 from collections.abc import Collection, Iterable
 from pathlib import Path, PurePosixPath
 
+from keras_rlr.category_names import known_name
 from keras_rlr.datasets.find_images import account_for_images
 from keras_rlr.datasets.mask_files import MASK_SUFFIXES_IN_WORDS
 
@@ -27,7 +29,7 @@ class MaskFolder:
             warnings.warn(left_out, stacklevel=3)
         self._files: dict[str, Path] = {}
         for file in account.images:
-            name = _without_suffix(file.relative_to(self.path).as_posix())
+            name = _name_of(file.relative_to(self.path).as_posix())
             if name in self._files:
                 raise ValueError(
                     f"'{self._files[name]}' and '{file}' are masks of the same images. "
@@ -43,7 +45,10 @@ class MaskFolder:
 
     @property
     def names(self) -> list[str]:
-        """What the masks are called, with their folders and without suffix, sorted."""
+        """What the masks are called, with their folders and without suffix, sorted.
+
+        In composed Unicode, whatever their files' names are in.
+        """
         return sorted(self._files)
 
     @property
@@ -57,7 +62,7 @@ class MaskFolder:
         Args:
             categories: Names.
         """
-        return all(name in categories for name in self._files)
+        return all(known_name(name, categories) for name in self._files)
 
     def file(self, name: str) -> Path:
         """The file of a mask by its name in `names`."""
@@ -69,7 +74,7 @@ class MaskFolder:
         Args:
             path: Of the image below the folder of images, with forward slashes.
         """
-        return self._files.get(_without_suffix(path))
+        return self._files.get(_name_of(path))
 
     def of_no_image(self, paths: Iterable[str]) -> list[str]:
         """The names of the masks that are of none of some images, sorted.
@@ -77,8 +82,9 @@ class MaskFolder:
         Args:
             paths: See `of_image`.
         """
-        return sorted(set(self._files) - set(map(_without_suffix, paths)))
+        return sorted(set(self._files) - set(map(_name_of, paths)))
 
 
-def _without_suffix(path):
-    return PurePosixPath(path).with_suffix("").as_posix()
+def _name_of(path):
+    # Images and masks may have come by other ways: see `known_name`.
+    return unicodedata.normalize("NFC", PurePosixPath(path).with_suffix("").as_posix())

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_rlr.category_names import known_name
 from keras_rlr.detectors.region_of_interest import RegionOfInterest, outputs_within
 from keras_rlr.detectors.where_to_look import WhereToLook
 
@@ -116,7 +117,7 @@ class OnRegions(keras.Model):
 
     def forget_region_of(self, category):
         """Removes the mask of a category, and returns whether there was one."""
-        if self._region is None or category not in self._region.names:
+        if self._region is None or self._region.own_name(category) is None:
             return False
         is_theirs = self.thresholds.region == self.region_fingerprint
         self._set_region(self._region.without(category))
@@ -141,7 +142,7 @@ class OnRegions(keras.Model):
             )
         # Before it is calibrated, it is known at most what it was trained on.
         known = known or self.trained_categories
-        unknown = [name for name in names if name not in known]
+        unknown = [name for name in names if not known_name(name, known)]
         if known and unknown:
             raise ValueError(
                 f"The region of interest has a mask for {', '.join(unknown)}, which "
@@ -152,7 +153,7 @@ class OnRegions(keras.Model):
         """Warns of masks of categories that a calibrated model does not recognise."""
         known = self.thresholds.known.names
         names = () if self._region is None else self._region.names
-        missing = [name for name in names if name not in known]
+        missing = [name for name in names if not known_name(name, known)]
         if missing:
             knows = f"It recognises {', '.join(known)}." if known else ""
             warnings.warn(
@@ -225,7 +226,7 @@ class OnRegions(keras.Model):
         inside = None
         if self._region is not None:
             inside = self._region.inside
-            rows = self._rows_of_table(self._region.names, outputs, batch)
+            rows = self._rows_of_table(self._region, outputs, batch)
             if rows is not None:
                 table = ops.convert_to_tensor(self._region.table())
                 inside = ops.take(table, rows, axis=0)
@@ -234,16 +235,17 @@ class OnRegions(keras.Model):
         own = ops.convert_to_tensor(batch["region"])
         return own if inside is None else ops.logical_and(own, inside)
 
-    def _rows_of_table(self, names, outputs, batch):
+    def _rows_of_table(self, region, outputs, batch):
         """int32 tensor (batch,): which mask is whose; None if all have the last."""
         known = self.thresholds.known
+        names = (*region.names, None)  # The last row is that of all others.
         given = batch.get("product")
-        others = len(names)
-        if not names:
+        others = len(region.names)
+        if not others:
             return None
         if known.names:
             nearest, is_known = known.recognize(outputs["image_features"])
-            own = [names.index(n) if n in names else others for n in known.names]
+            own = [names.index(region.own_name(name)) for name in known.names]
             own = ops.convert_to_tensor(np.array(own, "int32"))
             rows = ops.where(is_known, ops.take(own, nearest, axis=0), others)
             if given is None:

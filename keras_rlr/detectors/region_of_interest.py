@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from keras import ops
 
+from keras_rlr.category_names import known_name, known_names
 from keras_rlr.inputs.masks import resize_mask, to_mask
 
 _TEXT = re.compile(r"(\d{1,5})x(\d{1,5}):([A-Za-z0-9+/=]+)", re.ASCII)
@@ -138,6 +139,14 @@ class RegionOfInterest:
         """Boolean array of the images that have no mask of their own; None for all."""
         return self._masks.get(None)
 
+    def own_name(self, category):
+        """Returns the name in `names` that a category has there, or None.
+
+        Args:
+            category: Its name, in any form of Unicode.
+        """
+        return known_name(category, self.names)
+
     def table(self):
         """Boolean array (names + 1, height, width): the last is that of all others."""
         masks = [self._masks[name] for name in self.names]
@@ -154,14 +163,14 @@ class RegionOfInterest:
             ValueError: If nothing is left.
         """
         masks = {}
-        for name in dict.fromkeys([*self._masks, *other._masks]):
-            both = [
-                each._masks.get(name, each.inside)
-                for each in (self, other)
-                if each._masks.get(name, each.inside) is not None
-            ]
-            masks[name] = np.logical_and.reduce(both)
+        for name in known_names([*self._masks, *other._masks]):
+            both = [each._mask_of(name) for each in (self, other)]
+            masks[name] = np.logical_and.reduce([m for m in both if m is not None])
         return RegionOfInterest(masks)._not_empty()
+
+    def _mask_of(self, name):
+        own = None if name is None else self.own_name(name)
+        return self._masks.get(own)
 
     def without(self, name):
         """Returns the region without a category's mask, or None if it was all.
@@ -169,7 +178,8 @@ class RegionOfInterest:
         Args:
             name: The category; it need not have one.
         """
-        masks = {each: mask for each, mask in self._masks.items() if each != name}
+        own = self.own_name(name)
+        masks = {each: mask for each, mask in self._masks.items() if each != own}
         return RegionOfInterest(masks) if masks else None
 
     def as_text(self):

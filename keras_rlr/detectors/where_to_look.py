@@ -31,7 +31,8 @@ class WhereToLook:
         if region is not None and region.names:
             others = len(region.names)
             self._rows = dict.fromkeys(known, others)
-            self._rows |= {name: row for row, name in enumerate(region.names)}
+            own = known_names(region.names, known)
+            self._rows |= {name: row for row, name in enumerate(own)}
             # A name that says nothing to a model that can recognise the image, as for
             # thresholds.
             self._of_strange = RECOGNIZE if known else others

@@ -1,6 +1,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from keras_rlr.category_names import known_name
 from keras_rlr.datasets.mask_files import read_mask_as_it_is
 from keras_rlr.datasets.mask_folder import MaskFolder
 from keras_rlr.detectors.region_of_interest import RegionOfInterest
@@ -83,7 +84,7 @@ class RegionsByImage:
 
     def _no_masks(self, folder, first):
         known = self._categories
-        strange = [name for name in folder.names if name not in known]
+        strange = [name for name in folder.names if not known_name(name, known)]
         names = ", ".join(strange[:_SHOWN]) + (", …" if len(strange) > _SHOWN else "")
         expected = (folder.path / first).with_suffix(".png")
         return (

@@ -6,6 +6,7 @@ from typing import Any
 
 from keras_rlr import processes
 from keras_rlr.atomic_change import changed_together
+from keras_rlr.category_names import known_name
 from keras_rlr.datasets import FolderDataset
 from keras_rlr.detectors.anomaly_detector import AnomalyDetector
 from keras_rlr.detectors.continued_epoch import ContinuedEpoch
@@ -300,7 +301,7 @@ def _check_regions(model, settings, categories):
     """Refuses masks by category where the model won't know the categories."""
     masks = model.region_of_interest
     names = [name for name in masks if name] if isinstance(masks, dict) else []
-    unknown = [name for name in names if name not in categories]
+    unknown = [name for name in names if not known_name(name, categories)]
     if unknown:
         raise ValueError(
             f"The region of interest has a mask for {', '.join(unknown)}, which the "

@@ -270,3 +270,23 @@ def test_masks_that_hold_nowhere_are_told():
     assert model.forget_region_of("nut")
     assert model.thresholds.region == model.region_fingerprint == ""
     assert model.region_of_interest is None
+
+
+@pytest.mark.backend_independent
+def test_names_are_the_same_in_any_form_of_unicode(model, images, monkeypatch):
+    composed, decomposed = "b\u00f6lt", "bo\u0308lt"
+    names = property(lambda _: (composed, "nut", "washer"))
+    monkeypatch.setattr(type(model.thresholds.known), "names", names)
+    for own, name in ((composed, decomposed), (decomposed, composed)):
+        expected = of_single_regions(model, images[:2], [LEFT] * 2)["anomaly_map"]
+        model.region_of_interest = {own: LEFT}
+        # Of one that is recognised, and of one that is given.
+        for category in ({}, {"category": name}):
+            given = [{"image": image, **category} for image in images[:2]]
+            found = model.predict(given, verbose=0)["anomaly_map"]
+            np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+        model.ignore({name: (0, 0, 1, 0.5)})
+        (inside,) = model.region_of_interest.values()
+        assert inside.sum() == IMAGE_SIZE * IMAGE_SIZE / 4
+        assert model.forget_region_of(name)
+        assert model.region_of_interest is None
