@@ -99,7 +99,14 @@ def _pairs(
         matched, free = pair_masks(
             {image: image.stem for image in images}, {mask: mask.stem for mask in masks}
         )
-        reading.leave_out(free, Reason.NO_IMAGE)
+        for mask in free:
+            # Those that `tell_masks` calls so have an image.
+            reading.refuse_to_guess(
+                category,
+                [mask],
+                f"'{mask}' is a second mask of its image, and which of them says "
+                "whether it is normal would be a guess. Keep one.",
+            )
         alone = [image for image in images if image not in matched]
         for file in (*alone, *unclear):
             reading.refuse_to_guess(

@@ -105,3 +105,11 @@ def test_a_mask_that_is_painted_later_counts(root):
     trained = len(FolderDataset(root))
     write_mask(root, "kos03/Part0_label.bmp", value=7)
     assert len(FolderDataset(root)) == trained - 1
+
+
+def test_two_masks_of_an_image_are_refused(root):
+    """The first was believed, and an image with a defect in the other trained on."""
+    second = "kos01/Part1_mask.png"
+    write_mask(root, second, value=255)
+    with pytest.raises(ValueError, match=rf"{second}' is a second mask of its image"):
+        FolderDataset(root)
