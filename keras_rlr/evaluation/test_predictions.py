@@ -151,6 +151,7 @@ def predict_test_set(
     bit_depth = getattr(model, "bit_depth", None)
     value_ranges = ValueRanges(bit_depth)
     start = 0
+    found: dict[str, None] = {}  # categories, in the form that came first
     source = ImageSource(dataset, batch_size).in_size_of(size, bit_depth)
     for elements in source.pick(range(count)):
         rows = range(start, start + len(elements))
@@ -158,8 +159,9 @@ def predict_test_set(
         images = [element["image"] for element in elements]
         # As the model knows them: it has masks and thresholds by these.
         kept.categories[rows] = known_names(
-            map(category_name, elements), (*known, *trained_on)
+            map(category_name, elements), (*known, *trained_on, *found)
         )
+        found.update(dict.fromkeys(filter(None, kept.categories[rows])))
         where = {"look": kept.look, "positions": rows}
         output = predict_batch(
             model, images, batch_size, value_ranges=value_ranges, **where

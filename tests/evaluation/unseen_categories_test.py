@@ -124,3 +124,10 @@ class PassOn(StandInModel):
         output = super().predict(images, batch_size, verbose)
         assert not math.isnan(output["anomaly_score"].sum())
         return output
+
+
+def test_two_forms_of_a_name_in_different_batches_are_one_category():
+    composed, decomposed = "m\u00fcll", "mu\u0308ll"
+    elements = noisy_elements([composed, "b", decomposed], 4)
+    result = evaluate_model(StandInModel(SIZE), elements, batch_size=2)
+    assert set(result["categories"]) == {composed, "b"}
