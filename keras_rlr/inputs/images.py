@@ -14,9 +14,18 @@ def to_array(value):
     """Returns a NumPy array of a NumPy, TensorFlow, JAX or PyTorch array.
 
     What is a `ResizedImage` already stays one.
+
+    Raises:
+        ValueError: If it is a masked array of NumPy with masked values: what is below a
+            mask is anything.
     """
     if isinstance(value, ResizedImage):
         return value
+    if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
+        raise ValueError(
+            f"Received a masked array with {np.ma.count_masked(value)} masked values "
+            f"of {np.size(value)}. Say what they are, as by array.filled(0)."
+        )
     if hasattr(value, "detach"):
         value = value.detach().cpu()
     if hasattr(value, "numpy"):

@@ -7,6 +7,7 @@ from keras import ops
 
 from keras_rlr.metrics import binned_figures
 from keras_rlr.metrics.functional.aupro import check_fpr_limit
+from keras_rlr.metrics.functional.ranking import refuse_masked
 from keras_rlr.metrics.pixel_bins import PixelBins
 from keras_rlr.metrics.score_bins import check_resolution
 from keras_rlr.metrics.streaming_metric import is_traced
@@ -76,6 +77,7 @@ class AUPRO(keras.metrics.Metric):
             )
         if sample_weight is not None:
             raise ValueError("AUPRO takes no `sample_weight`: leave maps out instead.")
+        refuse_masked(y_true, y_pred)
         self._bins.update(ops.convert_to_numpy(y_true), ops.convert_to_numpy(y_pred))
 
     def result(self) -> Any:

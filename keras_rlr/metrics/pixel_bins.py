@@ -7,7 +7,7 @@ import numpy as np
 from keras_rlr.metrics import binned_figures
 from keras_rlr.metrics.functional.aupro import region_weights
 from keras_rlr.metrics.functional.figures import PIXEL_FIGURES
-from keras_rlr.metrics.functional.ranking import labels_and_scores
+from keras_rlr.metrics.functional.ranking import labels_and_scores, refuse_masked
 from keras_rlr.metrics.score_bins import bin_index
 
 # Figures are exact up to so many pixels, as 4096 maps of 256x256 have; more would fill
@@ -51,6 +51,7 @@ class PixelBins:
             ValueError: If the shapes differ or are others, a mask holds other values,
                 or a map holds NaN.
         """
+        refuse_masked(masks)
         masks = np.asarray(masks)
         positive, score = labels_and_scores(masks, maps)
         if masks.ndim != 3:

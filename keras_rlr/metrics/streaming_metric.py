@@ -7,7 +7,7 @@ import numpy as np
 from keras import ops
 
 from keras_rlr.metrics.binned_figures import BinCounts, bin_counts
-from keras_rlr.metrics.functional.ranking import labels_and_scores
+from keras_rlr.metrics.functional.ranking import labels_and_scores, refuse_masked
 from keras_rlr.metrics.score_bins import bin_index, check_resolution
 
 _INFINITIES = np.array([-np.inf, np.inf], "float32").view("int32")
@@ -61,6 +61,7 @@ class StreamingMetric(keras.metrics.Metric):
 
     def _added_on_host(self, y_true, y_pred, sample_weight):
         """By NumPy: backends that compile would for each number of scores anew."""
+        refuse_masked(y_true, y_pred)
         y_true, y_pred = ops.convert_to_numpy(y_true), ops.convert_to_numpy(y_pred)
         # Of the same values, but for an axis of one.
         anomalous, scores = labels_and_scores(y_true.reshape(-1), y_pred.reshape(-1))

@@ -77,3 +77,13 @@ def test_masks_that_lie_on_their_side_are_refused():
     # It may have been resized as images are, to any size.
     for shape in ((4, 6), (4, 4), (8, 12), (12, 8)):
         assert true_mask({**element, "mask": np.ones(shape)}, True, 0).shape == shape
+
+
+def test_masked_values_are_refused():
+    """What lies below NumPy's mask was taken for an image, as of invalid heights."""
+    image = np.ma.array(np.zeros((2, 3, 3), "uint8"))
+    assert to_array(image).shape == (2, 3, 3)
+    image[0, 1] = np.ma.masked
+    with pytest.raises(ValueError, match=r"3 masked values of 18.*array.filled\(0\)"):
+        to_array(image)
+    assert to_array(image.filled(7))[0, 1, 0] == 7

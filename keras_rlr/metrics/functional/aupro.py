@@ -2,7 +2,12 @@ from typing import Any
 
 import numpy as np
 
-from keras_rlr.metrics.functional.ranking import Ranking, labels_and_scores, rank_values
+from keras_rlr.metrics.functional.ranking import (
+    Ranking,
+    labels_and_scores,
+    rank_values,
+    refuse_masked,
+)
 
 
 def aupro(masks: Any, maps: Any, fpr_limit: float = 0.3) -> float:
@@ -42,6 +47,7 @@ def aupro(masks: Any, maps: Any, fpr_limit: float = 0.3) -> float:
     Source: Bergmann et al., "The MVTec Anomaly Detection Dataset", IJCV 2021.
     """
     check_fpr_limit(fpr_limit)
+    refuse_masked(masks, maps)
     masks = np.asarray(masks)
     if masks.ndim == 2:
         masks, maps = masks[None], np.asarray(maps)[None]

@@ -62,9 +62,10 @@ def labels_and_scores(y_true: Any, y_score: Any) -> tuple[np.ndarray, np.ndarray
     """Boolean labels and scores, both flat, or a sentence why not.
 
     Raises:
-        ValueError: If the shapes differ, a label is neither 0 nor 1, or a score is
-            NaN.
+        ValueError: If the shapes differ, a label is neither 0 nor 1, a score is NaN,
+            or a value is masked.
     """
+    refuse_masked(y_true, y_score)
     labels = np.asarray(y_true)
     score = np.asarray(y_score)
     if labels.shape != score.shape:
@@ -88,6 +89,20 @@ def labels_and_scores(y_true: Any, y_score: Any) -> tuple[np.ndarray, np.ndarray
             f"`y_score` must hold no NaN. Received {missing} among {score.size} values."
         )
     return positive, score
+
+
+def refuse_masked(*arrays: Any) -> None:
+    """Refuses masked arrays of NumPy with values that are masked.
+
+    Raises:
+        ValueError: If there is one.
+    """
+    masked = [array for array in arrays if isinstance(array, np.ma.MaskedArray)]
+    if any(map(np.ma.is_masked, masked)):
+        raise ValueError(
+            "Received a masked array with masked values, which would count as any "
+            "others. Leave them out of both arrays: y_true[~mask], y_score[~mask]."
+        )
 
 
 def auroc(y_true: Any, y_score: Any) -> float:

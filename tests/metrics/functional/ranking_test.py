@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, f1_score, roc_auc_score
 
-from keras_rlr.metrics.functional import auroc, average_precision, f1_max
+from keras_rlr.metrics import AUPRO, AUROC
+from keras_rlr.metrics.functional import aupro, auroc, average_precision, f1_max
 from tests.metrics.labelled_scores import labelled_scores
 
 pytestmark = pytest.mark.backend_independent
@@ -188,3 +189,27 @@ def test_f1_max_returns_python_floats():
 def test_f1_max_a_single_class_is_nan_with_a_warning(label):
     with pytest.warns(UserWarning, match="F1-max is undefined without both classes"):
         assert all(map(math.isnan, f1_max([label] * 3, [1.0, 2.0, 3.0])))
+
+
+@pytest.mark.parametrize(
+    "metric",
+    [
+        auroc,
+        average_precision,
+        f1_max,
+        aupro,
+        lambda *pair: AUROC().update_state(*pair),
+        lambda *pair: AUPRO().update_state(*pair),
+    ],
+)
+def test_masked_values_are_refused(metric):
+    """They were counted as if they were not masked."""
+    label, score = np.array([[[0, 1, 1]]]), np.array([[[0.1, 0.9, 0.2]]])
+    mask = np.array([[[False, False, True]]])
+    for pair in (
+        (np.ma.array(label, mask=mask), score),
+        (label, np.ma.array(score, mask=mask)),
+    ):
+        with pytest.raises(ValueError, match="masked values, .* Leave them out"):
+            metric(*pair)
+    assert metric(label, np.ma.array(score)) == metric(label, score)
