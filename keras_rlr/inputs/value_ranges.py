@@ -24,8 +24,9 @@ class ValueRanges:
     0-1; uint16 values of more bits than `bit_depth`. Refused are three images of
     uint16, if neither one before nor one of their batch exceeds 255: 8-bit images in
     16 bits. Warned of once a pass: uint16 images none of which exceeds 4095 (12 bits),
-    8-bit images none of which exceeds 15, and images of the values 0 and 1 alone, as
-    masks are. Images of a single whole value, black ones say, are never spoken of.
+    8-bit images none of which exceeds 15, and images of the values 0 and 1 alone, or
+    of a few between, as masks are. Images of a single whole value, black ones say, are
+    never spoken of.
 
     Args:
         bit_depth: Bits that a value of uint16 images has, or None where it is not
@@ -112,9 +113,9 @@ class ValueRanges:
         if self._of_two_values and "two" not in self._done:
             self._done.add("two")
             warnings.warn(
-                f"{_images(self._of_two_values)} no other values than 0 and 1: masks, "
-                "or images scaled to 0-1? They were taken for nearly black images. "
-                "Images are in 0-255.",
+                f"{_images(self._of_two_values)} no other values than 0 and 1, or a "
+                "few between: masks, or images scaled to 0-1? They were taken for "
+                "nearly black images. Images are in 0-255.",
                 stacklevel=2,
             )
 
@@ -188,9 +189,10 @@ class ValueRanges:
 
     def _check_unit_range(self, image, name, highest):
         values = np.unique(_colours(image).astype("float32"))
-        if np.array_equal(values, [0, 1]):
+        is_few = 1 < len(values) <= _FEW_VALUES
+        if is_few and values[0] == 0 and values[-1] == 1:
             self._of_two_values += 1
-        elif not 1 < len(values) <= _FEW_VALUES and np.any(values != np.floor(values)):
+        elif not is_few and np.any(values != np.floor(values)):
             raise ValueError(
                 f"Received {name} of {image.dtype} with a maximum of {highest:.3g}: it "
                 "seems to be scaled to 0-1. The model normalises by itself: give it "

@@ -307,3 +307,12 @@ def test_every_path_converts_alike():
     np.testing.assert_allclose(together, alone[:6], rtol=1e-5)
     expected = to_rgb(IMAGES * np.float32(16 * 255 / 4095), "it")
     np.testing.assert_allclose(together, resize_images(expected, 16), rtol=1e-5)
+
+
+def test_few_levels_from_0_to_1_are_warned_of():
+    """Images of four levels scaled to 0-1 were nearly black ones in silence."""
+    levels = np.float32([0, 1 / 3, 2 / 3, 1])[IMAGES // 64]
+    assert len(np.unique(levels)) == 4
+    said = "6 images have no other values than 0 and 1, or a few between"
+    with pytest.warns(UserWarning, match=said):
+        one_pass(levels)
