@@ -1,14 +1,14 @@
 """What each method costs: training, prediction, file and memory, side by side.
 
     KERAS_BACKEND=torch python -m benchmarks.methods [--images 200] [--methods a,b]
-        [--backbone efficientnet_lite2]
+        [--backbone efficientnet_lite2] [--image-size N]
 
-Random images of the model's size; each method, with the preset that `train` takes for
-the backbone, in a process of its own, one after the other. Methods of one pass are
-trained whole. Of the others two epochs are, and the second's time a step, times the
-steps of the recipe, is added to what is not steps: features, compiling, a memory bank,
-maps of similar images. So their time in all is a projection. Predicted are 32 images in
-batches of 8, after a first batch.
+Random images, of the preset's size or another; each method, with the preset that
+`train` takes for the backbone, in a process of its own, one after the other. Methods of
+one pass are trained whole. Of the others two epochs are, and the second's time a step,
+times the steps of the recipe, is added to what is not steps: features, compiling, a
+memory bank, maps of similar images. So their time in all is a projection. Predicted are
+32 images in batches of 8, after a first batch.
 """
 
 import argparse
@@ -25,7 +25,7 @@ MODULE = "benchmarks.methods"
 COLUMNS = ("steps", "s a step", "s in all", "ms an image", "file MiB", "peak MiB")
 
 
-def measure(method, backbone, count):
+def measure(method, backbone, count, image_size):
     """Dict of the columns of a method, in this process."""
     import keras
     import numpy as np
@@ -48,7 +48,8 @@ def measure(method, backbone, count):
             self.seconds.append(time.perf_counter() - self.began)
 
     kind = METHODS[method]
-    detector = kind.from_preset(kind.preset_for(backbone), seed=0)
+    settings = {"image_size": image_size} if image_size else {}
+    detector = kind.from_preset(kind.preset_for(backbone), seed=0, **settings)
     shape = (count, *detector.image_shape, 3)
     images = np.random.default_rng(0).integers(0, 256, shape, "uint8")
     steps, step = 0, 0.0
@@ -82,15 +83,18 @@ def main():
     parser.add_argument("--images", type=int, default=200)
     parser.add_argument("--methods", default=methods)
     parser.add_argument("--backbone", default="efficientnet_lite2")
+    parser.add_argument("--image-size", type=int)
     parser.add_argument("--child")
     chosen = parser.parse_args()
     backend = os.environ.setdefault("KERAS_BACKEND", "torch")
+    settings = (chosen.backbone, chosen.images, chosen.image_size)
     if chosen.child:
-        print(json.dumps(measure(chosen.child, chosen.backbone, chosen.images)))
+        print(json.dumps(measure(chosen.child, *settings)))
         return
     print(f"| {backend}, {chosen.images} images | {' | '.join(COLUMNS)} |")
     print("|---" * (len(COLUMNS) + 1) + "|")
-    options = ("--images", chosen.images, "--backbone", chosen.backbone)
+    options = ["--images", chosen.images, "--backbone", chosen.backbone]
+    options += ["--image-size", chosen.image_size] if chosen.image_size else []
     for method in chosen.methods.split(","):
         found = in_child(MODULE, method, *options)
         digits = (0, 2, 0, 0, 1, 0)
