@@ -10,8 +10,8 @@ from keras_rlr.cli.data_location import data_location
 from keras_rlr.cli.decoder import load_decoder
 from keras_rlr.cli.model_location import load_run, run_config
 from keras_rlr.cli.options import (
-    AT_LEAST_ONE,
     PLACE,
+    batch_size_option,
     bit_depth_option,
     categories_option,
     data_options,
@@ -52,13 +52,7 @@ from keras_rlr.cli.region import look_for_once, region_options
     help="Compare maps and masks at the model's image size or at each image's own "
     "[default: the latter of models that look at tiles].",
 )
-@click.option(
-    "--batch-size",
-    type=AT_LEAST_ONE,
-    default=16,
-    show_default=True,
-    help="Images at a time.",
-)
+@batch_size_option
 @bit_depth_option
 @region_options
 @large_images_option

@@ -237,6 +237,13 @@ arguments_option = click.option(
 model_option = click.option(
     "--model", required=True, type=PLACE, help="Folder of a run, or .keras file."
 )
+batch_size_option = click.option(
+    "--batch-size",
+    type=AT_LEAST_ONE,
+    default=16,
+    show_default=True,
+    help="Images at a time.",
+)
 json_option = click.option(
     "--json", "as_json", is_flag=True, help="Print JSON, nothing else."
 )

@@ -12,8 +12,8 @@ from keras_rlr.cli.decoder import load_decoder
 from keras_rlr.cli.engine import check_engine, engine_options, predict_with_ray
 from keras_rlr.cli.model_location import load_run, run_config
 from keras_rlr.cli.options import (
-    AT_LEAST_ONE,
     PLACE,
+    batch_size_option,
     bit_depth_option,
     json_option,
     large_images_option,
@@ -34,13 +34,7 @@ from keras_rlr.cli.summary import print_summary, warn_of_unknown
     show_default=True,
     help="Folder for scores.csv and overlays; with --engine ray, for Parquet files.",
 )
-@click.option(
-    "--batch-size",
-    type=AT_LEAST_ONE,
-    default=16,
-    show_default=True,
-    help="Images at a time.",
-)
+@batch_size_option
 @click.option(
     "--show-reconstruction",
     is_flag=True,
